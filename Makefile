@@ -1,0 +1,27 @@
+# Two commands for a fresh clone: `make demo` and `make test`. Everything they install goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test benchmark clean
+
+demo: .venv/demo
+	$(BIN)/python examples/pentagon_to_digon.py --out out
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+benchmark: .venv/demo
+	$(BIN)/python -m tests.benchmark
+
+.venv/demo: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/test: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@ .venv/demo
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .hypothesis out

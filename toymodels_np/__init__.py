@@ -1,0 +1,6 @@
+"""Toy models of superposition in NumPy: train them, look at them, solve them exactly, check the paper."""
+
+from .core.features import Features
+from .core.gradcheck import check_gradient
+from .core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
+from .core.train import History, train

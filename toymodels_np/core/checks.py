@@ -1,0 +1,77 @@
+"""What every public function asks of its arguments, each with one sentence when the answer is no."""
+
+import numbers
+
+import numpy as np
+
+from .arrays import array_module
+
+
+def integer(name, value, minimum=1):
+    """`value` as an int of at least `minimum`, else TypeError or ValueError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def real(name, value, *, above=None, minimum=None, maximum=None):
+    """`value` as a finite float inside the given bounds (`above` is exclusive), else TypeError or ValueError."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    allowed = [text for bound, text in ((above, f"above {above}"), (minimum, f"at least {minimum}"),
+                                        (maximum, f"at most {maximum}")) if bound is not None]
+    if not (np.isfinite(value)
+            and (above is None or value > above)
+            and (minimum is None or value >= minimum)
+            and (maximum is None or value <= maximum)):
+        raise ValueError(f"{name} must be {' and '.join(['finite', *allowed])}, got {value}")
+    return float(value)
+
+
+def probability(name, value):
+    """`value` as a float in (0, 1], else TypeError or ValueError."""
+    return real(name, value, above=0, maximum=1)
+
+
+def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
+    """`value` as a finite real array with `ndim` (or at least `min_ndim`) axes, else TypeError or ValueError.
+
+    Floating dtypes are kept, integers become float64, `dtype` overrides. Device arrays stay where they are.
+    """
+    xp = array_module(value)
+    try:
+        result = xp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
+    if result.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {result.dtype}")
+    if ndim is not None and result.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {result.shape}")
+    if result.ndim < min_ndim:
+        raise ValueError(f"{name} must have at least {min_ndim} axes, got shape {result.shape}")
+    if 0 in result.shape:
+        raise ValueError(f"{name} must not be empty, got shape {result.shape}")
+    if not bool(xp.isfinite(result).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    if dtype is None and result.dtype.kind in "iu":
+        dtype = np.float64
+    return result if dtype is None else result.astype(dtype, copy=False)
+
+
+def weights(W, name="W"):
+    """`W` as a finite stack of matrices (..., m, n)."""
+    return array(name, W, min_ndim=2)
+
+
+def choice(name, value, allowed):
+    """`value` if it is one of `allowed`, else ValueError."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def seed(value):
+    """`value` as a non-negative int that seeds the random streams."""
+    return integer("seed", value, minimum=0)

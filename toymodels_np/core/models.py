@@ -1,0 +1,255 @@
+"""The four toy models, each forward pass with its hand-written backward pass under it.
+
+    x   (..., B, n)  a batch of features        W   (..., m, n)  column i is feature i's direction
+    h   (..., B, m)  hidden activations         b   (..., n)     output bias
+    z   (..., B, n)  before the output ReLU     L   (...)        mean over samples of sum_i I_i (y_i - x'_i)^2
+    x'  (..., B, n)  the reconstruction         dA               dL/dA, the same shape as A
+
+Leading axes are instances: independent models side by side. Rows are samples, so h = W x reads `x @ W.T` here.
+Equations (2.k) are in derivations/02-backprop-by-hand.md.
+"""
+
+import numpy as np
+
+from . import checks
+from .arrays import array_module, transpose
+
+INIT_STREAM, TRAIN_STREAM = 0, 1                # the first spawn key: initialising and training never share numbers
+
+
+def random_stream(seed, stream, instance):
+    """The generator of one instance: a function of (seed, instance) and of what it is used for, nothing else."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, instance)))
+
+
+class Model:
+    """What the four models share: parameters, instances, the loss. Not used by itself.
+
+    A subclass lists its parameters' names and their shapes in terms of (m, n), and defines `_forward` and `_backward`.
+    Parameters of one model have the same leading axes; float32 and float64 are kept, integers become float64.
+    """
+
+    parameter_shapes = {}                       # name -> axes after the instances, in the letters m and n
+
+    def __init__(self, *parameters, **named):
+        names = list(self.parameter_shapes)
+        given = dict(zip(names, parameters)) | named
+        if len(parameters) + len(named) != len(names) or set(given) != set(names):
+            raise TypeError(f"{type(self).__name__} takes the parameters {', '.join(names)}, "
+                            f"got {len(parameters)} by position and {sorted(named)} by name")
+        arrays = [checks.array(name, given[name], min_ndim=len(self.parameter_shapes[name])) for name in names]
+        sizes = dict(zip(self.parameter_shapes[names[0]], arrays[0].shape[-2:]))
+        lead = arrays[0].shape[:-2]
+        for name, a in zip(names, arrays):
+            expected = lead + tuple(sizes[axis] for axis in self.parameter_shapes[name])
+            if a.shape != expected:
+                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} {arrays[0].shape}, "
+                                 f"got {a.shape}")
+        dtype = np.result_type(*(a.dtype for a in arrays))
+        for name, a in zip(names, arrays):
+            setattr(self, name, a.astype(dtype, copy=False))
+
+    @classmethod
+    def from_parameters(cls, parameters):
+        """A model around arrays that are known to fit, without copies or checks."""
+        model = object.__new__(cls)
+        model.__dict__.update(zip(cls.parameter_shapes, parameters))
+        return model
+
+    @classmethod
+    def init(cls, n_features, n_hidden, n_instances=None, *, seed=0, dtype=np.float32):
+        """Random weights N(0, 2 / (n + m)) (Xavier, as in the paper's notebook) and zero biases.
+
+        `n_instances=None` gives one model without an instance axis; it equals instance 0 of a stack with the same seed.
+        """
+        sizes = {"m": checks.integer("n_hidden", n_hidden), "n": checks.integer("n_features", n_features)}
+        count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
+        checks.choice("dtype", np.dtype(dtype), (np.float32, np.float64))
+        seed = checks.seed(seed)
+        scale = np.sqrt(2 / sum(sizes.values()))
+        rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
+        parameters = []
+        for axes in cls.parameter_shapes.values():
+            shape = tuple(sizes[axis] for axis in axes)
+            a = np.zeros((count, *shape))
+            if len(axes) == 2:
+                a = np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])
+            parameters.append((a[0] if n_instances is None else a).astype(dtype))
+        return cls(*parameters)
+
+    @property
+    def parameters(self):
+        """The parameter arrays, in the order of `parameter_shapes`."""
+        return tuple(getattr(self, name) for name in self.parameter_shapes)
+
+    @property
+    def n_hidden(self):
+        return self.parameters[0].shape[-2]
+
+    @property
+    def n_features(self):
+        return self.parameters[0].shape[-1]
+
+    @property
+    def instances(self):
+        """The shape of the instance axes: () for a single model."""
+        return self.parameters[0].shape[:-2]
+
+    @property
+    def dtype(self):
+        return self.parameters[0].dtype
+
+    def astype(self, dtype):
+        """The same model in another precision."""
+        return self.from_parameters([a.astype(dtype) for a in self.parameters])
+
+    def __getitem__(self, index):
+        """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
+        probe = np.empty(self.instances)[index]             # raises what NumPy says of a bad index
+        parts = [a[index] for a in self.parameters]
+        if np.ndim(probe) + 2 != parts[0].ndim:
+            raise IndexError(f"{index!r} does not select instances of shape {self.instances}")
+        return self.from_parameters(parts)
+
+    def __repr__(self):
+        instances = f", instances={self.instances}" if self.instances else ""
+        return f"{type(self).__name__}(n_features={self.n_features}, n_hidden={self.n_hidden}{instances}, {self.dtype})"
+
+    def forward(self, x):
+        """The output x' (..., B, n) for a batch x (..., B, n)."""
+        return self._forward(self._batch(x))[0]
+
+    def loss(self, x, features):
+        """Mean over the batch of sum_i I_i (y_i - x'_i)^2, shape (...): one loss an instance. (2.1)"""
+        x = self._batch(x, features)
+        residual = self._forward(x)[0] - features.target(x)
+        return self._mean_loss(residual, self._importance(features, residual) * residual)
+
+    def loss_and_grad(self, x, features):
+        """The loss (...) and its gradient, a model of the same class whose arrays are dL/d(parameter)."""
+        return self.unchecked_loss_and_grad(self._batch(x, features), features)
+
+    def unchecked_loss_and_grad(self, x, features):
+        """`loss_and_grad` for a caller who has checked x and features: the training loop."""
+        output, cache = self._forward(x)
+        residual = output - features.target(x)                              # (..., B, n)
+        weighted = self._importance(features, residual) * residual          # (..., B, n)
+        loss = self._mean_loss(residual, weighted)                          # (...)               (2.1)
+        weighted *= 2 / x.shape[-2]                                         # dx'                 (2.2)
+        return loss, self.from_parameters(self._backward(x, cache, weighted))
+
+    @staticmethod
+    def _mean_loss(residual, weighted):
+        products = residual * weighted
+        return products.reshape(*products.shape[:-2], -1).sum(-1) / products.shape[-2]
+
+    @staticmethod
+    def _importance(features, residual):
+        xp = array_module(residual)
+        return xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
+
+    def _batch(self, x, features=None):
+        """x as an array that fits the model (and the features), else a sentence."""
+        x = checks.array("x", x, min_ndim=2)
+        if x.shape[-1] != self.n_features:
+            raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
+        leads = [self.instances, x.shape[:-2]]
+        if features is not None:
+            if features.n_features != self.n_features:
+                raise ValueError(f"features have {features.n_features} features, the model {self.n_features}")
+            leads.append(features.importance.shape[:-1])
+        try:
+            np.broadcast_shapes(*leads)
+        except ValueError:
+            raise ValueError(f"the instances of model, x and features must broadcast, "
+                             f"got {', '.join(map(str, leads))}") from None
+        return x
+
+
+def _relu(z):
+    return array_module(z).maximum(z, 0)
+
+
+def _batch_sum(dz):
+    """Sum over samples, (..., B, n) -> (..., n), as a product with ones: far faster than sum(-2) where n is small."""
+    ones = array_module(dz).ones(dz.shape[-2], dz.dtype)
+    return ones @ dz
+
+
+class Linear(Model):
+    """x' = W'W x + b: principal components, and no superposition."""
+
+    parameter_shapes = {"W": "mn", "b": "n"}
+
+    def _forward(self, x):
+        W, b = self.parameters
+        h = x @ transpose(W)                                    # (..., B, m)
+        return h @ W + b[..., None, :], h                       # (..., B, n)             (2.3)
+
+    def _backward(self, x, h, dz):
+        W, _ = self.parameters
+        dh = dz @ transpose(W)                                  # (..., B, m)             (2.4)
+        dW = transpose(h) @ dz + transpose(dh) @ x              # (..., m, n)             (2.5)
+        return dW, _batch_sum(dz)                               # (..., m, n), (..., n)   (2.6)
+
+
+class ReluOutput(Model):
+    """x' = relu(W'W x + b): the model of the paper, with superposition."""
+
+    parameter_shapes = {"W": "mn", "b": "n"}
+
+    def _forward(self, x):
+        W, b = self.parameters
+        h = x @ transpose(W)                                    # (..., B, m)
+        z = h @ W + b[..., None, :]                             # (..., B, n)
+        return _relu(z), (h, z)                                 # (..., B, n)             (2.7)
+
+    def _backward(self, x, cache, d_output):
+        W, _ = self.parameters
+        h, z = cache
+        dz = d_output * (z > 0)                                 # (..., B, n)             (2.8)
+        dh = dz @ transpose(W)                                  # (..., B, m)
+        dW = transpose(h) @ dz + transpose(dh) @ x              # (..., m, n)             (2.5)
+        return dW, _batch_sum(dz)                               # (..., m, n), (..., n)   (2.6)
+
+
+class ReluHidden(Model):
+    """h = relu(W x), x' = relu(W'h + b): a privileged basis, since the ReLU picks out the neurons."""
+
+    parameter_shapes = {"W": "mn", "b": "n"}
+
+    def _forward(self, x):
+        W, b = self.parameters
+        a = x @ transpose(W)                                    # (..., B, m)
+        h = _relu(a)                                            # (..., B, m)
+        z = h @ W + b[..., None, :]                             # (..., B, n)
+        return _relu(z), (a, h, z)                              # (..., B, n)             (2.9)
+
+    def _backward(self, x, cache, d_output):
+        W, _ = self.parameters
+        a, h, z = cache
+        dz = d_output * (z > 0)                                 # (..., B, n)             (2.8)
+        da = (dz @ transpose(W)) * (a > 0)                      # (..., B, m)             (2.10)
+        dW = transpose(h) @ dz + transpose(da) @ x              # (..., m, n)             (2.5)
+        return dW, _batch_sum(dz)                               # (..., m, n), (..., n)   (2.6)
+
+
+class AbsoluteValue(Model):
+    """h = relu(W1 x), y' = relu(W2 h + b): untied weights that compute |x|."""
+
+    parameter_shapes = {"W1": "mn", "W2": "nm", "b": "n"}
+
+    def _forward(self, x):
+        W1, W2, b = self.parameters
+        a = x @ transpose(W1)                                   # (..., B, m)
+        h = _relu(a)                                            # (..., B, m)
+        z = h @ transpose(W2) + b[..., None, :]                 # (..., B, n)
+        return _relu(z), (a, h, z)                              # (..., B, n)             (2.11)
+
+    def _backward(self, x, cache, d_output):
+        _, W2, _ = self.parameters
+        a, h, z = cache
+        dz = d_output * (z > 0)                                 # (..., B, n)             (2.8)
+        dW2 = transpose(dz) @ h                                 # (..., n, m)             (2.12)
+        da = (dz @ W2) * (a > 0)                                # (..., B, m)             (2.10)
+        return transpose(da) @ x, dW2, _batch_sum(dz)           # (..., m, n), …          (2.13)

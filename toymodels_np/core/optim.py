@@ -1,0 +1,58 @@
+"""Adam and AdamW as pure updates, and learning-rate schedules.
+
+    theta  parameters          alpha  learning rate       t       step, from 1
+    g      gradients           m, v   running means of g and g^2, as `mean` and `square`
+
+Equations (3.k) are in derivations/03-adam.md. Source: Kingma and Ba 2015; Loshchilov and Hutter 2019.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import checks
+from .arrays import array_module
+
+
+class AdamState(NamedTuple):
+    """Steps taken so far, and the running means of g and of g^2: tuples of arrays like the parameters."""
+
+    t: int
+    mean: tuple
+    square: tuple
+
+    @classmethod
+    def zeros_like(cls, parameters):
+        zeros = [array_module(a).zeros_like(a) for a in parameters]
+        return cls(0, tuple(zeros), tuple(a.copy() for a in zeros))
+
+
+def adam(parameters, gradients, state, learning_rate, *, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """One Adam step: tuples of arrays and an AdamState in, the new ones out. Nothing is changed in place."""
+    t = state.t + 1
+    mean = tuple(beta1 * m + (1 - beta1) * g for m, g in zip(state.mean, gradients))              # (3.1)
+    square = tuple(beta2 * v + (1 - beta2) * g * g for v, g in zip(state.square, gradients))      # (3.2)
+    step = learning_rate / (1 - beta1**t)                                                         # (3.3)
+    unbias = (1 - beta2**t) ** -0.5                                                               # (3.4)
+    updated = tuple(theta - step * m / (unbias * v**0.5 + epsilon)                                # (3.5)
+                    for theta, m, v in zip(parameters, mean, square))
+    return updated, AdamState(t, mean, square)
+
+
+def adamw(parameters, gradients, state, learning_rate, *, weight_decay=0.01, **betas):
+    """One AdamW step: every parameter first shrinks by learning_rate * weight_decay, then takes Adam's step. (3.6)"""
+    decayed = tuple(theta * (1 - learning_rate * weight_decay) for theta in parameters)
+    return adam(decayed, gradients, state, learning_rate, **betas)
+
+
+SCHEDULES = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,                                                    # (3.7)
+    "cosine": lambda progress: 0.5 * (1.0 + np.cos(np.pi * progress)),                            # (3.8)
+}
+
+
+def schedule(name, learning_rate, steps):
+    """A function from step (0 … steps - 1) to the learning rate there; "linear" and "cosine" fall to 0 at `steps`."""
+    factor = SCHEDULES[checks.choice("schedule", name, tuple(SCHEDULES))]
+    return lambda step: float(learning_rate * factor(step / steps))

@@ -1,0 +1,1 @@
+"""lab: check the paper. Sweeps, claims, figures and the command line."""
