@@ -1,0 +1,265 @@
+"""Closed-form energies of named geometries: the exact expected loss, minimised over what the geometry leaves free.
+
+    W, b, p, I   weights (m, n), bias (n,), feature probability, importance         G = W'W
+    z_i          sum_j G_ij x_j + b_i, what the ReLU of output i sees               A   the set of active features
+    s            norm^2, the diagonal of G in a regular geometry                    v   a corner of the cube [0, 1]^A
+
+Output i costs p_i/3 - 2 E[x_i relu(z_i)] + E[relu(z_i)^2], and given A both means are alternating sums of truncated
+powers over corners (derivations/05-energies.md). That is exact and short, and exponential in n: at most eight
+features. It divides by the entries of G, so a row with an entry that is small but not zero loses digits; the loss of
+digits is estimated, and a result that would have fewer than nine is refused with an ArithmeticError.
+
+This module and `exact.py` know nothing of each other: two independent witnesses.
+"""
+
+from functools import cache
+from itertools import product
+from math import factorial
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ..core import checks
+
+MOST_FEATURES = 8
+ZERO = 1e-14                # entries of G below this fraction of their row's largest count as zero
+DIGITS_LOST = 1e-9          # relative error at which a result is refused
+COMPLEX_STEP = 1e-30
+
+
+class Energy(NamedTuple):
+    """The lowest expected loss of a geometry, and the norm and the bias that reach it.
+
+    norm and bias are floats where all represented features share them, else arrays with one entry a feature.
+    """
+
+    loss: float
+    norm: float
+    bias: float
+
+
+class Branch(NamedTuple):
+    """A local minimum of the expected loss over all weights: the energy, one norm and bias a feature, and W (m, n)."""
+
+    loss: float
+    norm: np.ndarray
+    bias: np.ndarray
+    W: np.ndarray
+
+
+# -- the exact loss by enumeration -----------------------------------------------------------------------------------
+
+def enumerated_loss(W, b, feature_probability, importance=1.0):
+    """The exact expected loss of ReluOutput(W, b) on independent features, by enumerating who is active. (5.1)
+
+    W (..., m, n) and b (..., n) with n <= 8; feature_probability and importance scalar or (n,). Returns (...).
+    Raises ValueError on bad input, ArithmeticError where cancellation leaves fewer than nine digits.
+    """
+    W, b = checks.weights(W), checks.array("b", b, min_ndim=1)
+    n = W.shape[-1]
+    if b.shape != W.shape[:-2] + (n,):
+        raise ValueError(f"b must have shape {W.shape[:-2] + (n,)} to go with W {W.shape}, got {b.shape}")
+    if n > MOST_FEATURES:
+        raise ValueError(f"enumeration is for at most {MOST_FEATURES} features, got {n}; see tm.expected_loss")
+    return _loss(W.astype(float), b.astype(float), *_law(n, feature_probability, importance))
+
+
+def _loss(W, b, p, importance):
+    """Σ_i I_i times the loss of output i. Each output lists its own feature first, then the others in turn. (5.1)"""
+    n = len(p)
+    own_first = (np.arange(n)[:, None] + np.arange(n)) % n                               # (n, n)
+    G = W.swapaxes(-1, -2) @ W
+    rows = np.take_along_axis(G, np.broadcast_to(own_first, G.shape), axis=-1)           # (..., n, n)
+    return _output_loss(rows, b, p[own_first]) @ importance
+
+
+def _output_loss(row, bias, p):
+    """E (x_0 - relu(row·x + bias))^2 for row and p (..., n), bias (...). Complex arguments are welcome."""
+    zero = abs(row) <= ZERO * abs(row).max(-1, keepdims=True)
+    a = np.where(zero, 1, row)                      # a feature that the row does not see is as good as never on (5.5)
+    p_seen = np.where(zero, 0, p)
+    square, cross, size = 0.0, 0.0, 0.0
+    for active in map(np.array, product((False, True), repeat=row.shape[-1])):
+        weight = np.where(active, p_seen, 1 - p_seen).prod(-1)                           # (5.2)
+        if not weight.any():
+            continue
+        mean, terms = _mean_square(a[..., active], bias)
+        square = square + weight * mean
+        size = size + weight * terms
+        if active[0]:
+            edge, _ = _mean_square(a[..., 1:][..., active[1:]], bias + a[..., 0])
+            cross = cross + weight * (edge - mean) / (2 * a[..., 0])                     # (5.4)
+    own = p[..., 0]
+    cross = np.where(zero[..., 0], own / 2 * _relu(bias), cross)
+    loss = own / 3 - 2 * cross + square
+    if (np.finfo(float).eps * size.real > DIGITS_LOST * abs(loss)).any():
+        raise ArithmeticError("two features are almost but not exactly orthogonal, which leaves this formula fewer "
+                              "than nine digits; tm.expected_loss has no such trouble")
+    return loss
+
+
+@cache
+def _corners(k):
+    """The corners of the cube [0, 1]^k, (2^k, k), and the sign of each, (2^k,)."""
+    corners = np.array(list(product((0, 1), repeat=k)), float).reshape(2**k, k)
+    return corners, (-1.0) ** (k - corners.sum(-1))
+
+
+def _mean_square(a, bias):
+    """E relu(a·u + bias)^2 for u uniform in the cube, a (..., k), bias (...): (mean, size of its terms)."""
+    k = a.shape[-1]
+    corners, sign = _corners(k)
+    z = np.asarray(bias)[..., None] + a @ corners.T                                     # (..., 2^k)
+    powers = _relu(z) ** (k + 2)
+    unit = 2 / factorial(k + 2) / a.prod(-1)
+    mean, size = unit * (powers @ sign), abs(unit) * abs(powers).sum(-1)                # (5.3)
+    # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
+    linear = z.real.min(-1) >= 0
+    plain = (bias + a.sum(-1) / 2) ** 2 + (a * a).sum(-1) / 12
+    return np.where(linear, plain, mean), np.where(linear, abs(plain), size)
+
+
+def _relu(z):
+    return np.where(z.real > 0, z, 0)
+
+
+# -- minimising over what is free ------------------------------------------------------------------------------------
+
+def _minimise(loss, start):
+    """The local minimum of `loss` (which takes a stack of points) near `start`: BFGS, then Newton to rounding.
+
+    Gradients are complex steps, exact for these polynomials; flat directions (rotations) are left alone.
+    """
+    steps = 1j * COMPLEX_STEP * np.eye(len(start))
+
+    def both(theta):
+        y = loss(theta[..., None, :] + steps)
+        return y.real[..., 0], y.imag / COMPLEX_STEP
+
+    theta = minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    for _ in range(3):
+        h = 1e-5 * np.eye(len(theta))
+        hessian = (both(theta + h)[1] - both(theta - h)[1]) / 2e-5
+        theta = theta - np.linalg.lstsq(hessian, both(theta)[1], rcond=1e-6)[0]
+    return theta, float(loss(theta))
+
+
+def _regular(cosines, p):
+    """The best norm and bias of n equal features whose Gram row is norm^2 * cosines; the loss of all n together."""
+    def loss(theta):                                                                     # theta = (norm, bias)
+        return len(cosines) * _output_loss(theta[..., :1] ** 2 * cosines, theta[..., 1], np.full(len(cosines), p))
+
+    grid = np.stack(np.meshgrid(np.linspace(0.2, 2.4, 12), np.linspace(-4, 1, 21), indexing="ij"), -1).reshape(-1, 2)
+    theta, lowest = _minimise(loss, grid[loss(grid).argmin()])
+    return Energy(lowest, abs(float(theta[0])), float(theta[1]))
+
+
+def local_minimum(W, b, feature_probability, importance=1.0):
+    """The local minimum of the exact expected loss that descent reaches from W (m, n), b (n,): a Branch.
+
+    At most eight independent features; the other arguments and the errors are those of `enumerated_loss`.
+    """
+    enumerated_loss(W, b, feature_probability, importance)
+    m, n = np.shape(W)
+    law = _law(n, feature_probability, importance)
+
+    def loss(theta):
+        return _loss(theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:], *law)
+
+    theta, lowest = _minimise(loss, np.concatenate([np.ravel(W), b]).astype(float))
+    W = theta[:m * n].reshape(m, n)
+    return Branch(lowest, np.linalg.norm(W, axis=0), theta[m * n:], W)
+
+
+# -- the named geometries --------------------------------------------------------------------------------------------
+
+def dropped(p, importance=1.0):
+    """A feature without a direction: its best constant p/2 leaves I (p/3 - p^2/4). (5.6)"""
+    p, importance = checks.probability("p", p), checks.real("importance", importance, minimum=0)
+    return Energy(importance * (p / 3 - p * p / 4), 0.0, p / 2)
+
+
+def polygon(k, p):
+    """k features of importance 1 as a regular k-gon in two dimensions, 2 <= k <= 8; k = 2 is the antipodal pair. (5.7)"""
+    k, p = checks.integer("k", k, minimum=2), checks.probability("p", p)
+    if k > MOST_FEATURES:
+        raise ValueError(f"k must be at most {MOST_FEATURES}, got {k}")
+    cosines = np.cos(2 * np.pi * np.arange(k) / k)
+    return _regular(np.where(abs(cosines) < 1e-12, 0, cosines), p)
+
+
+def simplex(k, p):
+    """k + 1 features of importance 1 as a regular simplex in k dimensions, 1 <= k <= 7. (5.8)"""
+    k, p = checks.integer("k", k), checks.probability("p", p)
+    if k + 1 > MOST_FEATURES:
+        raise ValueError(f"k must be at most {MOST_FEATURES - 1}, got {k}")
+    return _regular(np.append(1.0, np.full(k, -1 / k)), p)
+
+
+def antipodal(p, importance=(1, 1)):
+    """Two features of the given importances on one axis, pointing apart (a digon). (5.9)
+
+    Unequal importances have their own norm and bias each, as arrays (2,): the local minimum that is reached from the
+    symmetric pair. Where there is none the weaker feature shrinks away, and its norm is 0 and its bias p/2.
+    """
+    p = checks.probability("p", p)
+    importance = checks.array("importance", importance, ndim=1, dtype=float)
+    if importance.shape != (2,) or (importance < 0).any() or not importance.any():
+        raise ValueError(f"importance must be two numbers, not negative and not both 0, got {importance.tolist()}")
+    pair = polygon(2, p)
+    if importance[0] == importance[1]:
+        return Energy(float(importance[0]) * pair.loss, pair.norm, pair.bias)
+    start = np.array([[pair.norm, -pair.norm]])
+    try:
+        branch = local_minimum(start, np.full(2, pair.bias), p, importance)
+        if branch.norm.min() > 1e-3 * branch.norm.max():
+            return Energy(branch.loss, branch.norm, branch.bias)
+    except ArithmeticError:                         # only a vanishing weight costs digits here
+        pass
+    weak = importance.argmin()
+    kept = np.arange(2) != weak
+    return Energy(dropped(p, importance[weak]).loss, np.where(kept, 1.0, 0.0), np.where(kept, 0.0, p / 2))
+
+
+def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=1.0):
+    """`count` antipodal pairs of importance 1 in as many orthogonal dimensions, and `dropped` features with none. (5.10)
+
+    The dropped features have feature probability `dropped_probability` (default p) and importance
+    `dropped_importance`. norm and bias are those of the represented features.
+    """
+    count, missing = checks.integer("count", count), checks.integer("dropped", dropped, minimum=0)
+    pair = antipodal(p)
+    rest = globals()["dropped"](p if dropped_probability is None else dropped_probability, dropped_importance)
+    return Energy(count * pair.loss + missing * rest.loss, pair.norm, pair.bias)
+
+
+def deformed_polygon(k, feature_probability, importance=1.0):
+    """The k-gon of unequal features: the local minimum over all weights and biases that a regular k-gon relaxes to.
+
+    k is 3, 5, 6 or 7 (the others have orthogonal corners and fall apart into digons); feature_probability and
+    importance scalar or (k,). Returns a Branch; a strongly unequal k-gon may relax into another geometry, so look at W.
+    """
+    if checks.integer("k", k) not in (3, 5, 6, 7):
+        raise ValueError(f"k must be 3, 5, 6 or 7, got {k}")
+    p, importance = _law(k, feature_probability, importance)
+    regular = polygon(k, float(np.median(p)))
+    angle = 2 * np.pi * np.arange(k) / k
+    W = regular.norm * np.stack([np.cos(angle), np.sin(angle)])
+    return local_minimum(W, np.full(k, regular.bias), p, importance)
+
+
+def _law(n, feature_probability, importance):
+    """Checked p and I, each (n,)."""
+    both = []
+    for name, value in (("feature_probability", feature_probability), ("importance", importance)):
+        a = checks.array(name, value, dtype=float)
+        if a.shape not in ((), (n,)):
+            raise ValueError(f"{name} must be a scalar or have shape ({n},), got {a.shape}")
+        both.append(np.broadcast_to(a, (n,)))
+    p, importance = both
+    if not ((p > 0) & (p <= 1)).all():
+        raise ValueError(f"feature_probability must lie in (0, 1], got values from {p.min()} to {p.max()}")
+    if (importance < 0).any():
+        raise ValueError(f"importance must not be negative, got {importance.min()}")
+    return p, importance
