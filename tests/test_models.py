@@ -26,7 +26,8 @@ def problems(draw, cls, instances=lone_or_stack, n_hidden=st.integers(1, 5)):
     n, m, B, K = draw(st.integers(1, 6)), draw(n_hidden), draw(st.integers(1, 7)), draw(instances)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     lead, sizes = () if K is None else (K,), {"m": m, "n": n}
-    model = cls(*(rng.normal(size=lead + tuple(sizes[axis] for axis in axes)) for axes in cls.parameter_shapes.values()))
+    model = cls(*(rng.normal(size=lead + tuple(sizes[axis] for axis in axes))
+                  for axes in cls.parameter_shapes.values()))
     importance = rng.uniform(0.1, 2, draw(st.sampled_from([(n,), lead + (n,)])))
     features = tm.Features(n, 0.5, importance, signed=draw(st.booleans()))
     x = features.sample(rng if K is None else [rng] * K, B)

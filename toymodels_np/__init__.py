@@ -4,3 +4,7 @@ from .core.features import Features
 from .core.gradcheck import check_gradient
 from .core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
 from .core.train import History, train
+from .geometry.align import align, distance
+from .geometry.measures import dimensions_per_feature, feature_dimensionality, gram, interference, norms
+from .geometry.tegum import name_geometry
+from .theory import energies

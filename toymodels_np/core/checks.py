@@ -1,5 +1,6 @@
 """What every public function asks of its arguments, each with one sentence when the answer is no."""
 
+import math
 import numbers
 
 import numpy as np
@@ -22,7 +23,7 @@ def real(name, value, *, above=None, minimum=None, maximum=None):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     allowed = [text for bound, text in ((above, f"above {above}"), (minimum, f"at least {minimum}"),
                                         (maximum, f"at most {maximum}")) if bound is not None]
-    if not (np.isfinite(value)
+    if not (math.isfinite(value)
             and (above is None or value > above)
             and (minimum is None or value >= minimum)
             and (maximum is None or value <= maximum)):
@@ -66,10 +67,17 @@ def weights(W, name="W"):
 
 
 def choice(name, value, allowed):
-    """`value` if it is one of `allowed`, else ValueError."""
-    if value not in allowed:
+    """`value` if it is one of the strings `allowed`, else ValueError."""
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
+
+
+def precision(name, value):
+    """`value` as the dtype float32 or float64, else ValueError."""
+    if value not in (np.float32, np.float64, float, "float32", "float64"):
+        raise ValueError(f"{name} must be float32 or float64, got {value!r}")
+    return np.dtype(value)
 
 
 def seed(value):

@@ -93,6 +93,8 @@ class Features:
         """The features of instance `index` (an int), or of a slice of instances; needs an instance axis."""
         if self.n_instances is None:
             raise TypeError("these features have no instance axis to index")
+        if isinstance(index, (bool, np.bool_)) or not isinstance(index, (int, np.integer, slice)):
+            raise TypeError(f"index must be an integer or a slice of instances, got {index!r}")
         return Features(self.n_features, self.feature_probability[index], self.importance[index],
                         signed=self.signed, correlated=self.correlated, anticorrelated=self.anticorrelated)
 
@@ -149,7 +151,7 @@ class Features:
         """
         checks.integer("batch_size", batch_size)
         rngs = list(rng) if isinstance(rng, (list, tuple)) else None
-        for r in [rng] if rngs is None else rngs:
+        for r in rngs or [rng]:
             if not isinstance(r, np.random.Generator):
                 raise TypeError(f"rng must be a numpy.random.Generator or a list of them, got {r!r}")
         if None not in (rngs, self.n_instances) and len(rngs) != self.n_instances:
@@ -158,7 +160,9 @@ class Features:
         lead = self.n_instances if rngs is None else len(rngs)
         shape = (() if lead is None else (lead,)) + (batch_size, self.n_features)
         if out is None:
-            out = np.empty(shape, checks.choice("dtype", np.dtype(dtype), (np.float64, np.float32)))
+            out = np.empty(shape, checks.precision("dtype", dtype))
+        elif not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
+            raise TypeError(f"out must be a float32 or float64 array, got {getattr(out, 'dtype', out)!r}")
         elif out.shape != shape:
             raise ValueError(f"out must have shape {shape}, got {out.shape}")
         if lead is None:

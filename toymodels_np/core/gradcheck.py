@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import checks
+from .models import Model
 
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)                # long steps meet kinks, short ones meet rounding
 
@@ -17,8 +18,10 @@ def check_gradient(model, x, features, *, seed=0):
     any step length.
     """
     rng = np.random.default_rng(checks.seed(seed))
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
     model = model.astype(np.float64)
-    x = np.asarray(x, np.float64)
+    x = checks.array("x", x, dtype=np.float64)
     loss, gradient = model.loss_and_grad(x, features)
     g = gradient.parameters
     lead = np.shape(loss)

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import checks
 from .arrays import array_module, transpose
+from .features import Features
 
 INIT_STREAM, TRAIN_STREAM = 0, 1                # the first spawn key: initialising and training never share numbers
 
@@ -45,7 +46,7 @@ class Model:
             if a.shape != expected:
                 raise ValueError(f"{name} must have shape {expected} to go with {names[0]} {arrays[0].shape}, "
                                  f"got {a.shape}")
-        dtype = np.result_type(*(a.dtype for a in arrays))
+        dtype = checks.precision("the dtype of the parameters", np.result_type(*(a.dtype for a in arrays)))
         for name, a in zip(names, arrays):
             setattr(self, name, a.astype(dtype, copy=False))
 
@@ -64,7 +65,7 @@ class Model:
         """
         sizes = {"m": checks.integer("n_hidden", n_hidden), "n": checks.integer("n_features", n_features)}
         count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
-        checks.choice("dtype", np.dtype(dtype), (np.float32, np.float64))
+        dtype = checks.precision("dtype", dtype)
         seed = checks.seed(seed)
         scale = np.sqrt(2 / sum(sizes.values()))
         rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
@@ -101,6 +102,7 @@ class Model:
 
     def astype(self, dtype):
         """The same model in another precision."""
+        dtype = checks.precision("dtype", dtype)
         return self.from_parameters([a.astype(dtype) for a in self.parameters])
 
     def __getitem__(self, index):
@@ -148,16 +150,18 @@ class Model:
         xp = array_module(residual)
         return xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
 
-    def _batch(self, x, features=None):
+    def _batch(self, x, *features):
         """x as an array that fits the model (and the features), else a sentence."""
         x = checks.array("x", x, min_ndim=2)
         if x.shape[-1] != self.n_features:
             raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
         leads = [self.instances, x.shape[:-2]]
-        if features is not None:
-            if features.n_features != self.n_features:
-                raise ValueError(f"features have {features.n_features} features, the model {self.n_features}")
-            leads.append(features.importance.shape[:-1])
+        for law in features:
+            if not isinstance(law, Features):
+                raise TypeError(f"features must be Features, got {law!r}")
+            if law.n_features != self.n_features:
+                raise ValueError(f"features have {law.n_features} features, the model {self.n_features}")
+            leads.append(law.importance.shape[:-1])
         try:
             np.broadcast_shapes(*leads)
         except ValueError:

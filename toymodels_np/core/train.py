@@ -51,7 +51,7 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     Returns a History. Raises ValueError or TypeError on bad arguments, FloatingPointError when a loss is not finite.
     """
     rate = _check(model, features, steps, batch_size, learning_rate, schedule, weight_decay, seed, record_every)
-    if progress not in (None, True, False):
+    if progress is not None and not isinstance(progress, bool):
         raise TypeError(f"progress must be True, False or None, got {progress!r}")
     single = model.instances == ()
     count = 1 if single else model.instances[0]
@@ -79,7 +79,7 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
 def _run(model, features, streams, steps, batch_size, rate, weight_decay, record_every, first, bar):
     """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter)."""
     n, dtype = model.n_features, model.dtype
-    steps_per_block = max(1, min(BLOCK // (batch_size * n), steps + 1))
+    steps_per_block = max(1, BLOCK // (batch_size * n))
     block = np.empty((len(streams), steps_per_block * batch_size, n), dtype)
     parameters, state = model.parameters, AdamState.zeros_like(model.parameters)
     record_at = _record_steps(steps, record_every)

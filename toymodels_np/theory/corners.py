@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+ROUNDING = 32 * np.finfo(float).eps
+NOTHING = 1e-30         # gains below this part of the largest |z| are as good as zero
 DUAL = 1e-60            # size of the imaginary part that carries the derivative with respect to the own gain (4.15)
 
 
@@ -52,30 +54,35 @@ def supports(sets, signed):
         on, factor, members, signs = zip(*choice)
         index, sign = sum(members, ()), sum(signs, ())
         groups.setdefault(len(index), []).append((index, sign, on, np.prod(factor)))
-    return [Supports(np.array([g[0] for g in group], int).T.reshape(k, -1), np.array([g[1] for g in group]).T.reshape(k, -1),
-                     np.array([g[2] for g in group]).T, np.array([g[3] for g in group]))
-            for k, group in sorted(groups.items())]
+    result = []
+    for k, group in sorted(groups.items()):
+        index, sign, on, factor = zip(*group)
+        result.append(Supports(np.array(index, int).T.reshape(k, len(group)), np.array(sign).T.reshape(k, len(group)),
+                               np.array(on).T, np.array(factor)))
+    return result
 
 
 def enumerate_rows(sets, signed, p, b, g, own, with_grad):
-    """l (N,), dl/db (N,), dl/dg (n, N) of the rows b (N,), g (n, N), own (N,), set probabilities p (J, N).
+    """[l (N,), dl/db (N,), dl/dg (n, N)], or [l] without `with_grad`, and a bound on l's rounding error (N,).
 
-    The gradients are None unless `with_grad`.
+    p (J, N) set probabilities, b (N,), g (n, N), own (N,).
     """
-    total, db, dg = np.zeros_like(b), np.zeros_like(b), np.zeros_like(g)
+    total, error = [np.zeros_like(b), np.zeros_like(b), np.zeros_like(g)], np.zeros_like(b)
     for group in supports(sets, signed):
-        on = group.on[:, :, None]
-        weight = np.where(on, p[:, None], 1 - p[:, None]).prod(0) * group.factor[:, None]          # (C, N)  (4.9)
-        if not weight.any():
+        weight = np.where(group.on[:, :, None], p[:, None], 1 - p[:, None]).prod(0) * group.factor[:, None]   # (C, N)
+        if not weight.any():                                            # (4.9)
             continue
-        value, d_y, d_gain = box(b, g[group.index] * group.sign[..., None], group.index[..., None] == own, with_grad)
-        total += (weight * value).sum(0)
+        gains = g[group.index] * group.sign[..., None]                  # (k, C, N)
+        parts = box(b, gains, group.index[..., None] == own, with_grad)
+        total[0] += (weight * parts[0]).sum(0)
+        size = abs(b) + abs(gains).sum(0) if len(gains) else np.maximum(b, 0)
+        error += (weight * size * (size + 1)).sum(0) * ROUNDING
         if with_grad:
-            db += (weight * d_y).sum(0)
-            d_gain *= weight * group.sign[..., None]
+            total[1] += (weight * parts[1]).sum(0)
+            scaled = weight * parts[2] * group.sign[..., None]          # (k, C, N)
             for j in range(len(g)):
-                dg[j] += (d_gain * (group.index == j)[..., None]).sum((0, 1))
-    return total, (db if with_grad else None), (dg if with_grad else None)
+                total[2][j] += scaled[group.index == j].sum(0)
+    return total if with_grad else total[:1], error
 
 
 def box(y, g, own, with_grad=True):
@@ -85,82 +92,82 @@ def box(y, g, own, with_grad=True):
     last two are None. The derivative with respect to the own gain, 2 E[u_own z_+], rides on the imaginary part. (4.15)
     """
     k, shape = len(g), g.shape[1:]
-    size = abs(y) + abs(g).sum(0)                                       # (C, N)
-    scale = np.where(size > 0, size, 1.0)
+    scale = abs(y) + abs(g).sum(0)                                      # (C, N)
+    scale[scale == 0] = 1
     order = np.argsort(abs(g), axis=0)
-    ascending = np.take_along_axis(g, order, 0)
-    flip = np.where(ascending < 0, -1.0, 1.0)
-    a = ascending / scale * flip + 1j * DUAL * flip * np.take_along_axis(own, order, 0)     # (k, C, N)
-    c = [None] * k + [(y / scale + np.where(flip < 0, a, 0).sum(0) * -1)[None] if k else
-                      np.broadcast_to(y / scale + 0j, (1, *shape))]     # c[j]: (2^(k-j), C, N)
+    dual = np.take_along_axis(g / scale + 1j * DUAL * own, order, 0)
+    flip = np.where(dual.real < 0, -1.0, 1.0)
+    a = dual * flip                                                     # (k, C, N), ascending
+    a.real[a.real < NOTHING] = 0
+    reach = np.cumsum(a.real, axis=0)                                   # (k, C, N)  the largest t
+    c = [None] * k + [(y / scale - (a * (flip < 0)).sum(0))[None]]      # c[j] (2^(k-j), C, N): z with all u_j low
     for j in range(k, 0, -1):
-        c[j - 1] = np.concatenate([c[j], c[j] + a[j - 1]])              # low half, high half     (4.11)
-
-    mu = [[np.ones(shape, complex)] + [np.zeros(shape, complex)] * (k + 2)]
-    for j in range(k):
-        powers = [np.ones(shape, complex)]
-        for r in range(1, k + 3):
-            powers.append(powers[-1] * a[j] / (r + 1))                  # a^r / (r + 1)!
-        mu.append([sum(mu[j][q - r] * powers[r] for r in range(q + 1)) for q in range(k + 3)])      # (4.13)
-
-    U, above, edges = [], [], []
+        c[j - 1] = np.concatenate([c[j], c[j] + a[j - 1]])              # u_j low, then u_j high            (4.11)
+    mu, powers = [None], []
+    for j in range(k):                                                  # mu[j] (k + 3 - j, C, N)           (4.13)
+        powers.append(np.cumprod([np.ones_like(a[j])] + [a[j] / (r + 1) for r in range(1, k + 2 - j)], axis=0))
+        mu.append(powers[j].copy())
+        for r in range(k + 2 - j) if j else ():
+            mu[j + 1][r:] = (mu[j + 1][r:] if r else 0) + powers[j][r] * mu[j][:k + 2 - j - r]
+    U, below, across = [], [], []
     for j in range(k + 1):
-        m = k + 2 - j
-        reach = reach + a[j - 1].real if j else 0.0
-        above.append((c[j].real >= 0) & (c[j].real + reach > 0))
-        value = np.where(above[j], mean_power(c[j], mu[j], m), 0)                                   # (4.13)
+        top = c[j].real + (reach[j - 1] if j else 0)
+        below.append((c[j].real >= 0) & (top > 0))                      # z > 0 for every t: a polynomial
+        value = np.where(below[j], mean_power(c[j], mu[j], k + 2 - j), 0)                           # (4.13)
         if j:
-            edges.append((c[j].real < 0) & (c[j].real + reach > 0))
-            half = len(U[-1]) // 2
-            slope = (U[-1][half:] - U[-1][:half]) / np.where(a[j - 1] == 0, 1, a[j - 1])
-            value = np.where(edges[-1], slope, value)                                               # (4.12)
+            across.append((c[j].real < 0) & (top > 0))                  # z changes sign: a difference
+            inverse = 1 / np.where(across[-1].any(0), a[j - 1], 1)
+            low, high = np.split(U[-1], 2)
+            value = np.where(across[-1], (high - low) * inverse, value)                             # (4.12)
         U.append(value)
-    A = 2 * U[k][0]
-    value = scale**2 * A.real - scale * A.imag / DUAL                                               # (4.15)
+    value = 2 * U[k][0]
+    value = scale**2 * value.real - scale * value.imag / DUAL                                       # (4.15)
     if not with_grad:
         return value, None, None
 
-    da, dc = np.zeros_like(a), [None] * (k + 1)
-    dmu = [[0] * (k + 3) for _ in range(k + 1)]
-    dU = np.full((1, *shape), 2.0 + 0j)
-    for j in range(k, -1, -1):                                          # the same lines backwards
+    da, dc, dmu = np.zeros_like(a), [None] * (k + 1), [None] * (k + 1)
+    dU = np.full((1, *shape), 2 + 0j)
+    for j in range(k, -1, -1):                                          # the same steps backwards          (4.14)
         m = k + 2 - j
-        d_mean = np.where(above[j], dU, 0)
-        dc[j] = d_mean * mean_power(c[j], mu[j], m - 1)
-        power = d_mean
-        for q in range(m, 0, -1) if j else ():                          # c^(m-q) / (m-q)!
-            dmu[j][q] = power.sum(0)
-            power = power * c[j] / (m - q + 1)
+        d_power = np.where(below[j], dU, 0)
+        dc[j] = d_power * mean_power(c[j], mu[j], m - 1)
         if j:
-            d_slope = np.where(edges[j - 1], dU, 0) / np.where(a[j - 1] == 0, 1, a[j - 1])
+            dmu[j] = np.zeros_like(mu[j])
+            for q in range(m, 0, -1):
+                dmu[j][q] = d_power.sum(0)
+                d_power = d_power * c[j] * (1 / (m - q + 1))
+            d_slope = np.where(across[j - 1], dU, 0) / np.where(across[j - 1].any(0), a[j - 1], 1)
             da[j - 1] -= (d_slope * U[j]).sum(0)
             dU = np.concatenate([-d_slope, d_slope])
     for j in range(k, 0, -1):
-        powers = [np.ones(shape, complex)]
-        for r in range(1, k + 3):
-            powers.append(powers[-1] * a[j - 1] / (r + 1))
-        for q in range(1, k + 3):
-            for r in range(q + 1):
-                dmu[j - 1][q - r] = dmu[j - 1][q - r] + dmu[j][q] * powers[r]
-                if r:
-                    slope = r * powers[r - 1] / (r + 1)
-                    da[j - 1] += dmu[j][q] * mu[j - 1][q - r] * slope
-    below = dc[0]
+        for r in range(k + 3 - j):
+            through = dmu[j][r:] * (mu[j - 1][:k + 3 - j - r] if j > 1 else np.eye(1, k + 3 - j - r)[0][:, None, None])
+            if r:
+                da[j - 1] += through.sum(0) * powers[j - 1][r - 1] * (r / (r + 1))
+            if j > 1:
+                dmu[j - 1][:k + 3 - j - r] += dmu[j][r:] * powers[j - 1][r]
+    d = dc[0]
     for j in range(1, k + 1):
-        half = len(below) // 2
-        da[j - 1] += below[half:].sum(0)
-        below = dc[j] + below[:half] + below[half:]
-    d_y = below[0]
-    d_g = da * flip + np.where(flip < 0, d_y, 0)
-    chain = lambda d: scale * d.real - d.imag / DUAL
-    unsorted = np.empty(g.shape)
-    np.put_along_axis(unsorted, order, chain(d_g), 0)
-    return value, chain(d_y), unsorted
+        low, high = np.split(d, 2)
+        da[j - 1] += high.sum(0)
+        d = dc[j] + low + high
+    dg = np.empty_like(g)
+    np.put_along_axis(dg, order, _real(da * flip + (flip < 0) * d[0], scale), 0)
+    return value, _real(d[0], scale), dg
+
+
+def _real(derivative, scale):
+    """d(scale^2 Re - scale Im / DUAL) for a variable that was divided by scale. (4.15)"""
+    return scale * derivative.real - derivative.imag / DUAL
 
 
 def mean_power(c, mu, m):
     """E[(c + t)^m] / m! from the moments mu of t: sum_q c^(m-q) / (m-q)! mu_q, by Horner. (4.13)"""
-    result = np.ones_like(c)
+    result = c * (1 / m) if m else np.ones_like(c)
     for q in range(1, m + 1):
-        result = result * c / (m - q + 1) + mu[q]
+        if mu is not None:
+            result += mu[q]
+        if q < m:
+            result *= c
+            result *= 1 / (m - q)
     return result

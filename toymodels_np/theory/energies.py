@@ -6,8 +6,9 @@
 
 Output i costs p_i/3 - 2 E[x_i relu(z_i)] + E[relu(z_i)^2], and given A both means are alternating sums of truncated
 powers over corners (derivations/05-energies.md). That is exact and short, and exponential in n: at most eight
-features. It divides by the entries of G, so a row with an entry that is small but not zero loses digits; the loss of
-digits is estimated, and a result that would have fewer than nine is refused with an ArithmeticError.
+features. It divides by the entries of G, which cancels digits where they are small. The smallest are averaged by a
+quadrature whose error is below rounding instead; the rounding error is estimated, and a doubtful result is refused
+with an ArithmeticError.
 
 This module and `exact.py` know nothing of each other: two independent witnesses.
 """
@@ -19,12 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import gamma
 
 from ..core import checks
 
 MOST_FEATURES = 8
-ZERO = 1e-14                # entries of G below this fraction of their row's largest count as zero
-DIGITS_LOST = 1e-9          # relative error at which a result is refused
+SMALL = 1e-3                # entries of G below this fraction of their row's largest are averaged by quadrature
+GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # two points on [0, 1], exact for cubics
+DOUBT = 1e-11               # error at which a result is refused, as a fraction of what an empty model would cost
 COMPLEX_STEP = 1e-30
 
 
@@ -54,7 +57,7 @@ def enumerated_loss(W, b, feature_probability, importance=1.0):
     """The exact expected loss of ReluOutput(W, b) on independent features, by enumerating who is active. (5.1)
 
     W (..., m, n) and b (..., n) with n <= 8; feature_probability and importance scalar or (n,). Returns (...).
-    Raises ValueError on bad input, ArithmeticError where cancellation leaves fewer than nine digits.
+    Raises ValueError on bad input, ArithmeticError where cancellation leaves an error above DOUBT.
     """
     W, b = checks.weights(W), checks.array("b", b, min_ndim=1)
     n = W.shape[-1]
@@ -76,48 +79,55 @@ def _loss(W, b, p, importance):
 
 def _output_loss(row, bias, p):
     """E (x_0 - relu(row·x + bias))^2 for row and p (..., n), bias (...). Complex arguments are welcome."""
-    zero = abs(row) <= ZERO * abs(row).max(-1, keepdims=True)
-    a = np.where(zero, 1, row)                      # a feature that the row does not see is as good as never on (5.5)
-    p_seen = np.where(zero, 0, p)
+    small = abs(row) <= SMALL * abs(row).max(-1, keepdims=True)                          # (..., n)
+    own = np.where(small[..., 0], 1, row[..., 0])
     square, cross, size = 0.0, 0.0, 0.0
     for active in map(np.array, product((False, True), repeat=row.shape[-1])):
-        weight = np.where(active, p_seen, 1 - p_seen).prod(-1)                           # (5.2)
+        weight = np.where(active, p, 1 - p).prod(-1)                                     # (5.2)
         if not weight.any():
             continue
-        mean, terms = _mean_square(a[..., active], bias)
+        mean, terms = _mean_power(row[..., active], bias, small[..., active], 2)
         square = square + weight * mean
         size = size + weight * terms
         if active[0]:
-            edge, _ = _mean_square(a[..., 1:][..., active[1:]], bias + a[..., 0])
-            cross = cross + weight * (edge - mean) / (2 * a[..., 0])                     # (5.4)
-    own = p[..., 0]
-    cross = np.where(zero[..., 0], own / 2 * _relu(bias), cross)
-    loss = own / 3 - 2 * cross + square
-    if (np.finfo(float).eps * size.real > DIGITS_LOST * abs(loss)).any():
-        raise ArithmeticError("two features are almost but not exactly orthogonal, which leaves this formula fewer "
-                              "than nine digits; tm.expected_loss has no such trouble")
+            rest = row[..., 1:][..., active[1:]], small[..., 1:][..., active[1:]]
+            edge, _ = _mean_power(rest[0], bias + own, rest[1], 2)
+            product_mean = (edge - mean) / (2 * own)                                     # (5.4)
+            if small[..., 0].any():
+                smooth = sum(u / 2 * _mean_power(rest[0], bias + row[..., 0] * u, rest[1], 1)[0] for u in GAUSS)
+                product_mean = np.where(small[..., 0], smooth, product_mean)
+            cross = cross + weight * product_mean
+    loss = p[..., 0] / 3 - 2 * cross + square
+    if (np.finfo(float).eps * size > DOUBT * p[..., 0] / 3).any():
+        raise ArithmeticError("too many features are almost but not exactly orthogonal, and this formula cancels too "
+                              "many digits there; tm.expected_loss has no such trouble")
     return loss
 
 
 @cache
 def _corners(k):
-    """The corners of the cube [0, 1]^k, (2^k, k), and the sign of each, (2^k,)."""
-    corners = np.array(list(product((0, 1), repeat=k)), float).reshape(2**k, k)
-    return corners, (-1.0) ** (k - corners.sum(-1))
+    """The corners of the cube [0, 1]^k as booleans, (2^k, k)."""
+    return np.array(list(product((False, True), repeat=k))).reshape(2**k, k)
 
 
-def _mean_square(a, bias):
-    """E relu(a·u + bias)^2 for u uniform in the cube, a (..., k), bias (...): (mean, size of its terms)."""
-    k = a.shape[-1]
-    corners, sign = _corners(k)
-    z = np.asarray(bias)[..., None] + a @ corners.T                                     # (..., 2^k)
-    powers = _relu(z) ** (k + 2)
-    unit = 2 / factorial(k + 2) / a.prod(-1)
-    mean, size = unit * (powers @ sign), abs(unit) * abs(powers).sum(-1)                # (5.3)
+def _mean_power(a, bias, small, power):
+    """E relu(a·u + bias)^power for u uniform in the cube, a and small (..., k), bias (...): (mean, size of its terms).
+
+    Variables with a small coefficient are averaged over two Gauss points, the others over the ends of their range.
+    """
+    corners = _corners(a.shape[-1])                                                      # (2^k, k)
+    small, coefficient = small[..., None, :], a[..., None, :]
+    at = np.where(small, np.where(corners, *GAUSS), corners)                             # (..., 2^k, k)
+    factor = np.where(small, 0.5, np.where(corners, 1, -1) / np.where(small, 1, coefficient)).prod(-1)
+    z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)                         # (..., 2^k)
+    large = (~small).sum(-1)                                                             # (..., 1)
+    terms = factor * _relu(z) ** (power + large) * (factorial(power) / gamma(power + large + 1))
+    mean = terms.sum(-1)                                                                 # (5.3), (5.5)
     # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
-    linear = z.real.min(-1) >= 0
-    plain = (bias + a.sum(-1) / 2) ** 2 + (a * a).sum(-1) / 12
-    return np.where(linear, plain, mean), np.where(linear, abs(plain), size)
+    middle, width = bias + a.sum(-1) / 2, np.minimum(a.real, 0).sum(-1)
+    plain = middle if power == 1 else middle**2 + (a * a).sum(-1) / 12
+    linear = np.real(bias) + width >= 0
+    return np.where(linear, plain, mean), np.where(linear, abs(plain), abs(terms).sum(-1))
 
 
 def _relu(z):
@@ -127,7 +137,7 @@ def _relu(z):
 # -- minimising over what is free ------------------------------------------------------------------------------------
 
 def _minimise(loss, start):
-    """The local minimum of `loss` (which takes a stack of points) near `start`: BFGS, then Newton to rounding.
+    """The local minimum of `loss` (which takes a stack of points) near `start`: BFGS, then one Newton step to rounding.
 
     Gradients are complex steps, exact for these polynomials; flat directions (rotations) are left alone.
     """
@@ -138,10 +148,9 @@ def _minimise(loss, start):
         return y.real[..., 0], y.imag / COMPLEX_STEP
 
     theta = minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
-    for _ in range(3):
-        h = 1e-5 * np.eye(len(theta))
-        hessian = (both(theta + h)[1] - both(theta - h)[1]) / 2e-5
-        theta = theta - np.linalg.lstsq(hessian, both(theta)[1], rcond=1e-6)[0]
+    h = 1e-5 * np.eye(len(theta))
+    hessian = (both(theta + h)[1] - both(theta - h)[1]) / 2e-5
+    theta = theta - np.linalg.lstsq(hessian, both(theta)[1], rcond=1e-6)[0]
     return theta, float(loss(theta))
 
 
@@ -185,8 +194,7 @@ def polygon(k, p):
     k, p = checks.integer("k", k, minimum=2), checks.probability("p", p)
     if k > MOST_FEATURES:
         raise ValueError(f"k must be at most {MOST_FEATURES}, got {k}")
-    cosines = np.cos(2 * np.pi * np.arange(k) / k)
-    return _regular(np.where(abs(cosines) < 1e-12, 0, cosines), p)
+    return _regular(np.cos(2 * np.pi * np.arange(k) / k), p)
 
 
 def simplex(k, p):
@@ -201,7 +209,7 @@ def antipodal(p, importance=(1, 1)):
     """Two features of the given importances on one axis, pointing apart (a digon). (5.9)
 
     Unequal importances have their own norm and bias each, as arrays (2,): the local minimum that is reached from the
-    symmetric pair. Where there is none the weaker feature shrinks away, and its norm is 0 and its bias p/2.
+    symmetric pair. Where there is none the weaker feature shrinks away, its norm to 0 and its bias to p/2.
     """
     p = checks.probability("p", p)
     importance = checks.array("importance", importance, ndim=1, dtype=float)
@@ -211,15 +219,8 @@ def antipodal(p, importance=(1, 1)):
     if importance[0] == importance[1]:
         return Energy(float(importance[0]) * pair.loss, pair.norm, pair.bias)
     start = np.array([[pair.norm, -pair.norm]])
-    try:
-        branch = local_minimum(start, np.full(2, pair.bias), p, importance)
-        if branch.norm.min() > 1e-3 * branch.norm.max():
-            return Energy(branch.loss, branch.norm, branch.bias)
-    except ArithmeticError:                         # only a vanishing weight costs digits here
-        pass
-    weak = importance.argmin()
-    kept = np.arange(2) != weak
-    return Energy(dropped(p, importance[weak]).loss, np.where(kept, 1.0, 0.0), np.where(kept, 0.0, p / 2))
+    branch = local_minimum(start, np.full(2, pair.bias), p, importance)
+    return Energy(branch.loss, branch.norm, branch.bias)
 
 
 def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=1.0):
@@ -237,11 +238,12 @@ def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=
 def deformed_polygon(k, feature_probability, importance=1.0):
     """The k-gon of unequal features: the local minimum over all weights and biases that a regular k-gon relaxes to.
 
-    k is 3, 5, 6 or 7 (the others have orthogonal corners and fall apart into digons); feature_probability and
-    importance scalar or (k,). Returns a Branch; a strongly unequal k-gon may relax into another geometry, so look at W.
+    3 <= k <= 8; feature_probability and importance scalar or (k,). Returns a Branch; a strongly unequal polygon may
+    relax into another geometry, so look at its W (2, k).
     """
-    if checks.integer("k", k) not in (3, 5, 6, 7):
-        raise ValueError(f"k must be 3, 5, 6 or 7, got {k}")
+    k = checks.integer("k", k, minimum=3)
+    if k > MOST_FEATURES:
+        raise ValueError(f"k must be at most {MOST_FEATURES}, got {k}")
     p, importance = _law(k, feature_probability, importance)
     regular = polygon(k, float(np.median(p)))
     angle = 2 * np.pi * np.arange(k) / k

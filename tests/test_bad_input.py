@@ -1,0 +1,337 @@
+"""Every public function refuses what it cannot use, with a sentence that names the argument and what is wrong with it.
+
+`CALLS` is the table: (id, function without arguments, exception, words that its sentence must contain). An id starts
+with the public name that it tests; a public name without a row is itself a failure. `ACCEPTED` is the control: calls
+at the edge of what is allowed, which must go through, so that no row passes because everything is refused.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import toymodels_np as tm
+
+MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
+RNG = np.random.default_rng(0)
+THREE = tm.Features(3, 0.5)
+PAIR = tm.Features(3, [[0.5], [0.2]])                       # two instances
+MODEL = tm.ReluOutput.init(3, 2)
+STACK = tm.ReluOutput.init(3, 2, 2)
+X = np.ones((4, 3))
+NAN, INF = np.nan, np.inf
+
+
+def features(n=3, p=0.5, importance=1.0, **options):
+    return lambda: tm.Features(n, p, importance, **options)
+
+
+def sample(rng=RNG, batch_size=4, law=THREE, **options):
+    return lambda: law.sample(rng, batch_size, **options)
+
+
+def train(model=MODEL, law=THREE, **options):
+    return lambda: tm.train(model, law, **{"steps": 2, "batch_size": 4} | options)
+
+
+def check(model=MODEL, x=X, law=THREE, **options):
+    return lambda: tm.check_gradient(model, x, law, **options)
+
+
+def replaced(a, value):
+    a = np.array(a, float)
+    a.flat[0] = value
+    return a
+
+
+CALLS = [
+    # -- Features: numbers of features, probabilities, importances
+    ("Features: zero features", features(n=0), ValueError, ["n_features", "at least 1", "0"]),
+    ("Features: a float for n", features(n=3.0), TypeError, ["n_features", "integer", "3.0"]),
+    ("Features: True for n", features(n=True), TypeError, ["n_features", "integer", "True"]),
+    ("Features: text for n", features(n="3"), TypeError, ["n_features", "integer", "'3'"]),
+    ("Features: p = 0", features(p=0), ValueError, ["feature_probability", "(0, 1]", "0"]),
+    ("Features: p > 1", features(p=1.5), ValueError, ["feature_probability", "(0, 1]", "1.5"]),
+    ("Features: p < 0", features(p=[0.5, -0.25, 1]), ValueError, ["feature_probability", "(0, 1]", "-0.25"]),
+    ("Features: p just above 1", features(p=np.nextafter(1, 2)), ValueError, ["feature_probability", "(0, 1]"]),
+    ("Features: p NaN", features(p=NAN), ValueError, ["feature_probability", "finite"]),
+    ("Features: p True", features(p=True), TypeError, ["feature_probability", "real numbers", "bool"]),
+    ("Features: p None", features(p=None), TypeError, ["feature_probability", "real numbers"]),
+    ("Features: p text", features(p="0.5"), TypeError, ["feature_probability", "real numbers"]),
+    ("Features: p complex", features(p=0.5j), TypeError, ["feature_probability", "real numbers", "complex"]),
+    ("Features: p empty", features(p=[]), ValueError, ["feature_probability", "empty"]),
+    ("Features: p ragged", features(p=[[0.5], [0.5, 0.2]]), TypeError, ["feature_probability", "real numbers"]),
+    ("Features: p of the wrong length", features(p=[0.5, 0.5]), ValueError, ["feature_probability", "(3,)", "(2,)"]),
+    ("Features: p of a wrong shape", features(p=np.full((2, 2), 0.5)), ValueError, ["feature_probability", "(2, 2)"]),
+    ("Features: p with three axes", features(p=np.full((1, 1, 3), 0.5)), ValueError,
+     ["feature_probability", "(1, 1, 3)"]),
+    ("Features: negative importance", features(importance=[1, -0.5, 1]), ValueError,
+     ["importance", "negative", "-0.5"]),
+    ("Features: importance NaN", features(importance=[1, NAN, 1]), ValueError, ["importance", "finite"]),
+    ("Features: importance infinite", features(importance=INF), ValueError, ["importance", "finite"]),
+    ("Features: importance text", features(importance="high"), TypeError, ["importance", "real numbers"]),
+    ("Features: importance of the wrong length", features(importance=[1, 1]), ValueError,
+     ["importance", "(3,)", "(2,)"]),
+    ("Features: two numbers of instances", features(p=[[0.5]] * 2, importance=[[1]] * 3), ValueError,
+     ["feature_probability", "importance", "instances", "(2, 1)", "(3, 1)"]),
+    ("Features: signed as a number", features(signed=1), TypeError, ["signed", "True or False", "1"]),
+    # -- Features: sets
+    ("Features: a flat set", features(correlated=(0, 1)), TypeError, ["correlated", "sequence of sets", "(0, 1)"]),
+    ("Features: None for sets", features(anticorrelated=None), TypeError,
+     ["anticorrelated", "sequence of sets", "None"]),
+    ("Features: index out of range", features(correlated=[(0, 3)]), ValueError, ["correlated", "3", "0 to 2"]),
+    ("Features: negative index", features(anticorrelated=[(0, -1)]), ValueError,
+     ["anticorrelated", "at least 0", "-1"]),
+    ("Features: a float as index", features(correlated=[(0, 1.0)]), TypeError, ["correlated", "integer", "1.0"]),
+    ("Features: True as index", features(correlated=[(0, True)]), TypeError, ["correlated", "integer", "True"]),
+    ("Features: text as a set", features(correlated="01"), TypeError, ["correlated", "integer", "'0'"]),
+    ("Features: a set of one", features(correlated=[(1,)]), ValueError, ["correlated", "at least two", "(1,)"]),
+    ("Features: an empty set", features(anticorrelated=[()]), ValueError, ["anticorrelated", "at least two", "()"]),
+    ("Features: twice in a set", features(correlated=[(1, 1)]), ValueError, ["correlated", "once", "[1]"]),
+    ("Features: overlapping sets", features(correlated=[(0, 1), (1, 2)]), ValueError, ["correlated", "once", "[1]"]),
+    ("Features: in both kinds of set", features(correlated=[(0, 1)], anticorrelated=[(2, 0)]), ValueError,
+     ["correlated", "anticorrelated", "once", "[0]"]),
+    ("Features: members that differ in p", features(p=[0.5, 0.25, 0.5], correlated=[(0, 1)]), ValueError,
+     ["(0, 1)", "feature_probability", "0.25", "0.5"]),
+    ("Features: index without instances", lambda: THREE[0], TypeError, ["no instance axis"]),
+    ("Features: index past the instances", lambda: PAIR[0, 1], TypeError, ["index", "integer or a slice", "(0, 1)"]),
+    ("Features: index True", lambda: PAIR[True], TypeError, ["index", "integer or a slice", "True"]),
+    # -- Features.sample
+    ("Features.sample: no rows", sample(batch_size=0), ValueError, ["batch_size", "at least 1", "0"]),
+    ("Features.sample: a float of rows", sample(batch_size=4.0), TypeError, ["batch_size", "integer", "4.0"]),
+    ("Features.sample: True rows", sample(batch_size=True), TypeError, ["batch_size", "integer", "True"]),
+    ("Features.sample: a seed for a generator", sample(rng=0), TypeError, ["rng", "Generator", "0"]),
+    ("Features.sample: the old generator", sample(rng=np.random.RandomState(0)), TypeError,
+     ["rng", "Generator", "MT19937"]),
+    ("Features.sample: no generators", sample(rng=[]), TypeError, ["rng", "Generator", "[]"]),
+    ("Features.sample: a seed in the list", sample(rng=[RNG, 1]), TypeError, ["rng", "Generator", "1"]),
+    ("Features.sample: too few generators", sample(rng=[RNG], law=PAIR), ValueError, ["rng", "2 instances", "1"]),
+    ("Features.sample: out of the wrong shape", sample(out=np.empty((3, 4))), ValueError,
+     ["out", "(4, 3)", "(3, 4)"]),
+    ("Features.sample: out of integers", sample(out=np.empty((4, 3), int)), TypeError,
+     ["out", "float32 or float64", "int"]),
+    ("Features.sample: a list for out", sample(out=[[0.0] * 3] * 4), TypeError, ["out", "float32 or float64 array"]),
+    ("Features.sample: integer dtype", sample(dtype=int), ValueError, ["dtype", "float32 or float64", "int"]),
+    ("Features.sample: unknown dtype", sample(dtype="real"), ValueError, ["dtype", "float32 or float64", "'real'"]),
+    # -- check_gradient
+    ("check_gradient: an array for the model", check(model=MODEL.W), TypeError, ["model", "ReluOutput", "array"]),
+    ("check_gradient: None for features", check(law=None), TypeError, ["features", "must be Features", "None"]),
+    ("check_gradient: other features", check(law=tm.Features(4, 0.5)), ValueError, ["features", "4", "3"]),
+    ("check_gradient: boolean x", check(x=X > 0), TypeError, ["x", "real numbers", "bool"]),
+    ("check_gradient: complex x", check(x=1j * X), TypeError, ["x", "real numbers", "complex"]),
+    ("check_gradient: x NaN", check(x=replaced(X, NAN)), ValueError, ["x", "finite"]),
+    ("check_gradient: x of the wrong width", check(x=np.ones((4, 2))), ValueError, ["x", "(..., B, 3)", "(4, 2)"]),
+    ("check_gradient: negative seed", check(seed=-1), ValueError, ["seed", "at least 0", "-1"]),
+    ("check_gradient: a float for the seed", check(seed=0.5), TypeError, ["seed", "integer", "0.5"]),
+    # -- train
+    ("train: an array for the model", train(model=MODEL.W), TypeError, ["model", "ReluOutput", "array"]),
+    ("train: the class for a model", train(model=tm.Linear), TypeError, ["model", "Linear", "class"]),
+    ("train: a number for features", train(law=0.5), TypeError, ["features", "must be Features", "0.5"]),
+    ("train: other features", train(law=tm.Features(4, 0.5)), ValueError, ["features", "4", "3"]),
+    ("train: two instance axes", train(model=tm.Linear(np.ones((2, 2, 2, 3)), np.ones((2, 2, 3)))), ValueError,
+     ["model", "one instance axis", "(2, 2)"]),
+    ("train: other instances", train(model=tm.ReluOutput.init(3, 2, 5), law=PAIR), ValueError,
+     ["features", "2", "(5,)"]),
+    ("train: instances of features alone", train(law=PAIR), ValueError, ["features", "2 instances", "()"]),
+    ("train: zero steps", train(steps=0), ValueError, ["steps", "at least 1", "0"]),
+    ("train: a float of steps", train(steps=1e3), TypeError, ["steps", "integer", "1000.0"]),
+    ("train: True steps", train(steps=True), TypeError, ["steps", "integer", "True"]),
+    ("train: no rows", train(batch_size=0), ValueError, ["batch_size", "at least 1", "0"]),
+    ("train: a float of rows", train(batch_size=2.5), TypeError, ["batch_size", "integer", "2.5"]),
+    ("train: never record", train(record_every=0), ValueError, ["record_every", "at least 1", "0"]),
+    ("train: None for record_every", train(record_every=None), TypeError, ["record_every", "integer", "None"]),
+    ("train: learning rate 0", train(learning_rate=0), ValueError, ["learning_rate", "above 0", "0"]),
+    ("train: negative learning rate", train(learning_rate=-1e-3), ValueError, ["learning_rate", "above 0", "-0.001"]),
+    ("train: learning rate NaN", train(learning_rate=NAN), ValueError, ["learning_rate", "finite", "nan"]),
+    ("train: learning rate infinite", train(learning_rate=INF), ValueError, ["learning_rate", "finite", "inf"]),
+    ("train: learning rate text", train(learning_rate="1e-3"), TypeError, ["learning_rate", "real number", "'1e-3'"]),
+    ("train: learning rate True", train(learning_rate=True), TypeError, ["learning_rate", "real number", "True"]),
+    ("train: negative decay", train(weight_decay=-0.01), ValueError, ["weight_decay", "at least 0", "-0.01"]),
+    ("train: decay NaN", train(weight_decay=NAN), ValueError, ["weight_decay", "finite", "nan"]),
+    ("train: decay None", train(weight_decay=None), TypeError, ["weight_decay", "real number", "None"]),
+    ("train: unknown schedule", train(schedule="step"), ValueError,
+     ["schedule", "'constant'", "'linear'", "'cosine'", "'step'"]),
+    ("train: a number for the schedule", train(schedule=0.5), ValueError, ["schedule", "'cosine'", "0.5"]),
+    ("train: negative seed", train(seed=-1), ValueError, ["seed", "at least 0", "-1"]),
+    ("train: no seed", train(seed=None), TypeError, ["seed", "integer", "None"]),
+    ("train: a generator for the seed", train(seed=RNG), TypeError, ["seed", "integer", "Generator"]),
+    ("train: text for progress", train(progress="yes"), TypeError, ["progress", "True, False or None", "'yes'"]),
+    ("train: 1 for progress", train(progress=1), TypeError, ["progress", "True, False or None", "1"]),
+]
+
+for cls in MODELS:
+    name, (first, *_) = cls.__name__, cls.parameter_shapes
+    good = dict(zip(cls.parameter_shapes, cls.init(3, 2).parameters))
+    model = cls(**good)
+
+    def build(cls=cls, good=good, **wrong):
+        return lambda: cls(**good | wrong)
+
+    CALLS += [
+        # -- the four models: from arrays, from random numbers
+        (f"{name}: no parameters", cls, TypeError, [name, first, "b"]),
+        (f"{name}: one too many", build(c=np.ones(3)), TypeError, [name, first, "'c'"]),
+        (f"{name}: twice the same", lambda cls=cls, a=good[first]: cls(a, **{first: a}), TypeError, [name, first]),
+        (f"{name}: weights with one axis", build(**{first: np.ones(3)}), ValueError,
+         [first, "at least 2 axes", "(3,)"]),
+        (f"{name}: weights NaN", build(**{first: replaced(good[first], NAN)}), ValueError, [first, "finite"]),
+        (f"{name}: weights complex", build(**{first: 1j * good[first]}), TypeError,
+         [first, "real numbers", "complex"]),
+        (f"{name}: weights boolean", build(**{first: good[first] > 0}), TypeError, [first, "real numbers", "bool"]),
+        (f"{name}: weights None", build(**{first: None}), TypeError, [first, "real numbers"]),
+        (f"{name}: weights empty", build(**{first: np.ones((0, 3))}), ValueError, [first, "empty", "(0, 3)"]),
+        (f"{name}: half precision", lambda cls=cls, a=tuple(good.values()): cls(*(b.astype(np.float16) for b in a)),
+         ValueError, ["dtype", "float32 or float64", "float16"]),
+        (f"{name}: bias infinite", build(b=replaced(good["b"], INF)), ValueError, ["b", "finite"]),
+        (f"{name}: bias a number", build(b=0.0), ValueError, ["b", "at least 1 axes", "()"]),
+        (f"{name}: bias too short", build(b=np.zeros(2)), ValueError, ["b", "(3,)", "(2,)"]),
+        (f"{name}: bias of more instances", build(b=np.zeros((4, 3))), ValueError, ["b", "(3,)", "(4, 3)"]),
+        (f"{name}.init: no features", lambda cls=cls: cls.init(0, 2), ValueError, ["n_features", "at least 1", "0"]),
+        (f"{name}.init: a float", lambda cls=cls: cls.init(3, 2.0), TypeError, ["n_hidden", "integer", "2.0"]),
+        (f"{name}.init: True", lambda cls=cls: cls.init(True, 2), TypeError, ["n_features", "integer", "True"]),
+        (f"{name}.init: negative", lambda cls=cls: cls.init(3, -2), ValueError, ["n_hidden", "at least 1", "-2"]),
+        (f"{name}.init: no instances", lambda cls=cls: cls.init(3, 2, 0), ValueError,
+         ["n_instances", "at least 1", "0"]),
+        (f"{name}.init: a shape", lambda cls=cls: cls.init(3, 2, (2, 2)), TypeError,
+         ["n_instances", "integer", "(2, 2)"]),
+        (f"{name}.init: negative seed", lambda cls=cls: cls.init(3, 2, seed=-1), ValueError,
+         ["seed", "at least 0", "-1"]),
+        (f"{name}.init: text seed", lambda cls=cls: cls.init(3, 2, seed="0"), TypeError, ["seed", "integer", "'0'"]),
+        (f"{name}.init: dtype", lambda cls=cls: cls.init(3, 2, dtype=int), ValueError,
+         ["dtype", "float32 or float64", "int"]),
+        (f"{name}.astype: integers", lambda m=model: m.astype(int), ValueError,
+         ["dtype", "float32 or float64", "int"]),
+        # -- the three passes
+        (f"{name}.forward: one axis", lambda m=model: m.forward(X[0]), ValueError, ["x", "at least 2 axes", "(3,)"]),
+        (f"{name}.forward: width", lambda m=model: m.forward(X.T), ValueError, ["x", "(..., B, 3)", "(3, 4)"]),
+        (f"{name}.forward: no rows", lambda m=model: m.forward(X[:0]), ValueError, ["x", "empty", "(0, 3)"]),
+        (f"{name}.forward: infinite", lambda m=model: m.forward(replaced(X, -INF)), ValueError, ["x", "finite"]),
+        (f"{name}.forward: text", lambda m=model: m.forward("x"), TypeError, ["x", "real numbers"]),
+        (f"{name}.forward: instances", lambda cls=cls: cls.init(3, 2, 2).forward(np.ones((5, 4, 3))), ValueError,
+         ["instances", "model", "x", "(2,)", "(5,)"]),
+        (f"{name}.loss: no features", lambda m=model: m.loss(X, None), TypeError,
+         ["features", "must be Features", "None"]),
+        (f"{name}.loss: other features", lambda m=model: m.loss(X, tm.Features(4, 0.5)), ValueError,
+         ["features", "4", "3"]),
+        (f"{name}.loss: width", lambda m=model: m.loss(X.T, THREE), ValueError, ["x", "(..., B, 3)", "(3, 4)"]),
+        (f"{name}.loss: instances", lambda cls=cls: cls.init(3, 2, 5).loss(X, PAIR), ValueError,
+         ["instances", "model", "features", "(5,)", "(2,)"]),
+        (f"{name}.loss_and_grad: NaN", lambda m=model: m.loss_and_grad(replaced(X, NAN), THREE), ValueError,
+         ["x", "finite"]),
+        (f"{name}.loss_and_grad: a number", lambda m=model: m.loss_and_grad(X, 0.5), TypeError,
+         ["features", "must be Features", "0.5"]),
+        (f"{name}.loss_and_grad: other features", lambda m=model: m.loss_and_grad(X, tm.Features(2, 0.5)), ValueError,
+         ["features", "2", "3"]),
+    ]
+
+CALLS += [
+    ("AbsoluteValue: W2 like W1", lambda: tm.AbsoluteValue(np.ones((2, 3)), np.ones((2, 3)), np.ones(3)), ValueError,
+     ["W2", "(3, 2)", "(2, 3)"]),
+    ("AbsoluteValue: W2 NaN", lambda: tm.AbsoluteValue(np.ones((2, 3)), np.full((3, 2), NAN), np.ones(3)), ValueError,
+     ["W2", "finite"]),
+]
+
+# -- geometry: every function of W alone, and the two that take a reference
+
+OF_W = {name: getattr(tm, name) for name in ("gram", "norms", "interference", "feature_dimensionality",
+                                             "dimensions_per_feature", "name_geometry", "align")}
+for name, function in OF_W.items():
+    CALLS += [
+        (f"{name}: one axis", lambda f=function: f(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
+        (f"{name}: NaN", lambda f=function: f([[1.0, NAN]]), ValueError, ["W", "finite"]),
+        (f"{name}: text", lambda f=function: f("W"), TypeError, ["W", "real numbers"]),
+        (f"{name}: complex", lambda f=function: f(np.ones((2, 3)) * 1j), TypeError, ["W", "real numbers", "complex"]),
+        (f"{name}: empty", lambda f=function: f(np.ones((0, 3))), ValueError, ["W", "empty", "(0, 3)"]),
+    ]
+for name, function in {"align": tm.align, "distance": tm.distance}.items():
+    CALLS += [
+        (f"{name}: another shape", lambda f=function: f(np.ones((2, 3)), np.ones((3, 2))), ValueError,
+         ["reference", "(2, 3)", "(3, 2)"]),
+        (f"{name}: a stack of references", lambda f=function: f(np.ones((2, 3)), np.ones((4, 2, 3))), ValueError,
+         ["reference", "2 axes", "(4, 2, 3)"]),
+        (f"{name}: reference NaN", lambda f=function: f(np.ones((1, 2)), [[1.0, NAN]]), ValueError,
+         ["reference", "finite"]),
+    ]
+CALLS += [
+    ("name_geometry: a stack", lambda: tm.name_geometry(np.ones((2, 2, 3))), ValueError,
+     ["W", "2 axes", "(2, 2, 3)"]),
+    ("distance: W with one axis", lambda: tm.distance(np.ones(3), np.ones((1, 3))), ValueError,
+     ["W", "2 axes", "(3,)"]),
+]
+
+# -- theory: closed forms
+
+CALLS += [
+    ("energies.dropped: p = 0", lambda: tm.energies.dropped(0), ValueError, ["p", "above 0", "at most 1", "0"]),
+    ("energies.dropped: p an array", lambda: tm.energies.dropped([0.5]), TypeError, ["p", "real number", "[0.5]"]),
+    ("energies.dropped: importance", lambda: tm.energies.dropped(0.5, -1), ValueError,
+     ["importance", "at least 0", "-1"]),
+    ("energies.antipodal: p > 1", lambda: tm.energies.antipodal(1.1), ValueError, ["p", "at most 1", "1.1"]),
+    ("energies.antipodal: three importances", lambda: tm.energies.antipodal(0.5, (1, 1, 1)), ValueError,
+     ["importance", "two", "[1.0, 1.0, 1.0]"]),
+    ("energies.polygon: k = 1", lambda: tm.energies.polygon(1, 0.5), ValueError, ["k", "at least 2", "1"]),
+    ("energies.polygon: p NaN", lambda: tm.energies.polygon(5, NAN), ValueError, ["p", "finite", "nan"]),
+    ("energies.simplex: a float for k", lambda: tm.energies.simplex(2.0, 0.5), TypeError, ["k", "integer", "2.0"]),
+    ("energies.digons: none", lambda: tm.energies.digons(0, 0.5), ValueError, ["count", "at least 1", "0"]),
+    ("energies.digons: dropped", lambda: tm.energies.digons(2, 0.5, dropped=-1), ValueError,
+     ["dropped", "at least 0", "-1"]),
+]
+
+# Calls at the edge, which are fine.
+ACCEPTED = [
+    ("Features: the smallest p", features(p=np.nextafter(0, 1))),
+    ("Features: p = 1, importance 0", features(p=1, importance=0)),
+    ("Features: numpy integers", features(n=np.int32(3), correlated=[(np.int64(0), np.uint8(1))])),
+    ("Features: lists and sets of indices", features(correlated=[{0, 2}])),
+    ("Features: one instance", features(p=[[0.5]], importance=[[1, 2, 3]])),
+    ("Features: one instance axis for two arguments", features(p=[[0.5], [0.2]], importance=[1, 2, 3])),
+    ("Features: sets that differ in p", features(p=[0.5, 0.5, 0.2], correlated=[(0, 1)])),
+    ("Features.sample: one row", sample(batch_size=np.int64(1))),
+    ("Features.sample: a tuple of generators", sample(rng=(RNG, np.random.default_rng(1)), law=PAIR)),
+    ("Features.sample: single precision by name", sample(dtype="float32")),
+    ("Linear: lists of integers", lambda: tm.Linear([[1, 2, 3]], [0, 0, 0])),
+    ("Linear: by name", lambda: tm.Linear(b=np.zeros(3), W=np.ones((2, 3)))),
+    ("Linear.forward: more axes than the model", lambda: tm.Linear.init(3, 2, 2).forward(np.ones((5, 2, 4, 3)))),
+    ("Linear.forward: integers", lambda: MODEL.forward(X.astype(int))),
+    ("ReluOutput.init: one of each", lambda: tm.ReluOutput.init(1, 1, 1, seed=0)),
+    ("ReluOutput.loss: one model, two laws", lambda: MODEL.loss(X, PAIR)),
+    ("check_gradient: a stack", check(model=STACK, law=PAIR)),
+    ("align: a row of integers", lambda: tm.align([[1, 2, 3]])),
+    ("dimensions_per_feature: zeros", lambda: tm.dimensions_per_feature(np.zeros((2, 3)))),
+    ("energies.dropped: dense and worthless", lambda: tm.energies.dropped(1, 0)),
+    ("train: one step", train(steps=1, batch_size=1, record_every=10**9, seed=2**70)),
+    ("train: a fraction", train(learning_rate=Fraction(1, 1000), weight_decay=0)),
+    ("train: numpy numbers", train(steps=np.int64(2), learning_rate=np.float32(1e-3), seed=np.uint8(3))),
+    ("train: a stack on a stack", train(model=STACK, law=PAIR, schedule="cosine", progress=False)),
+]
+
+
+@pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS], ids=[row[0] for row in CALLS])
+def test_a_bad_call_is_refused_with_a_sentence(function, exception, words):
+    with pytest.raises(exception) as caught:
+        function()
+    assert type(caught.value) is exception                  # not a subclass that NumPy happens to raise
+    sentence = str(caught.value)
+    missing = [word for word in words if word not in sentence]
+    assert words and not missing, f"{missing} not in {sentence!r}"
+
+
+@pytest.mark.parametrize("function", [row[1] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED])
+def test_a_call_at_the_edge_is_accepted(function):
+    assert function() is not None
+
+
+def test_the_table_has_no_row_twice():
+    ids = [row[0] for row in CALLS + ACCEPTED]
+    assert len(set(ids)) == len(ids) > 60
+
+
+# Results, not functions: nobody calls them with arguments of their own.
+RECORDS = {"History"}
+
+
+def test_every_public_function_has_a_bad_call():
+    public = {name for name, value in vars(tm).items() if callable(value) and not name.startswith("_")}
+    tested = {row[0].split(":")[0].split(".")[0] for row in CALLS}
+    assert public - RECORDS - tested == set()
+    assert {"Features", "train", "check_gradient"} <= public

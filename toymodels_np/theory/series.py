@@ -1,0 +1,320 @@
+"""The exact loss of one output by a sine series over its characteristic function, for any number of features.
+
+    z     input of an output's ReLU, z = b + sum_j g_j x_j      own   the feature that the output should reproduce
+    y     the target, x_own (or |x_own| if signed)              l     E[z_+^2 - 2 y z_+]
+    P     half a period: |z| <= P                               kappa, w    1, 3, 5, … and w = pi kappa / P
+    S, t  one set's part of E e^{iwz}: off has probability S, the rest is t
+    t_j   the same with a factor x_j; t_y, t_yj for the own set with a factor y, y x_j
+    F, D  the other sets' part of E e^{iwz}; the part of F where at least two of them are on
+
+On |z| <= P the identity z|z| = P z - 8 P^2 / pi^3 sum_kappa sin(w z) / kappa^3 turns l into moments and a sum of
+products over independent sets. Supports with few active features, whose terms decay slowly, are taken out of the sum
+and put back in closed form (`corners.box`). Rows N are outputs of instances; the sum runs over blocks of K nodes until
+the last ones no longer count. Equations (4.k) are in derivations/04-exact-loss.md.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from .corners import box
+
+RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.24)
+TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.25)
+FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
+CHUNK = 2**17           # complex numbers in one work array
+
+
+class Law:
+    """The sets as arrays: singles first, then sets of several. Below, p is (J, N): one probability a set and row."""
+
+    def __init__(self, sets, signed):
+        sets = sorted(sets, key=lambda s: len(s.members) > 1)
+        self.signed, self.sets = signed, sets
+        self.members = [list(s.members) for s in sets]
+        self.n = sum(map(len, self.members))
+        self.together = [s.kind == "correlated" for s in sets]
+        self.simple = np.array([s.kind == "anticorrelated" or len(s.members) == 1 for s in sets])
+        share = np.array([1.0 if s.kind == "correlated" else 1 / len(s.members) for s in sets])
+        self.set_of = np.empty(self.n, int)                     # feature -> set
+        for J, members in enumerate(self.members):
+            self.set_of[members] = J
+        self.share = share[self.set_of]                         # (n,) P(x_j != 0 | its set is on)
+        self.single = [members[0] for members in self.members if len(members) == 1]
+        self.several = range(len(self.single), len(sets))       # the sets with several members
+        self.mean = 0.0 if signed else 0.5                      # of an active value
+
+    def active(self, p):
+        """P(x_j != 0), (n, N)."""
+        return p[self.set_of] * self.share[:, None]
+
+    def covariance(self, p, v):
+        """Cov[x] v for each row's v (n, N): only members of one set are tied."""
+        q = self.active(p)
+        result = (q / 3 - (self.mean * q) ** 2) * v
+        for J in () if self.signed else self.several:
+            members = self.members[J]
+            joint = (p[J] if self.together[J] else 0) - q[members[0]] ** 2
+            result[members] += joint / 4 * (v[members].sum(0) - v[members])
+        return result
+
+    def sums(self, p, zero):
+        """t (J, N, …) from an active feature's E e^{iwgx}, zero (n, N, …). (4.20)"""
+        p = p.reshape(p.shape + (1,) * (zero.ndim - 2))
+        t = zero[self.single] * p[:len(self.single)]
+        sets = [p[J] * (zero[self.members[J]].prod(0) if self.together[J] else zero[self.members[J]].mean(0))
+                for J in self.several]
+        return np.concatenate([t, sets]) if sets else t
+
+    def uniform(self, theta, order=2):
+        """E e^{iwgx}, E[x …], E[x^2 …] of an active x at theta = wg/2, then E[|x| …], E[|x| x …]. (4.19)"""
+        sine, cosine = np.sin(theta), np.cos(theta)
+        small = np.nonzero(abs(theta) < 0.3)
+        safe = theta.copy()
+        safe[small] = 1.0
+        sinc = sine / safe
+        q = theta[small] ** 2
+        sinc[small] = 1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72 * (1 - q / 110))))
+        turn = cosine + 1j * sine
+        zero = sinc * cosine + 0j if self.signed else sinc * turn
+        if not order:
+            return zero
+        ratio = (sinc - cosine) / (safe * safe)                 # j_1(theta) / theta, j_1 the spherical Bessel function
+        ratio[small] = (1 - q / 10 * (1 - q / 28 * (1 - q / 54 * (1 - q / 88 * (1 - q / 130))))) / 3
+        shift = 0.5j * theta * ratio
+        one, two = turn * (0.5 * sinc + shift), turn * (0.5 * (sinc - ratio) + shift)
+        return (zero, 1j * one.imag, two.real + 0j, one.real + 0j, 1j * two.imag) if self.signed else (zero, one, two, one, two)
+
+
+def sum_rows(law, p, b, g, own, rtol, with_grad):
+    """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error of l (N,).
+
+    p (J, N) set probabilities, b (N,), g (n, N), own (N,). A row is summed until its error is below rtol times its
+    share of the loss, E[y^2] + l, or 1e-3 E[y^2] if that is more, and until the gradient's is below ten times that
+    over P; or else until LAST nodes. Without `with_grad` only l is there.
+    """
+    everyone = np.arange(len(b))
+    low, high = reach(law, b, g)
+    y_y = law.active(p)[own, everyone] / 3
+    total = [2 * x * (low >= 0) for x in moments(law, p, b, g, own)]    # all that there is where z never changes sign
+    error = np.zeros((2, len(b)))
+    rows = np.flatnonzero((low < 0) & (high > 0))
+    if not len(rows):
+        return total, error[0]
+    P = half_period(law, p, b, g)                                       # (N,)
+    tiny = (abs(g) < TINY * P) & (low < 0) & (high > 0)                                             # (4.25)
+    tiny[[i for J in law.several for i in law.members[J]]] = False
+    tiny[own, everyone] = False
+    mean = law.mean * law.active(p)                                     # (n, N)  E[x]
+    b, g, p = b + (np.where(tiny, g, 0) * mean).sum(0), np.where(tiny, 0, g), p.copy()
+    p[:len(law.single)][tiny[law.single]] = 0
+
+    for sums, x in zip(total, closed_form(law, p[:, rows], b[rows], g[:, rows], own[rows], P[rows], with_grad)):
+        sums[..., rows] = x
+    start, stop = 0, FIRST
+    while len(rows):
+        halves = []
+        for k0, k1 in ((start, (start + stop) // 2), ((start + stop) // 2, stop)):
+            kappa = 2.0 * np.arange(k0, k1) + 1
+            chunks = np.array_split(rows, min(len(rows), 1 + len(rows) * law.n * len(kappa) // CHUNK))
+            parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], kappa, with_grad) for r in chunks]
+            halves.append([np.concatenate(x, -1) for x in zip(*parts)])
+        for sums, first, second in zip(total, *halves):
+            sums[..., rows] += first + second
+        # How far the end of the sum moved in the last doubling, or in the last half of it.                (4.26)
+        moved = [np.maximum(abs(x + y), abs(y)) for x, y in zip(*halves)]
+        error[0, rows] = moved[0]
+        if with_grad:
+            error[1, rows] = np.maximum(moved[1], moved[2].max(0))
+        allowed = rtol * np.maximum(y_y + total[0], 1e-3 * y_y)
+        going = (error[0] > allowed) | (error[1] * P > 10 * allowed) | (start == 0)
+        rows, start, stop = rows[going[rows]] if stop < LAST else [], stop, 2 * stop
+    if with_grad:
+        total[2][tiny] = (mean * total[1])[tiny]
+    error[0] += 4 * np.finfo(float).eps * (chance_of_any(p) * P**2 + np.maximum(b, 0) ** 2)                     # rounding
+    return total, error[0]
+
+
+def reach(law, b, g):
+    """Bounds on z: two arrays (N,)."""
+    return b + np.minimum(g, -g if law.signed else 0).sum(0), b + np.maximum(g, -g if law.signed else 0).sum(0)
+
+
+def half_period(law, p, b, g):
+    """P (N,): max |z|, or less where |z| > P is too rare to matter, by Chernoff's bound. (4.24)"""
+    largest = abs(np.stack(reach(law, b, g))).max(0)
+    P = largest = np.where(largest > 0, largest, 1.0)                   # (N,)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for power in range(6):
+            slope = RARE / largest * 2.0**power
+            bound = 0.0
+            for s in (slope, -slope):
+                y = g * s
+                y = np.where(abs(y) < 1e-300, 1e-300, y)
+                t = law.sums(p, np.sinh(y) / y if law.signed else np.expm1(y) / y)
+                bound = np.maximum(bound, s * b + np.log(t + (1 - p)).sum(0) + RARE)
+            P = np.where(bound < P * slope, bound / slope, P)           # False where the bound overflowed
+    return P
+
+
+def off(law, p, own):
+    """The own sets (N,), then of the other sets: S (J, N) with 1 for the own set, the products of S before and after
+    each, and without the own set and J. (4.22)"""
+    own_set, everyone = law.set_of[own], np.arange(len(own))
+    S = 1 - p
+    S[own_set, everyone] = 1
+    before, after = ahead(S), ahead(S[::-1])[::-1]
+    return own_set, S, before, after, before * after
+
+
+def ahead(factors):
+    """Along the first axis, the products of all factors before each."""
+    result = np.ones_like(factors)
+    np.multiply.accumulate(factors[:-1], axis=0, out=result[1:])
+    return result
+
+
+def moments(law, p, b, g, own, none=0.0):
+    """E[z^2] / 2 - E[y z], less b^2 / 2 times the chance `none` that nothing is on, and d/db, d/dg. (4.21)"""
+    everyone = np.arange(len(b))
+    q = law.active(p)
+    mean_x, cov = law.mean * q, law.covariance(p, g)                    # (n, N)  E[x], Cov[x, z]
+    some = chance_of_any(p) if np.any(none) else 1.0
+    shift, mean_y = (g * mean_x).sum(0), 0.5 * q[own, everyone]         # (N,)    E[z] - b, E[y]
+    one_hot = np.zeros_like(g)
+    one_hot[own, everyone] = 1
+    y_x = 0 * g if law.signed else law.covariance(p, one_hot) + mean_x * mean_y                 # E[y x]
+    value = (0.5 * ((g * cov).sum(0) + shift * (shift + 2 * b) + some * b * b) - b * mean_y - (g * y_x).sum(0))
+    return [value, shift + some * b - mean_y, cov + mean_x * (b + shift) - y_x]
+
+
+def closed_form(law, p, b, g, own, P, with_grad):
+    """[l, dl/db, dl/dg] without the series: all moments, and the few active features that it leaves out. (4.21)"""
+    everyone = np.arange(len(b))
+    q = law.active(p)
+    none = (1 - p).prod(0)                                              # (N,)  nothing is on
+    some = chance_of_any(p)
+    l, db, dg = moments(law, p, b, g, own, none)
+    l += 0.5 * P * (some * b + law.mean * (g * q).sum(0) - 0.5 * q[own, everyone]) + none * np.maximum(b, 0) ** 2
+    db += 0.5 * P * some + 2 * none * np.maximum(b, 0)
+    dg += 0.5 * P * law.mean * q
+
+    own_set, _, _, _, others = off(law, p, own)
+    simple = np.flatnonzero(law.simple[law.set_of])                     # features that are active alone in their set
+    J = law.set_of[simple]                                              # (C,)
+    mine = J[:, None] == own_set                                        # (C, N)
+    signs = (1.0, -1.0) if law.signed else (1.0,)
+
+    def put_back(weight, index, sign):
+        """Supports that hold exactly the features `index`, arrays that broadcast to (C, N), with these signs."""
+        if not (weight > 1e-40).any():
+            return
+        index = [np.broadcast_to(i, weight.shape) for i in index]
+        gains = np.stack([g[i, everyone] * s for i, s in zip(index, sign)])
+        parts = kernel(b, gains, np.stack(index) == own, P, with_grad)
+        l[:] += (weight * parts[0]).sum(0)
+        if with_grad:
+            db[:] += (weight * parts[1]).sum(0)
+            dg[simple] += weight * parts[2][-1] * sign[-1]
+            if len(index) == 2:
+                dg[index[0][0], everyone] += (weight * parts[2][0]).sum(0) * sign[0]
+
+    alone = q[simple] * np.where(mine, 1, 1 - p[own_set, everyone]) * others[J] / len(signs)
+    for s in signs:
+        put_back(alone, [simple[:, None]], [s])
+    pair = np.where(mine, 0, q[simple] * others[J]) * law.simple[own_set] / len(signs)**2
+    for i in range(max(map(len, law.members))):                         # each member of the own set with each other
+        member = np.array([m[i % len(m)] for m in law.members])[own_set]                            # (N,)
+        exists = np.array([i < len(m) for m in law.members])[own_set]
+        for s, s_own in product(signs, signs):
+            put_back(pair * exists * q[member, everyone], [member, simple[:, None]], [s_own, s])
+    return [l, db, dg]
+
+
+def chance_of_any(p):
+    """1 - prod(1 - p) over the sets, accurate where it is small: (N,)."""
+    return -np.expm1(np.log1p(-np.minimum(p, 1 - 1e-16)).sum(0))
+
+
+def kernel(b, gains, own, P, with_grad):
+    """l of a box less what its moments say, that is the sum of its series, with gradients as in `box`. (4.21)"""
+    value, d_y, d_g = box(b, gains, own, with_grad)
+    mean = b + 0.5 * gains.sum(0)
+    active, own_gain = own.any(0), (gains * own).sum(0)
+    value = value - (0.5 * (mean**2 + (gains**2).sum(0) / 12 + P * mean) - active * (0.5 * (mean + 0.5 * P))
+                     - own_gain / 12)
+    if with_grad:
+        d_mean = mean + 0.5 * P - 0.5 * active
+        d_y = d_y - d_mean
+        d_g = d_g - (0.5 * d_mean + gains / 12 - own / 12)
+    return value, d_y, d_g
+
+
+def block(law, p, b, g, own, P, kappa, with_grad):
+    """The terms kappa of the series, summed: l (N,), and with_grad dl/db (N,), dl/dg (n, N). (4.22), (4.23)"""
+    rows = np.arange(len(b))
+    theta = (0.5 * np.pi * g / P)[..., None] * kappa                    # (n, N, K)
+    turn = np.exp(1j * (np.pi * b / P)[:, None] * kappa)                # (N, K)
+    q = law.active(p)[..., None]
+    own_theta = theta[own, rows][None]
+    if with_grad:
+        zero, one, two, y_one, y_two = law.uniform(theta)
+        y_one, y_two = y_one[own, rows], y_two[own, rows]               # (N, K)
+    else:
+        zero = law.uniform(theta, 0)
+        y_one = law.uniform(own_theta)[3][0]
+    t = law.sums(p, zero)                                               # (J, N, K)
+    t_y = q[own, rows] * y_one                                          # (N, K)
+    for J in law.several:                                               # … and the partners in a correlated own set
+        for i in law.members[J] if law.together[J] else ():
+            r = np.flatnonzero(own == i)
+            t_y[r] *= zero[[j for j in law.members[J] if j != i]][:, r].prod(0)
+
+    own_set, S, S_before, S_after, S_others = off(law, p, own)
+    T_off = 1 - p[own_set, rows][:, None]                               # (N, 1)
+    T = T_off + t[own_set, rows]
+    t[own_set, rows] = 0
+    simple = law.simple[:, None, None]
+    factors = S[..., None] + t
+    before = ahead(factors)                                             # (J, N, K)
+    F = before[-1] * factors[-1]                                        # (N, K)
+    D = ((before - simple * S_before[..., None]) * t * S_after[..., None]).sum(0)
+    a3, a2, a1 = 4 * P[:, None]**2 / np.pi**3 / kappa**3, 4 * P[:, None] / np.pi**2 / kappa**2, 4 / np.pi / kappa
+    tau = turn * (1j * a3 * T + a2 * t_y)
+    closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
+    tau_closed = np.where(closed, tau, turn * 1j * a3 * T_off)
+    l = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                      # (4.22)
+    if not with_grad:
+        return (l,)
+
+    iw = 1j * np.pi * kappa / P[:, None]
+    tau, tau_closed = iw * tau, iw * tau_closed
+    db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.23)
+    after = ahead(factors[::-1])[::-1]
+    C = before * after * tau - (simple * S_others[..., None]) * tau_closed                          # (J, N, K)
+    t_j = q * one                                                       # (n, N, K)
+    for J in law.several:
+        for j in law.members[J] if law.together[J] else ():
+            t_j[j] *= zero[[i for i in law.members[J] if i != j]].prod(0)
+    C = C[law.set_of] if law.several else C
+    dg = (C.real * t_j.real - C.imag * t_j.imag).sum(-1)                                            # (4.23)
+
+    weight = turn * np.where(closed, D, F)                              # the own set's features
+    same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * t_j[j, r])).real.sum(-1)
+    alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
+    dg[own[alone], alone] = same(alone, own[alone], q[own[alone], alone] * y_two[alone])
+    for J in law.several:
+        members = law.members[J]
+        for i in members:
+            r = np.flatnonzero(own == i)
+            for j in members:
+                if i == j:
+                    t_yj = q[i, r] * y_two[r]
+                    rest = [k for k in members if k != i]
+                else:
+                    t_yj = q[i, r] * y_one[r] * one[j, r] if law.together[J] else 0
+                    rest = [k for k in members if k not in (i, j)]
+                if law.together[J]:
+                    t_yj = t_yj * zero[rest][:, r].prod(0)
+                dg[j, r] = same(r, j, t_yj)
+    return l, db, dg
