@@ -25,9 +25,10 @@ from scipy.special import gamma
 from ..core import checks
 
 MOST_FEATURES = 8
-SMALL = 1e-3                # entries of G below this fraction of their row's largest are averaged by quadrature
+SMALL = 1e-3                # active entries of G up to this fraction of the largest are averaged by quadrature,
+NEAR_ZERO = 1e-9            # or of this where all are smaller
 GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # two points on [0, 1], exact for cubics
-DOUBT = 1e-11               # error at which a result is refused, as a fraction of what an empty model would cost
+DOUBT = 1e-11               # error at which a result is refused, as a fraction of it or of what an empty model costs
 COMPLEX_STEP = 1e-30
 
 
@@ -79,26 +80,20 @@ def _loss(W, b, p, importance):
 
 def _output_loss(row, bias, p):
     """E (x_0 - relu(row·x + bias))^2 for row and p (..., n), bias (...). Complex arguments are welcome."""
-    small = abs(row) <= SMALL * abs(row).max(-1, keepdims=True)                          # (..., n)
-    own = np.where(small[..., 0], 1, row[..., 0])
     square, cross, size = 0.0, 0.0, 0.0
     for active in map(np.array, product((False, True), repeat=row.shape[-1])):
         weight = np.where(active, p, 1 - p).prod(-1)                                     # (5.2)
         if not weight.any():
             continue
-        mean, terms = _mean_power(row[..., active], bias, small[..., active], 2)
+        mean, terms = _mean_power(row[..., active], bias, 2)
         square = square + weight * mean
         size = size + weight * terms
         if active[0]:
-            rest = row[..., 1:][..., active[1:]], small[..., 1:][..., active[1:]]
-            edge, _ = _mean_power(rest[0], bias + own, rest[1], 2)
-            product_mean = (edge - mean) / (2 * own)                                     # (5.4)
-            if small[..., 0].any():
-                smooth = sum(u / 2 * _mean_power(rest[0], bias + row[..., 0] * u, rest[1], 1)[0] for u in GAUSS)
-                product_mean = np.where(small[..., 0], smooth, product_mean)
-            cross = cross + weight * product_mean
+            mean, terms = _mean_product(row[..., active], bias, mean, terms)
+            cross = cross + weight * mean
+            size = size + weight * terms
     loss = p[..., 0] / 3 - 2 * cross + square
-    if (np.finfo(float).eps * size > DOUBT * p[..., 0] / 3).any():
+    if not (np.finfo(float).eps * size <= DOUBT * np.maximum(p[..., 0] / 3, loss.real)).all():
         raise ArithmeticError("too many features are almost but not exactly orthogonal, and this formula cancels too "
                               "many digits there; tm.expected_loss has no such trouble")
     return loss
@@ -110,13 +105,12 @@ def _corners(k):
     return np.array(list(product((False, True), repeat=k))).reshape(2**k, k)
 
 
-def _mean_power(a, bias, small, power):
-    """E relu(a·u + bias)^power for u uniform in the cube, a and small (..., k), bias (...): (mean, size of its terms).
+def _mean_power(a, bias, power):
+    """E relu(a·u + bias)^power for u uniform in the cube, a (..., k), bias (...): (mean, size of its terms).
 
     Variables with a small coefficient are averaged over two Gauss points, the others over the ends of their range.
     """
-    corners = _corners(a.shape[-1])                                                      # (2^k, k)
-    small, coefficient = small[..., None, :], a[..., None, :]
+    corners, small, coefficient = _corners(a.shape[-1]), _small(a)[..., None, :], a[..., None, :]     # (2^k, k)
     at = np.where(small, np.where(corners, *GAUSS), corners)                             # (..., 2^k, k)
     factor = np.where(small, 0.5, np.where(corners, 1, -1) / np.where(small, 1, coefficient)).prod(-1)
     z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)                         # (..., 2^k)
@@ -124,10 +118,33 @@ def _mean_power(a, bias, small, power):
     terms = factor * _relu(z) ** (power + large) * (factorial(power) / gamma(power + large + 1))
     mean = terms.sum(-1)                                                                 # (5.3), (5.5)
     # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
-    middle, width = bias + a.sum(-1) / 2, np.minimum(a.real, 0).sum(-1)
+    middle = bias + a.sum(-1) / 2
     plain = middle if power == 1 else middle**2 + (a * a).sum(-1) / 12
-    linear = np.real(bias) + width >= 0
+    linear = _never_off(a, bias)
     return np.where(linear, plain, mean), np.where(linear, abs(plain), abs(terms).sum(-1))
+
+
+def _mean_product(a, bias, mean, terms):
+    """E u_0 relu(a·u + bias), given E relu(a·u + bias)^2 and the size of its terms: (mean, size of its terms)."""
+    own, rest, small = a[..., 0], a[..., 1:], _small(a)[..., 0]
+    safe = np.where(small, 1, own)
+    edge, edge_terms = _mean_power(rest, bias + safe, 2)
+    result, size = (edge - mean) / (2 * safe), (edge_terms + terms) / abs(safe)          # (5.4)
+    if small.any():
+        smooth = sum(u / 2 * _mean_power(rest, bias + own * u, 1)[0] for u in GAUSS)     # (5.5)
+        result, size = np.where(small, smooth, result), np.where(small, abs(smooth), size)
+    linear, plain = _never_off(a, bias), bias / 2 + own / 3 + rest.sum(-1) / 4
+    return np.where(linear, plain, result), np.where(linear, abs(plain), size)
+
+
+def _small(a):
+    """Which of the coefficients a (..., k) are too small beside the others, or too near 0, to divide by."""
+    return abs(a) <= SMALL * abs(a).max(-1, keepdims=True, initial=NEAR_ZERO)
+
+
+def _never_off(a, bias):
+    """Whether a·u + bias >= 0 in the whole cube."""
+    return np.real(bias) + np.minimum(a.real, 0).sum(-1) >= 0
 
 
 def _relu(z):

@@ -17,11 +17,11 @@ from ..core import checks
 from ..core.arrays import to_host, transpose
 from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput
-from .corners import count_corners, enumerate_rows
+from .corners import enumerate_rows, work
 from .series import Law, sum_rows
 
-FEW = 7000              # enumerate while a row has at most this many corners: 3^8, or 5^5 of signed features
-WORK = 2**16            # corners or gains that are worked on at once
+FEW = 6000              # enumerate while that takes at most this many values a row: 8 features, 5 if signed
+WORK = 2**16            # values or gains that are worked on at once
 FLOOR = 1e-3            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
 
 
@@ -104,15 +104,15 @@ def _relu(features, flat, b, G, rtol, with_grad):
     """E (y - z_+)^2 (K, n), d/db (K, n), d/dG (K, n, n) and the estimated error (K, n): one row an output. (4.4)"""
     K, n = b.shape
     q = flat(features.active_probability, n)
-    corners = count_corners(features.sets, features.signed)
-    law = Law(features.sets, features.signed) if corners > FEW else None
+    size = work(features.sets, features.signed)
+    law = Law(features.sets, features.signed) if size > FEW else None
     first = [s.members[0] for s in (features.sets if law is None else law.sets)]
     p = np.repeat(flat(features.feature_probability, n)[:, first].T, n, axis=1)                 # (J, N)
     g, b = np.moveaxis(G, -1, 0).reshape(n, K * n), b.reshape(-1)       # (n, N), (N,)
     own = np.tile(np.arange(n), K)                                      # (N,)
     l, db, error = np.empty(K * n), np.empty(K * n), np.empty(K * n)
     dg = np.empty((K * n, n) if with_grad else 0)
-    step = max(1, int(WORK / (n if law else corners)))
+    step = max(1, int(WORK / (n if law else size)))
     for i in range(0, K * n, step):
         r = slice(i, i + step)
         row = (p[:, r], b[r], g[:, r], own[r])

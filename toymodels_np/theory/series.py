@@ -21,8 +21,10 @@ from .corners import box
 
 RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.24)
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.25)
+GRAD = 300              # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
-CHUNK = 2**17           # complex numbers in one work array
+CHUNK = 2**15           # complex numbers in one work array: it stays in the cache
+STRIDE = 16             # nodes whose exponentials are worked out together
 
 
 class Law:
@@ -66,31 +68,38 @@ class Law:
                 for J in self.several]
         return np.concatenate([t, sets]) if sets else t
 
-    def uniform(self, theta, order=2):
-        """E e^{iwgx}, E[x …], E[x^2 …] of an active x at theta = wg/2, then E[|x| …], E[|x| x …]. (4.19)"""
-        sine, cosine = np.sin(theta), np.cos(theta)
-        small = np.nonzero(abs(theta) < 0.3)
-        safe = theta.copy()
-        safe[small] = 1.0
-        sinc = sine / safe
-        q = theta[small] ** 2
-        sinc[small] = 1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72 * (1 - q / 110))))
-        turn = cosine + 1j * sine
-        zero = sinc * cosine + 0j if self.signed else sinc * turn
-        if not order:
-            return zero
-        ratio = (sinc - cosine) / (safe * safe)                 # j_1(theta) / theta, j_1 the spherical Bessel function
-        ratio[small] = (1 - q / 10 * (1 - q / 28 * (1 - q / 54 * (1 - q / 88 * (1 - q / 130))))) / 3
-        shift = 0.5j * theta * ratio
-        one, two = turn * (0.5 * sinc + shift), turn * (0.5 * (sinc - ratio) + shift)
-        return (zero, 1j * one.imag, two.real + 0j, one.real + 0j, 1j * two.imag) if self.signed else (zero, one, two, one, two)
+
+
+def uniform(alpha, kappa, order):
+    """E[u^r e^{i phi u}] for r = 0 … order of u Uniform[0, 1], at phi = alpha kappa: arrays (..., K). (4.14)
+
+    kappa are consecutive odd numbers, so that the exponentials are products of a few.
+    """
+    K, alpha = len(kappa), alpha[..., None]
+    coarse = np.exp(1j * alpha * kappa[::STRIDE])                       # (..., K / STRIDE)
+    fine = np.exp(1j * alpha * (kappa[:STRIDE] - kappa[0]))             # (..., STRIDE)
+    turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape[:-1], -1)[..., :K]        # e^{i phi}
+    phi = alpha * kappa
+    small = np.nonzero(abs(phi) < 0.7)
+    phi[small] = 1
+    inverse = -1j / phi                                                 # 1 / (i phi)
+    result = [(turn - 1) * inverse]
+    for r in range(1, order + 1):
+        result.append((turn - r * result[-1]) * inverse)                # by parts
+    phi = 1j * (alpha[..., 0][small[:-1]] * kappa[small[-1]])
+    for r, x in enumerate(result):                                      # sum_s phi^s / (s! (s + r + 1)), by Horner
+        value = 0
+        for s in range(14, -1, -1):
+            value = value * phi / (s + 1) + 1 / (s + r + 1)
+        x[small] = value
+    return result
 
 
 def sum_rows(law, p, b, g, own, rtol, with_grad):
     """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error of l (N,).
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,). A row is summed until its error is below rtol times its
-    share of the loss, E[y^2] + l, or 1e-3 E[y^2] if that is more, and until the gradient's is below ten times that
+    share of the loss, E[y^2] + l, or 1e-3 E[y^2] if that is more, and until the gradient's is below GRAD times that
     over P; or else until LAST nodes. Without `with_grad` only l is there.
     """
     everyone = np.arange(len(b))
@@ -111,7 +120,7 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
 
     for sums, x in zip(total, closed_form(law, p[:, rows], b[rows], g[:, rows], own[rows], P[rows], with_grad)):
         sums[..., rows] = x
-    start, stop = 0, FIRST
+    start, stop, last = 0, FIRST, np.zeros((2, len(b)))
     while len(rows):
         halves = []
         for k0, k1 in ((start, (start + stop) // 2), ((start + stop) // 2, stop)):
@@ -121,13 +130,15 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
             halves.append([np.concatenate(x, -1) for x in zip(*parts)])
         for sums, first, second in zip(total, *halves):
             sums[..., rows] += first + second
-        # How far the end of the sum moved in the last doubling, or in the last half of it.                (4.26)
-        moved = [np.maximum(abs(x + y), abs(y)) for x, y in zip(*halves)]
-        error[0, rows] = moved[0]
+        # How far the end of the sum moved in the last doubling, or in the last half of it, and how that shrinks.
+        moved = np.zeros((2, len(rows)))
+        moved[0] = np.maximum(abs(halves[0][0] + halves[1][0]), abs(halves[1][0]))
         if with_grad:
-            error[1, rows] = np.maximum(moved[1], moved[2].max(0))
+            moved[1] = np.maximum(abs(halves[0][2] + halves[1][2]), abs(halves[1][2])).max(0)
+        ratio = np.clip(moved / np.maximum(last[:, rows], 1e-300), 0.25, 0.9)
+        error[:, rows], last[:, rows] = moved * ratio / (1 - ratio), moved                          # (4.26)
         allowed = rtol * np.maximum(y_y + total[0], 1e-3 * y_y)
-        going = (error[0] > allowed) | (error[1] * P > 10 * allowed) | (start == 0)
+        going = (error[0] > allowed) | (error[1] * P > GRAD * allowed) | (start == 0)
         rows, start, stop = rows[going[rows]] if stop < LAST else [], stop, 2 * stop
     if with_grad:
         total[2][tiny] = (mean * total[1])[tiny]
@@ -238,7 +249,7 @@ def chance_of_any(p):
 
 def kernel(b, gains, own, P, with_grad):
     """l of a box less what its moments say, that is the sum of its series, with gradients as in `box`. (4.21)"""
-    value, d_y, d_g = box(b, gains, own, with_grad)
+    value, d_y, d_g = box(b, gains, np.ones_like(gains), own, with_grad)
     mean = b + 0.5 * gains.sum(0)
     active, own_gain = own.any(0), (gains * own).sum(0)
     value = value - (0.5 * (mean**2 + (gains**2).sum(0) / 12 + P * mean) - active * (0.5 * (mean + 0.5 * P))
@@ -253,16 +264,14 @@ def kernel(b, gains, own, P, with_grad):
 def block(law, p, b, g, own, P, kappa, with_grad):
     """The terms kappa of the series, summed: l (N,), and with_grad dl/db (N,), dl/dg (n, N). (4.22), (4.23)"""
     rows = np.arange(len(b))
-    theta = (0.5 * np.pi * g / P)[..., None] * kappa                    # (n, N, K)
     turn = np.exp(1j * (np.pi * b / P)[:, None] * kappa)                # (N, K)
     q = law.active(p)[..., None]
-    own_theta = theta[own, rows][None]
-    if with_grad:
-        zero, one, two, y_one, y_two = law.uniform(theta)
-        y_one, y_two = y_one[own, rows], y_two[own, rows]               # (N, K)
-    else:
-        zero = law.uniform(theta, 0)
-        y_one = law.uniform(own_theta)[3][0]
+    alpha = np.pi * g / P                                               # (n, N)
+    zero, *one = uniform(alpha, kappa, int(with_grad))                  # (n, N, K)
+    y_one, y_two = uniform(alpha[own, rows], kappa, 2)[1:]              # (N, K)
+    if law.signed:                                                      # the means over both signs of x
+        zero, one = zero.real + 0j, [1j * x.imag for x in one]
+        y_one, y_two = y_one.real + 0j, 1j * y_two.imag
     t = law.sums(p, zero)                                               # (J, N, K)
     t_y = q[own, rows] * y_one                                          # (N, K)
     for J in law.several:                                               # … and the partners in a correlated own set
@@ -292,6 +301,7 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.23)
     after = ahead(factors[::-1])[::-1]
     C = before * after * tau - (simple * S_others[..., None]) * tau_closed                          # (J, N, K)
+    one, = one
     t_j = q * one                                                       # (n, N, K)
     for J in law.several:
         for j in law.members[J] if law.together[J] else ():
