@@ -236,8 +236,10 @@ def binomial_counts(totals, size, p):
 @pytest.mark.parametrize("p", [0.1, 0.4])
 def test_a_batch_has_the_spread_of_independent_rows(p):
     features, rng = tm.Features(4, p), np.random.default_rng(3)
-    totals = [np.count_nonzero(features.sample(rng, 8)) for _ in range(4000)]
-    assert binomial_counts(totals, 32, p)
+    batches = np.array([features.sample(rng, 8) for _ in range(4000)])
+    assert binomial_counts(np.count_nonzero(batches, axis=(1, 2)), 32, p)
+    for row in range(7):                            # every row of a batch is as likely, and knows nothing of the next
+        assert moments_hold(batches[:, [row, row + 1], row % 4], tm.Features(2, p))
     assert not binomial_counts(np.full(4000, round(32 * p)), 32, p)         # as many events a batch, always
     assert not binomial_counts(2 * np.random.default_rng(4).binomial(16, p, 4000), 32, p)       # rows in pairs
 

@@ -12,14 +12,15 @@ PACKAGE = "toymodels_np"
 ORDER = [
     "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.train", "core",
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
-    "theory.energies", "theory.exact", "theory.minima", "theory.phase", "theory.flow", "theory.attack", "theory",
+    "theory.energies", "theory.corners", "theory.series", "theory.exact", "theory.estimate", "theory.minima",
+    "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
     "lab.sweep", "lab.claims", "lab.figures", "lab.report", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np
 ]
 
 # Two independent witnesses of the same energies: neither imports the other.
-STRANGERS = [("theory.energies", "theory.exact")]
+STRANGERS = [("theory.energies", f"theory.{name}") for name in ("corners", "series", "exact", "estimate")]
 
 # Libraries that only these files may name, by import or as the string that sys.modules and importlib take.
 NAMED_ONLY_BY = {

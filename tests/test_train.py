@@ -57,7 +57,8 @@ def test_nor_does_it_in_other_sizes(n, m, batch_size):
 
 
 @pytest.mark.parametrize("tile", [1, 64 * 5 * 2, 64 * 5 * 3, 10**9])
-@laws
+@pytest.mark.parametrize("features", [SPARSE, SETS, tm.Features(5, np.linspace(0.05, 1, 7)[:, None])],
+                         ids=["sparse", "sets", "one law an instance"])
 def test_tiles_leave_no_trace(monkeypatch, tile, features):
     stack = tm.ReluOutput.init(5, 2, 7)
     whole = tm.train(stack, features, **SHORT)

@@ -12,7 +12,6 @@ from scipy.optimize import linear_sum_assignment
 from ..core import checks
 
 SAME = 1e-6                 # relative difference below which two lengths or coordinates count as equal
-SIMILAR = 0.3               # as SAME, when looking for starting positions against a noisy reference
 MOST_FRAMES = 512           # starting positions tried at most; past that, ties are broken by index
 
 
@@ -41,7 +40,10 @@ def align(W, reference=None, *, relabel=True):
 
 
 def distance(W, reference, *, relabel=True):
-    """min ‖QWP - R‖_F over rotations and reflections Q and, if `relabel`, permutations P; (...) for W (..., m, n)."""
+    """min ‖QWP - R‖_F over rotations and reflections Q and, if `relabel`, permutations P; (...) for W (..., m, n).
+
+    As exact as `align`: the same whichever of the two is the reference, and 0 to rounding where they are equivalent.
+    """
     return np.linalg.norm(align(W, reference, relabel=relabel) - reference, axis=(-2, -1))
 
 
@@ -52,7 +54,7 @@ def _in_order(W):
 
 def _canonical(W):
     """Of all frames that start at a longest column, the one whose sorted columns are lexicographically last."""
-    scale = abs(W).max() or 1.0
+    scale = np.linalg.norm(W, axis=0).max() or 1.0                      # the same for all that are equivalent
     candidates = []
     for Q in _frame(W, _longest(SAME)):
         A = Q @ W
@@ -68,11 +70,19 @@ def _procrustes(W, R):
 
 
 def _match(W, R):
-    """Alternate the best relabelling and the best rotation from every frame of W laid onto one frame of R."""
-    home = _frame(R, _longest(SAME))[0].T
+    """The best of many starting positions of W, each improved by relabelling and turning it in turn.
+
+    They are: every frame of W laid onto one of R, every frame of R laid onto one of W, and columns paired by their
+    rows of the Gram matrix. Exchanging W and R exchanges the first two, so the distance has no direction.
+    """
+    frames, R_frames = _frame(W, _any), _frame(R, _any)
+    rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
+    unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j and W_i
+    starts = [_procrustes(W[:, linear_sum_assignment(unlike)[1]], R)]
+    starts += [R_frames[0].T @ Q @ W for Q in frames] + [Q.T @ frames[0] @ W for Q in R_frames]
     best, lowest = None, np.inf
-    for Q in _frame(W, _longest(SIMILAR)):
-        A, cost = home @ Q @ W, np.inf
+    for A in starts:
+        cost = np.inf
         while True:
             _, order = linear_sum_assignment(-R.T @ A)                  # row j of R takes column order[j] of A
             A = _procrustes(A[:, order], R)
@@ -81,7 +91,14 @@ def _match(W, R):
                 break
         if cost < lowest:
             best, lowest = A, cost
+        if lowest <= 1e-12 * np.linalg.norm(R):                         # an exact match
+            break
     return best
+
+
+def _any(lengths):
+    order = np.argsort(-lengths, kind="stable")
+    return order[lengths[order] > SAME * lengths.max()]
 
 
 def _longest(tolerance):

@@ -1,4 +1,4 @@
-"""The population loss of a model over its features: exactly, with its gradient, or by stratified sampling.
+"""The population loss of a model over its features, exactly, and its gradient.
 
     W   (..., m, n)  column i is feature i's direction      z   what output i's ReLU sees, sum_j G_ij x_j + b_i
     b   (..., n)     output bias                            y   the target, x_i (or |x_i| if the features are signed)
@@ -6,23 +6,24 @@
     I   importance                                          L   sum_i I_i (E[y_i^2] + l_i)                (4.1)
 
 Leading axes are instances. Every output of every instance is one row of work: few features are enumerated
-(`corners.py`), more are summed as a series (`series.py`). Equations (4.k) are in derivations/04-exact-loss.md.
+(`corners.py`), more are summed as a series (`series.py`); `estimate_loss` samples (`estimate.py`). Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from ..core import checks
 from ..core.arrays import to_host, transpose
-from ..core.features import Features
-from ..core.models import Linear, Model, ReluOutput
+from ..core.models import Linear, ReluOutput
 from .corners import enumerate_rows, work
+from .estimate import check_pair, estimate_loss
 from .series import Law, sum_rows
 
 FEW = 6000              # enumerate while that takes at most this many values a row: 8 features, 5 if signed
 WORK = 2**16            # values or gains that are worked on at once
 FLOOR = 1e-3            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
+
+
+__all__ = ["expected_loss", "expected_loss_and_grad", "estimate_loss"]
 
 
 def expected_loss(model, features, *, rtol=1e-10):
@@ -52,14 +53,13 @@ def expected_loss_and_grad(model, features, *, rtol=1e-10):
 
 def _solve(model, features, rtol, with_grad):
     """L (...) and its gradient, or None in its place."""
-    _check(model, features)
+    lead = check_pair(model, features)
     rtol = checks.real("rtol", rtol, above=0)
     if rtol >= 1:
         raise ValueError(f"rtol must be below 1, got {rtol}")
     if not isinstance(model, (Linear, ReluOutput)):
         raise TypeError(f"the exact loss needs a linear hidden layer, Linear or ReluOutput, got {type(model).__name__}; "
                         f"use estimate_loss for it")
-    lead = np.broadcast_shapes(model.instances, features.importance.shape[:-1])
     W, b = (to_host(a).astype(np.float64) for a in model.parameters)
     m, n = W.shape[-2:]
 
@@ -123,20 +123,3 @@ def _relu(features, flat, b, G, rtol, with_grad):
             db[r], dg[r] = parts[1], parts[2].T
     share = q / 3 + l.reshape(K, n)                                     # E[y^2] + l
     return share, db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)
-
-
-def _check(model, features):
-    """A model and features that go together, else TypeError or ValueError."""
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
-    if not isinstance(features, Features):
-        raise TypeError(f"features must be Features, got {features!r}")
-    if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
-    for name, a in zip(model.parameter_shapes, model.parameters):
-        checks.array(name, a)
-    try:
-        np.broadcast_shapes(model.instances, features.importance.shape[:-1])
-    except ValueError:
-        raise ValueError(f"the instances of model and features must broadcast, "
-                         f"got {model.instances} and {features.importance.shape[:-1]}") from None

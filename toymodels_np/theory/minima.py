@@ -14,12 +14,17 @@ import numpy as np
 from ..core import checks
 from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput, random_stream
+from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
-from .exact import expected_loss_and_grad
+from .exact import expected_loss, expected_loss_and_grad
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
 SEARCH_STREAM = 2           # the spawn key of random starts
+RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
+STALLED = 1e-14             # a step that lowers the loss by less than this fraction does not count
+HALVINGS = 20               # of a step, before the direction is given up
+ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
 DIFFERENCE = 1e-5           # step of the Hessian's differences
 
 
@@ -83,7 +88,7 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
-    points, losses, _ = descend(stack, features)
+    points, losses = settle(stack, features)
     best, loss, norm = polish(points[int(losses.argmin())], features)
     for _ in range(5):                                              # leave a saddle along its steepest way down
         values, vectors = np.linalg.eigh(hessian(best, features))
@@ -98,16 +103,25 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     return Minimum(best, loss, norm, values, np.sort(losses), name_geometry(best.W), symmetry_directions(best))
 
 
-def hessian(model, features):
+def settle(model, features, *, tolerance=1e-7):
+    """`descend`, and once more from where dead outputs were revived: (model, loss (K,))."""
+    model, loss, _ = descend(model, features, tolerance=tolerance)
+    model, changed = revive(model, features)
+    if changed.any():
+        model, loss, _ = descend(model, features, tolerance=tolerance)
+    return model, loss
+
+
+def hessian(model, features, difference=DIFFERENCE):
     """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact gradient."""
     theta = _pack(model)                                            # (..., P)
     P = theta.shape[-1]
-    shifts = DIFFERENCE * np.concatenate([np.eye(P), -np.eye(P)])   # (2P, P)
+    shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])   # (2P, P)
     lead = theta.shape[:-1]
     around = (theta[..., None, :] + shifts).reshape(-1, P)
     _, g = _evaluate(model, around, _repeat(features, 2 * P))
     g = g.reshape(*lead, 2, P, P)
-    H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * DIFFERENCE)
+    H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
     return (H + H.swapaxes(-1, -2)) / 2
 
 
@@ -124,7 +138,7 @@ def symmetry_directions(model):
 
 
 def descend(model, features, *, tolerance=1e-7, most_steps=2000):
-    """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where no step goes down.
+    """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where the loss stops falling.
 
     Features have no instance axis or one row an instance. Returns (model, loss (K,), gradient norm (K,)).
     """
@@ -148,6 +162,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
         slope = (d * g[k]).sum(1)
         new_theta, new_f, new_g, moved = _search(model, features, k, theta[k], f[k], g[k], d, slope)
         s, y = new_theta - theta[k], new_g - g[k]
+        moved &= f[k] - new_f > STALLED * abs(new_f)
         theta[k], f[k], g[k] = new_theta, new_f, new_g
         live[k] = (np.linalg.norm(new_g, axis=1) > tolerance) & (moved | ~uphill)
         fresh[k] = ~moved                                           # once more along the gradient, then give up
@@ -155,11 +170,29 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
     return _unpack(model, theta), f, np.linalg.norm(g, axis=1)
 
 
+def revive(model, features):
+    """Give every output of the stack `model` that no input can switch on its best constant E[y_i], and no direction.
+
+    A dead ReLU has no gradient, so descent cannot find this improvement on its own; only outputs whose whole model gets
+    better change. Returns (model, changed (K,)).
+    """
+    reach = gram(model.W)
+    top = model.b + (abs(reach) if features.signed else np.maximum(reach, 0)).sum(-1)           # (K, n) the largest z
+    dead = top <= 0
+    if not dead.any():
+        return model, dead.any(-1)
+    best = features.active_probability / 2                          # E[y_i]
+    other = type(model)(np.where(dead[:, None, :], 0, model.W), np.where(dead, best, model.b))
+    changed = dead.any(-1) & (expected_loss(other, features, rtol=RTOL) < expected_loss(model, features, rtol=RTOL))
+    keep = changed[:, None]
+    return type(model)(np.where(keep[..., None], other.W, model.W), np.where(keep, other.b, model.b)), changed
+
+
 def _search(model, features, k, theta, f, g, d, slope):
     """Halve the step from 1 until the loss falls by a ten-thousandth of what the slope promises."""
     new_theta, new_f, new_g = theta.copy(), f.copy(), g.copy()
     waiting, t = np.arange(len(k)), 1.0
-    for _ in range(30):
+    for _ in range(HALVINGS):
         trial = theta[waiting] + t * d[waiting]
         trial_f, trial_g = _evaluate(model, trial, _select(features, k[waiting]))
         good = trial_f <= f[waiting] + 1e-4 * t * slope[waiting] + 1e-15 * abs(f[waiting])
@@ -184,22 +217,28 @@ def _update(B, k, s, y, moved, fresh):
     B[k] = left @ (B[k] * scale[:, None, None]) @ left.swapaxes(1, 2) + s[:, :, None] * s[:, None, :] / sy[:, None, None]
 
 
-def polish(model, features, *, steps=4):
+def polish(model, features, *, steps=10):
     """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are left alone.
 
-    Returns (model, loss, gradient norm), float where the model is single.
+    Returns (model, loss, gradient norm), floats where the model is single.
     """
-    f, g = _evaluate(model, np.atleast_2d(_pack(model)), features)
     theta = np.atleast_2d(_pack(model))
+    f, g = _evaluate(model, theta, features)
+    norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
     for _ in range(steps):
-        H = hessian(_unpack(model, theta), features)
-        step = np.einsum("kij,kj->ki", np.linalg.pinv(H, rcond=FLAT, hermitian=True), g)
-        new_f, new_g = _evaluate(model, theta - step, features)
-        better = np.linalg.norm(new_g, axis=1) < np.linalg.norm(g, axis=1)
-        if not better.any():
+        k = np.flatnonzero(norm > ROUNDING)
+        if not len(k):
             break
-        theta[better], f[better], g[better] = theta[better] - step[better], new_f[better], new_g[better]
-    norm = np.linalg.norm(g, axis=1)
+        some = _select(features, k)
+        H = hessian(_unpack(model, theta[k]), some, difference)
+        trial = theta[k] - np.einsum("kij,kj->ki", np.linalg.pinv(H, rcond=FLAT, hermitian=True), g[k])
+        new_f, new_g = _evaluate(model, trial, some)
+        new_norm = np.linalg.norm(new_g, axis=1)
+        better = new_norm < norm[k]
+        if (new_norm > norm[k] / 10).any():                         # a kink is near: look at one side of it only
+            difference = max(difference / 100, 1e-9)
+        k = k[better]
+        theta[k], f[k], g[k], norm[k] = trial[better], new_f[better], new_g[better], new_norm[better]
     if model.instances == ():
         return _unpack(model, theta[0]), float(f[0]), float(norm[0])
     return _unpack(model, theta), f, norm
@@ -220,7 +259,7 @@ def _unpack(model, theta):
 
 def _evaluate(model, theta, features):
     """Exact loss (K,) and gradient (K, P) at rows theta."""
-    loss, gradient = expected_loss_and_grad(_unpack(model, theta), features)
+    loss, gradient = expected_loss_and_grad(_unpack(model, theta), features, rtol=RTOL)
     return np.array(loss), _pack(gradient)
 
 

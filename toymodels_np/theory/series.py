@@ -21,9 +21,9 @@ from .corners import box
 
 RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.24)
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.25)
-GRAD = 300              # how much more error the gradient may have than the loss
+GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
-CHUNK = 2**15           # complex numbers in one work array: it stays in the cache
+CHUNK = 2**14           # complex numbers in one work array: it stays in the cache
 STRIDE = 16             # nodes whose exponentials are worked out together
 
 
@@ -75,18 +75,16 @@ def uniform(alpha, kappa, order):
 
     kappa are consecutive odd numbers, so that the exponentials are products of a few.
     """
-    K, alpha = len(kappa), alpha[..., None]
-    coarse = np.exp(1j * alpha * kappa[::STRIDE])                       # (..., K / STRIDE)
-    fine = np.exp(1j * alpha * (kappa[:STRIDE] - kappa[0]))             # (..., STRIDE)
-    turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape[:-1], -1)[..., :K]        # e^{i phi}
-    phi = alpha * kappa
-    small = np.nonzero(abs(phi) < 0.7)
-    phi[small] = 1
-    inverse = -1j / phi                                                 # 1 / (i phi)
+    K = len(kappa)
+    coarse = np.exp(1j * alpha[..., None] * kappa[::STRIDE])            # (..., K / STRIDE)
+    fine = np.exp(1j * alpha[..., None] * (kappa[:STRIDE] - kappa[0]))  # (..., STRIDE)
+    turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
+    small = np.nonzero(abs(alpha)[..., None] * kappa < 0.7)
+    inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
     result = [(turn - 1) * inverse]
     for r in range(1, order + 1):
         result.append((turn - r * result[-1]) * inverse)                # by parts
-    phi = 1j * (alpha[..., 0][small[:-1]] * kappa[small[-1]])
+    phi = 1j * alpha[small[:-1]] * kappa[small[-1]]
     for r, x in enumerate(result):                                      # sum_s phi^s / (s! (s + r + 1)), by Horner
         value = 0
         for s in range(14, -1, -1):
@@ -178,10 +176,12 @@ def off(law, p, own):
     return own_set, S, before, after, before * after
 
 
-def ahead(factors):
-    """Along the first axis, the products of all factors before each."""
-    result = np.ones_like(factors)
-    np.multiply.accumulate(factors[:-1], axis=0, out=result[1:])
+def ahead(factors, start=1.0):
+    """Along the first axis, `start` times the products of all factors before each."""
+    result = np.empty_like(factors)
+    result[0] = start
+    for J in range(1, len(factors)):
+        np.multiply(result[J - 1], factors[J - 1], out=result[J])
     return result
 
 
@@ -287,7 +287,10 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     factors = S[..., None] + t
     before = ahead(factors)                                             # (J, N, K)
     F = before[-1] * factors[-1]                                        # (N, K)
-    D = ((before - simple * S_before[..., None]) * t * S_after[..., None]).sum(0)
+    some_before = before - simple * S_before[..., None]
+    some_before *= t
+    some_before *= S_after[..., None]
+    D = some_before.sum(0)                                              # (N, K)                    (4.22)
     a3, a2, a1 = 4 * P[:, None]**2 / np.pi**3 / kappa**3, 4 * P[:, None] / np.pi**2 / kappa**2, 4 / np.pi / kappa
     tau = turn * (1j * a3 * T + a2 * t_y)
     closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
@@ -299,18 +302,18 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     iw = 1j * np.pi * kappa / P[:, None]
     tau, tau_closed = iw * tau, iw * tau_closed
     db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.23)
-    after = ahead(factors[::-1])[::-1]
-    C = before * after * tau - (simple * S_others[..., None]) * tau_closed                          # (J, N, K)
-    one, = one
-    t_j = q * one                                                       # (n, N, K)
+    C = ahead(factors[::-1], tau)[::-1]                                 # (J, N, K)
+    C *= before                                                         # tau times all sets but the own and J
+    one, = one                                                          # (n, N, K)
     for J in law.several:
         for j in law.members[J] if law.together[J] else ():
-            t_j[j] *= zero[[i for i in law.members[J] if i != j]].prod(0)
+            one[j] = one[j] * zero[[i for i in law.members[J] if i != j]].prod(0)
     C = C[law.set_of] if law.several else C
-    dg = (C.real * t_j.real - C.imag * t_j.imag).sum(-1)                                            # (4.23)
-
+    apart = (law.simple[:, None] * S_others)[law.set_of]                # (n, N)
+    dg = q[..., 0] * (np.einsum("jnk,jnk->jn", C, one) - apart * np.einsum("nk,jnk->jn", tau_closed, one)).real
+    t_j = one                                                                                       # (4.23)
     weight = turn * np.where(closed, D, F)                              # the own set's features
-    same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * t_j[j, r])).real.sum(-1)
+    same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r])).real.sum(-1)
     alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
     dg[own[alone], alone] = same(alone, own[alone], q[own[alone], alone] * y_two[alone])
     for J in law.several:

@@ -1,0 +1,200 @@
+"""Branches: local minima followed along a parameter, the critical points where two cost the same, and where one ends.
+
+    v   the parameter                    E(v)   energy of a branch, the loss at its minimum        G   Gram matrix W'W
+    lowest   the lowest Hessian eigenvalue that no rotation explains, as a fraction of the largest
+
+A branch is followed by Newton's method from the nearest solution that is known; the step halves where the solution
+would move too far or change its name. Equations (6.k) are in derivations/06-phase-changes.md.
+"""
+
+from typing import Callable, NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..core import checks
+from ..core.features import Features
+from ..core.models import Model, ReluOutput
+from ..geometry.measures import gram
+from ..geometry.tegum import name_geometry
+from .exact import expected_loss, expected_loss_and_grad
+from .minima import GRADIENT, Minimum, NotConverged, descend, hessian, polish, symmetry_directions
+
+
+class Parameter(NamedTuple):
+    """A one-parameter family of features: `features(value)` for values from `low` to `high`."""
+
+    features: Callable
+    low: float
+    high: float
+
+
+class CriticalPoint(NamedTuple):
+    """Where the energies of two branches are equal: the parameter's value, the loss there, dE/dv of each branch, and
+    the two models. Different slopes make the change first-order. (6.2)"""
+
+    value: float
+    loss: float
+    slopes: tuple
+    models: tuple
+
+
+class StabilityLimit(NamedTuple):
+    """Where a branch stops being a local minimum: the value, the loss and the model there, and how: "fold" where it
+    meets a saddle and both vanish, "crossing" where it goes on as a saddle. (6.3), (6.4)"""
+
+    value: float
+    loss: float
+    model: Model
+    kind: str
+
+
+def critical_point(branch_a, branch_b, parameter):
+    """The value of the parameter at which two geometries have the same energy, to ten digits: a CriticalPoint.
+
+    branch_a, branch_b : Minimum or ReluOutput, a local minimum somewhere in the range of the parameter
+    parameter : Parameter
+    Raises ValueError if the energies do not cross where both branches exist.
+    """
+    a, b = _Follower("branch_a", branch_a, parameter), _Follower("branch_b", branch_b, parameter)
+    low, high = max(a.span[0], b.span[0]), min(a.span[1], b.span[1])
+    gap = lambda v: a.at(v).loss - b.at(v).loss
+    grid = np.array(sorted({low, high, *(v for v in (*a.points, *b.points) if low < v < high)}))
+    gaps = [gap(v) for v in grid] if low < high else []
+    flips = [i for i in range(len(gaps) - 1) if gaps[i] * gaps[i + 1] <= 0 and gaps[i] != gaps[i + 1]]
+    if not flips:
+        raise ValueError(f"the energies of the two branches do not cross: {a.describe()}; {b.describe()}")
+    value = brentq(gap, grid[flips[0]], grid[flips[0] + 1], xtol=1e-14 * max(1, abs(high)), rtol=1e-13)
+    return CriticalPoint(value, a.at(value).loss, (a.slope(value), b.slope(value)),
+                         (a.at(value).model, b.at(value).model))
+
+
+def stability_limit(branch, parameter):
+    """Where a local minimum stops being one as the parameter leaves the branch's place: a StabilityLimit.
+
+    branch : Minimum or ReluOutput, a local minimum somewhere in the range       parameter : Parameter
+    Raises ValueError if the branch is stable over the whole range.
+    """
+    follower = _Follower("branch", branch, parameter)
+    if follower.limit is None:
+        raise ValueError(f"the branch is a local minimum everywhere in the range: {follower.describe()}")
+    return follower.limit
+
+
+class _Point(NamedTuple):
+    model: Model
+    loss: float
+    lowest: float               # the lowest Hessian eigenvalue that no rotation explains, over the largest
+
+
+class _Follower:
+    """A branch and the solutions known so far, by parameter value; `span` is where it is a local minimum."""
+
+    MOVE = 0.1                  # a step may change the Gram matrix by this fraction, else it is halved
+    SHORTEST = 1e-12            # in units of the range
+
+    def __init__(self, name, branch, parameter):
+        model = branch.model if isinstance(branch, Minimum) else branch
+        if not isinstance(model, ReluOutput) or model.instances:
+            raise TypeError(f"{name} must be a Minimum or a single ReluOutput, got {branch!r}")
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"parameter must be a Parameter(features, low, high), got {parameter!r}")
+        self.low, self.high = checks.real("low", parameter.low), checks.real("high", parameter.high)
+        if self.low >= self.high:
+            raise ValueError(f"parameter must have low < high, got {self.low} and {self.high}")
+        self.features = parameter.features
+        for v in (self.low, self.high):
+            law = self.features(v)
+            if not isinstance(law, Features) or law.n_instances or law.n_features != model.n_features:
+                raise TypeError(f"parameter.features({v:g}) must be Features of {model.n_features} features without an "
+                                f"instance axis, got {law!r}")
+        self.name, self.points, self.limit = name_geometry(model.W), {}, None
+        self._anchor(model.astype(np.float64))
+        self.span = (self._reach(self.low), self._reach(self.high))
+
+    def describe(self):
+        return f"{self.name} is followed from {self.span[0]:.6g} to {self.span[1]:.6g}"
+
+    def slope(self, v):
+        """dE/dv: by the envelope theorem the change of the loss at fixed weights. (6.2)"""
+        model, h = self.at(v).model, 1e-4 * (self.high - self.low)
+        a, b = max(v - h, self.low), min(v + h, self.high)
+        return float((expected_loss(model, self.features(b)) - expected_loss(model, self.features(a))) / (b - a))
+
+    def at(self, v):
+        """The branch at v, from the nearest solution that is known."""
+        while v not in self.points:
+            near = min(self.points, key=lambda u: abs(u - v))
+            target = v
+            while (point := self._step(near, target)) is None:
+                target = (near + target) / 2
+                if abs(target - near) < self.SHORTEST * (self.high - self.low):
+                    raise NotConverged(f"the branch {self.name} cannot be followed beyond {near:.12g}")
+            self.points[target] = point
+        return self.points[v]
+
+    def _anchor(self, model):
+        """Start where in the range the model relaxes to a local minimum of its own name, most stationary places first."""
+        values = np.linspace(self.low, self.high, 17)
+        gradients = [expected_loss_and_grad(model, self.features(v))[1].parameters for v in values]
+        for i in np.argsort([sum((a * a).sum() for a in g) for g in gradients]):
+            relaxed, _, _ = descend(model[None], self.features(values[i]))
+            point = self._point(relaxed[0], values[i])
+            if point and point.lowest > 0 and name_geometry(point.model.W) == self.name:
+                self.points = {float(values[i]): point}
+                return
+        raise ValueError(f"the branch {self.name!r} is a local minimum nowhere from {self.low:g} to {self.high:g}")
+
+    def _point(self, model, v):
+        """Newton's nearest stationary point, or None if it does not converge."""
+        model, loss, norm = polish(model, self.features(v))
+        if norm > GRADIENT:
+            return None
+        values = np.linalg.eigvalsh(hessian(model, self.features(v)))
+        values = np.delete(values, np.argsort(abs(values))[:symmetry_directions(model)])
+        return _Point(model, loss, values[0] / abs(values).max())
+
+    def _step(self, near, v):
+        """The branch's point at v from the one at `near`, or None if that is not clearly the same branch."""
+        start = self.points[near].model
+        point = self._point(start, v)
+        if point is None or name_geometry(point.model.W) != self.name:
+            return None
+        change = np.linalg.norm(gram(point.model.W) - gram(start.W))
+        return point if change <= self.MOVE * np.linalg.norm(gram(start.W)) else None
+
+    def _reach(self, end):
+        """Follow the branch towards `end` while it is a local minimum; where it stops, note the limit."""
+        v = min(self.points)
+        for target in np.linspace(v, end, 17)[1:] if v != end else []:
+            try:
+                self.at(target)
+            except NotConverged:
+                return self._fold(np.sign(end - v))
+            if self.points[target].lowest < 0:
+                return self._crossing(max((u for u in self.points if (target - u) * (target - v) > 0
+                                           and self.points[u].lowest > 0), key=lambda u: -abs(u - target)), target)
+        return end
+
+    def _crossing(self, stable, unstable):
+        value = brentq(lambda u: self.at(u).lowest, stable, unstable, xtol=1e-13, rtol=1e-13)
+        self.limit = StabilityLimit(value, self.at(value).loss, self.at(value).model, "crossing")
+        return stable
+
+    def _fold(self, sign):
+        """Near a fold the lowest eigenvalue falls like the square root of the distance: its square is linear. (6.4)"""
+        last = max(self.points, key=lambda u: sign * u)
+        value = last
+        for _ in range(40):
+            ordered = sorted(self.points, key=lambda u: -sign * u)[:2]
+            (v1, y1), (v2, y2) = [(u, self.points[u].lowest ** 2) for u in ordered]
+            value = v1 + y1 * (v1 - v2) / (y2 - y1)
+            if y2 <= y1 or abs(value - v1) < 1e-11 * (self.high - self.low):
+                break
+            try:
+                self.at(v1 + 0.75 * (value - v1))
+            except NotConverged:
+                break
+        last = max(self.points, key=lambda u: sign * u)
+        self.limit = StabilityLimit(float(value), self.points[last].loss, self.points[last].model, "fold")
+        return last

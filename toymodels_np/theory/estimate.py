@@ -1,0 +1,151 @@
+"""The population loss of any model by stratified quasi-random sampling, with a standard error that is true.
+
+    k    how many sets are on: the strata                       R    independent replicates
+    J    sets whose p is below 1; the others are always on      d    uniform numbers that one sample takes
+    tail[i, c]   ln P(exactly c of the sets i, i + 1, … are on)
+
+The stratum where no set is on is one point. In every other stratum each replicate draws scrambled Sobol' points, which
+are unbiased one by one, so the spread of the replicates is the error whatever the points do inside one replicate.
+Equations (4.k) are in derivations/04-exact-loss.md.
+"""
+
+import numpy as np
+from scipy.stats import qmc
+
+from ..core import checks
+from ..core.features import Features
+from ..core.models import Model, random_stream
+
+ESTIMATE_STREAM = 2             # beside the streams of init and training
+REPLICATES = 32
+SOBOL = 1024                    # uniform numbers after the first so many are plain random
+NEGLECT = 1e-16                 # strata that are together less likely than this are left out
+CHUNK = 2**20                   # numbers in one work array
+
+
+def check_pair(model, features):
+    """A model and features that go together, else TypeError or ValueError; the shape of the loss."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
+    if not isinstance(features, Features):
+        raise TypeError(f"features must be Features, got {features!r}")
+    if features.n_features != model.n_features:
+        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
+    for name, a in zip(model.parameter_shapes, model.parameters):
+        checks.array(name, a)
+    try:
+        return np.broadcast_shapes(model.instances, features.importance.shape[:-1])
+    except ValueError:
+        raise ValueError(f"the instances of model and features must broadcast, "
+                         f"got {model.instances} and {features.importance.shape[:-1]}") from None
+
+
+def estimate_loss(model, features, *, samples=2**20, seed=0):
+    """The population loss of any of the four models, estimated.
+
+    Parameters
+    ----------
+    model, features : as for `expected_loss`, but any model
+    samples : about how many samples each instance gets, at least 64
+    seed : int
+
+    Returns mean (...) and standard_error (...), the standard deviation of 32 independent replicates' mean. The error
+    over it follows Student's t with 31 degrees of freedom, almost a normal law. Raises TypeError or ValueError on bad
+    arguments, OverflowError if a sampled loss is not finite.
+    """
+    lead = check_pair(model, features)
+    samples = checks.integer("samples", samples, minimum=2 * REPLICATES)
+    seed = checks.seed(seed)
+    parameters = [np.broadcast_to(a, lead + a.shape[len(model.instances):]).reshape(-1, *a.shape[len(model.instances):])
+                  for a in model.astype(np.float64).parameters]
+    p, importance = (np.broadcast_to(a, lead + a.shape[-1:]).reshape(-1, a.shape[-1])
+                     for a in (features.feature_probability, features.importance))
+    results = np.empty((len(p), REPLICATES))
+    for instance, result in enumerate(results):
+        one = model.from_parameters([a[instance] for a in parameters])
+        rng = random_stream(seed, ESTIMATE_STREAM, instance)
+        result[:] = _replicates(one, features, p[instance], importance[instance], samples, rng)
+    if not np.isfinite(results).all():
+        raise OverflowError("a sampled loss is too large for float64: the parameters are too large")
+    mean, error = results.mean(-1), results.std(-1, ddof=1) / REPLICATES**0.5
+    return mean.reshape(lead)[()], error.reshape(lead)[()]
+
+
+def _replicates(model, features, p, importance, samples, rng):
+    """The R estimates of one instance. (4.28)"""
+    p_set = np.array([p[s.members[0]] for s in features.sets])
+    sure, unsure = np.flatnonzero(p_set == 1), np.flatnonzero(p_set < 1)
+    tail = count_law(p_set[unsure])                                     # (J + 1, J + 1)
+    chance = np.exp(tail[0])                                            # (J + 1,)  P(k sets are on)
+    keep = [k for k in np.argsort(chance)[::-1] if chance[k] > 0]
+    keep = keep[:1 + int(np.searchsorted(np.cumsum(chance[keep]), 1 - NEGLECT))]
+    drawn = {k: chance[k] * (k + len(sure)) ** 0.5 for k in keep if k + len(sure)}
+    values = max(len(s.members) if s.kind == "correlated" else 2 for s in features.sets)
+    result = np.zeros(REPLICATES)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if 0 in keep and not len(sure):
+            result += chance[0] * _losses(model, features, importance, np.zeros((2, features.n_features)))[0]
+        for k, amount in drawn.items():
+            size = 2 ** max(0, int(np.log2(max(1.0, samples / REPLICATES * amount / sum(drawn.values())))))
+            d = k * (1 + values) + len(sure) * values
+            piece = min(size, 2 ** max(0, int(np.log2(CHUNK / max(d, features.n_features)))))
+            for replicate in range(REPLICATES):
+                points = qmc.Sobol(min(d, SOBOL), rng=rng)
+                for _ in range(size // piece):
+                    u = points.random(piece)
+                    if d > SOBOL:
+                        u = np.hstack([u, rng.random((piece, d - SOBOL))])
+                    x = _sample(features, u, k, sure, unsure, p_set, tail, values)
+                    losses = _losses(model, features, importance, x)
+                    result[replicate] += chance[k] / size * losses.sum()
+    return result
+
+
+def _losses(model, features, importance, x):
+    """The loss of each sample: (B,)."""
+    return (model.forward(x) - features.target(x)) ** 2 @ importance
+
+
+def count_law(p):
+    """tail[i, c] = ln P(exactly c of the sets i, i + 1, … are on), (J + 1, J + 1), for p (J,) below 1. (4.27)"""
+    J = len(p)
+    tail = np.full((J + 1, J + 1), -np.inf)
+    tail[J, 0] = 0
+    for i in range(J - 1, -1, -1):
+        tail[i] = tail[i + 1] + np.log1p(-p[i])
+        tail[i, 1:] = np.logaddexp(tail[i, 1:], tail[i + 1, :-1] + np.log(p[i]))
+    return tail
+
+
+def _sample(features, u, k, sure, unsure, p_set, tail, values):
+    """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.27)"""
+    B, n, J = len(u), features.n_features, len(unsure)
+    rows = np.arange(B)
+    sizes = np.array([len(s.members) for s in features.sets])
+    padded = np.array([[*s.members, *[n] * (max(sizes) - len(s.members))] for s in features.sets])
+    together = np.array([s.kind == "correlated" for s in features.sets])
+    all_off = np.append(0, np.cumsum(np.log1p(-p_set[unsure])))         # (J + 1,)  ln P(all before are off)
+
+    x = np.zeros((B, n + 1))                                            # the last column takes the padding
+    i = np.zeros(B, int)                                                # the first set that may still be on
+    for slot in range(k + len(sure)):
+        if slot < k:
+            left = k - slot
+            reach = all_off + tail[:, left]                             # P(none on before i) = e^(reach_i - reach_now)
+            with np.errstate(divide="ignore"):
+                level = reach[i] + np.log(u[:, slot])
+            i = np.clip(np.searchsorted(-reach, -level, side="right") - 1, i, J - left)
+            chosen = unsure[i]                                          # (B,)
+            i = i + 1
+        else:
+            chosen = np.full(B, sure[slot - k])
+        v = u[:, k + slot * values:k + (slot + 1) * values]             # (B, values)
+        sign = (lambda a: 2 * a - 1) if features.signed else (lambda a: a)
+        r = rows[together[chosen]]
+        width = min(values, padded.shape[1])
+        x[r[:, None], padded[chosen[r], :width]] = sign(v[r, :width])
+        r = rows[~together[chosen]]
+        if len(r):
+            which = (v[r, 0] * sizes[chosen[r]]).astype(int)
+            x[r, padded[chosen[r], which]] = sign(v[r, 1])
+    return x[:, :n]
