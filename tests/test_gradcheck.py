@@ -21,18 +21,18 @@ scales = pytest.mark.parametrize("factor", [1.001, 0.999, 2.0, -1.0])
 
 
 def problem(cls, seed, instances=(), n=5, m=3, B=12, dtype=np.float64):
-    """(model, x, features) with continuous parameters, drawn until every activation is well away from its kink."""
+    """(model, x, features) with continuous parameters, drawn until nothing is dead or close to its kink."""
     rng, sizes = np.random.default_rng(seed), {"m": m, "n": n}
     features = tm.Features(n, 0.5, rng.uniform(0.5, 2, n), signed=cls is tm.AbsoluteValue)
     while True:
         model = cls(*(rng.normal(size=instances + tuple(sizes[axis] for axis in axes)).astype(dtype)
                       for axes in cls.parameter_shapes.values()))
         x = rng.uniform(-1, 1, instances + (B, n))
-        hidden = x @ transpose(model.parameters[0])
-        if cls in (tm.ReluHidden, tm.AbsoluteValue):
-            hidden = np.where(abs(hidden) > 0.002, np.maximum(hidden, 0), np.nan)
-        decoder = transpose(model.W2) if cls is tm.AbsoluteValue else model.W
-        if cls is tm.Linear or (abs(hidden @ decoder + model.b[..., None, :]) > 0.002).all():
+        a = x @ transpose(model.parameters[0])
+        h = np.maximum(a, 0) if cls in (tm.ReluHidden, tm.AbsoluteValue) else a
+        z = h @ (transpose(model.W2) if cls is tm.AbsoluteValue else model.W) + model.b[..., None, :]
+        alive = min((a > 0).mean((-2, -1)).min(), (z > 0).mean((-2, -1)).min()) > 0.2
+        if alive and min(abs(a).min(), abs(z).min()) > 0.001:
             return model, x, features
 
 
@@ -44,6 +44,12 @@ def spoiled(cls, spoil):
 
 def verdict(cls, model, x, features, **options):
     return tm.check_gradient(cls(*model.parameters), x, features, **options)
+
+
+def is_rejected(cls, model, x, features):
+    """One random direction may happen to miss a mistake; three do not."""
+    errors = [verdict(cls, model, x, features, seed=seed) for seed in range(3)]
+    return not max(errors) <= WRONG                         # NaN is a rejection
 
 
 # -- right gradients -----------------------------------------------------------------------------------------------
@@ -103,8 +109,7 @@ def test_one_wrong_component_is_enough(cls, seed, data):
         arrays[which].flat[component] += 0.1 * norm
         return arrays
 
-    wrong = spoiled(cls, nudge)                             # one direction may miss one component, but not three
-    assert max(verdict(wrong, model, x, features, seed=k) for k in range(3)) > WRONG
+    assert is_rejected(spoiled(cls, nudge), model, x, features)
 
 
 @every_model
@@ -187,7 +192,7 @@ def test_structural_mistakes_are_rejected(cls, seed):
     gradients = [kind(*model.parameters).loss_and_grad(x, features)[1].parameters for kind in (right, cls)]
     off = sum(((a - b) ** 2).sum() for a, b in zip(*gradients)) / sum((a * a).sum() for a in gradients[0])
     assume(off > 1e-4)                                      # a mask that masks nothing is no mistake on this batch
-    assert verdict(cls, model, x, features) > WRONG
+    assert is_rejected(cls, model, x, features)
     assert verdict(right, model, x, features) <= RIGHT
 
 
@@ -206,8 +211,7 @@ SLIPS = {
 @given(seed=seeds)
 def test_slips_are_rejected(cls, slip, seed):
     model, x, features = problem(cls, seed)
-    assume(model.loss_and_grad(x, features)[1].b.any())     # a dead model's gradient is zero
-    assert not verdict(spoiled(cls, slip), model, x, features) <= WRONG
+    assert is_rejected(spoiled(cls, slip), model, x, features)
 
 
 @given(seed=seeds)
@@ -218,7 +222,7 @@ def test_a_wrong_forward_pass_is_rejected_as_well(seed):
             return np.where(output > 0, output, 0.01 * cache[1]), cache
 
     model, x, features = problem(tm.ReluOutput, seed)
-    assert verdict(Leaky, model, x, features) > WRONG
+    assert is_rejected(Leaky, model, x, features)
 
 
 def test_the_verdict_is_a_function_of_the_seed():

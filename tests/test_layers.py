@@ -12,7 +12,7 @@ PACKAGE = "toymodels_np"
 ORDER = [
     "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.train", "core",
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
-    "theory.energies", "theory.corners", "theory.series", "theory.exact", "theory.estimate", "theory.minima",
+    "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
     "lab.sweep", "lab.claims", "lab.figures", "lab.report", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names

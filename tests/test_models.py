@@ -298,7 +298,6 @@ def test_indexing_selects_instances(cls):
         model[0][0]
 
 
-@pytest.mark.xfail(strict=True, reason="Model.__getitem__ lets an ellipsis reach past the instance axes")
 @pytest.mark.parametrize("K", [2, 5])
 @every_model
 def test_an_ellipsis_stands_for_instances_too(cls, K):

@@ -23,7 +23,11 @@ def real(name, value, *, above=None, minimum=None, maximum=None):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     allowed = [text for bound, text in ((above, f"above {above}"), (minimum, f"at least {minimum}"),
                                         (maximum, f"at most {maximum}")) if bound is not None]
-    if not (math.isfinite(value)
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:                       # an integer or fraction beyond float64
+        finite = False
+    if not (finite
             and (above is None or value > above)
             and (minimum is None or value >= minimum)
             and (maximum is None or value <= maximum)):

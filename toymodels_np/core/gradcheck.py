@@ -14,8 +14,8 @@ def check_gradient(model, x, features, *, seed=0):
     The direction v is the sum of a random unit vector, which sees every component, and of the claimed gradient's
     unit vector, which keeps v·g away from zero. The derivative along v is taken with a five-point stencil, exact
     for the quartic that the loss is between two kinks (2.14), at four step lengths; the best of them counts. A right
-    gradient comes out below 1e-7 unless an activation is within about 1e-7 of its kink; a wrong one cannot agree at
-    any step length.
+    gradient comes out below 1e-7 unless an activation is within about 1e-7 of its kink; a wrong one is wrong at every
+    step length, by as much as it is off.
     """
     rng = np.random.default_rng(checks.seed(seed))
     if not isinstance(model, Model):

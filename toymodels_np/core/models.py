@@ -107,11 +107,9 @@ class Model:
 
     def __getitem__(self, index):
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
-        probe = np.empty(self.instances)[index]             # raises what NumPy says of a bad index
-        parts = [a[index] for a in self.parameters]
-        if np.ndim(probe) + 2 != parts[0].ndim:
-            raise IndexError(f"{index!r} does not select instances of shape {self.instances}")
-        return self.from_parameters(parts)
+        axes = len(self.instances)
+        chosen = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)[index]
+        return self.from_parameters([a.reshape(-1, *a.shape[axes:])[chosen] for a in self.parameters])
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""

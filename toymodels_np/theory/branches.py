@@ -18,7 +18,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
 from .exact import expected_loss, expected_loss_and_grad
-from .minima import GRADIENT, Minimum, NotConverged, descend, hessian, polish, symmetry_directions
+from .minima import GRADIENT, RTOL, Minimum, NotConverged, descend, hessian, polish, symmetry_directions
 
 
 class Parameter(NamedTuple):
@@ -119,7 +119,8 @@ class _Follower:
         """dE/dv: by the envelope theorem the change of the loss at fixed weights. (6.2)"""
         model, h = self.at(v).model, 1e-4 * (self.high - self.low)
         a, b = max(v - h, self.low), min(v + h, self.high)
-        return float((expected_loss(model, self.features(b)) - expected_loss(model, self.features(a))) / (b - a))
+        loss = lambda u: expected_loss(model, self.features(u), rtol=RTOL)
+        return float((loss(b) - loss(a)) / (b - a))
 
     def at(self, v):
         """The branch at v, from the nearest solution that is known."""
@@ -136,7 +137,7 @@ class _Follower:
     def _anchor(self, model):
         """Start where in the range the model relaxes to a local minimum of its own name, most stationary places first."""
         values = np.linspace(self.low, self.high, 17)
-        gradients = [expected_loss_and_grad(model, self.features(v))[1].parameters for v in values]
+        gradients = [expected_loss_and_grad(model, self.features(v), rtol=RTOL)[1].parameters for v in values]
         for i in np.argsort([sum((a * a).sum() for a in g) for g in gradients]):
             relaxed, _, _ = descend(model[None], self.features(values[i]))
             point = self._point(relaxed[0], values[i])

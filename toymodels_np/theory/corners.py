@@ -99,21 +99,22 @@ def box(y, g, p, own, with_grad=True):
     mu, step, chance = [np.eye(k + 3, 1)[..., None] * np.ones(shape, complex)], [], []      # mu[j] (k + 3 - j, C, N)
     for j in range(k):                                                  # E[(a x)^r] / r!: a^r / r! times a chance
         r = orders[:k + 2 - j]
-        step.append(np.cumprod(np.where(r == 0, 1, a[j] / np.maximum(r, 1)), axis=0))
+        step.append(powers(a[j], k + 1 - j))
         chance.append(np.where(r == 0, 1, p[j] / (r + 1) + (1 - p[j]) * back[j]))
         mu.append(sum_products(step[j] * chance[j], mu[j]))                                         # (4.7)
 
     power, poly, H, below, across, slope = [], [], [], [], [], []
     for j in range(k + 1):
         M = k + 2 - j
-        power.append(np.cumprod(np.stack([np.ones_like(c[j])] + [c[j] * (1 / r) for r in range(1, M + 1)]), axis=0))
+        power.append(powers(c[j], M))
         poly.append(sum_products(mu[j][:, None], power[j]) if j else power[j])      # E (c + t)^q / q!     (4.7)
         top = c[j].real + (reach[j - 1] if j else 0)
         below.append((c[j].real >= 0) & (top > 0))                      # z > 0 for every t: a polynomial
         H.append(poly[j][2:] * below[j])                                # (k + 1 - j, 2^(k-j), C, N)
         if j:
             across.append((c[j].real < 0) & (top > 0))                  # z changes sign: x_j on or off      (4.8)
-            low, high = np.split(H[-2], 2, axis=1)
+            half = H[-2].shape[1] // 2
+            low, high = H[-2][:, :half], H[-2][:, half:]
             slope.append((high[1:] - low[1:]) / np.where(across[-1].any(0), a[j - 1], 1))
             idle = np.where(back[j - 1], high[:-1], low[:-1])
             H[-1] += across[-1] * (p[j - 1] * slope[-1] + (1 - p[j - 1]) * idle)
@@ -125,11 +126,13 @@ def box(y, g, p, own, with_grad=True):
     da, dc, dmu = np.zeros_like(a), [None] * (k + 1), [None] * (k + 1)
     dH = np.full((1, 1, *shape), 2 + 0j)
     for j in range(k, -1, -1):                                          # the same steps backwards          (4.9)
+        M = k + 2 - j
         d_poly = dH * below[j]                                          # (k + 1 - j, 2^(k-j), C, N)
         dc[j] = (d_poly * poly[j][1:-1]).sum(0)
         if j:
-            dmu[j] = np.stack([(d_poly[max(0, q - 2):] * power[j][max(0, 2 - q):len(power[j]) - q]).sum((0, 1))
-                               for q in range(k + 3 - j)])
+            dmu[j] = np.empty((M + 1, *shape), complex)
+            for q in range(M + 1):
+                np.einsum("qvcn,qvcn->cn", d_poly[max(0, q - 2):], power[j][max(0, 2 - q):M + 1 - q], out=dmu[j][q])
             d_on = dH * across[j - 1]
             d_idle = d_on * (1 - p[j - 1])
             d_on *= p[j - 1] / np.where(across[j - 1].any(0), a[j - 1], 1)
@@ -142,15 +145,18 @@ def box(y, g, p, own, with_grad=True):
             dH[:-1, half:] += d_idle * back[j - 1]
     for j in range(k, 0, -1):
         M = k + 3 - j
-        d_law = np.stack([(dmu[j][r:] * mu[j - 1][:M - r]).sum(0) for r in range(M)])
+        d_law = np.empty((M, *shape), complex)
+        for r in range(M):
+            np.einsum("qcn,qcn->cn", dmu[j][r:], mu[j - 1][:M - r], out=d_law[r])
         da[j - 1] += (d_law[1:] * chance[j - 1][1:] * step[j - 1][:-1]).sum(0)
+        law = step[j - 1] * chance[j - 1]
         for r in range(M) if j > 1 else ():
-            dmu[j - 1][:M - r] += step[j - 1][r] * chance[j - 1][r] * dmu[j][r:]
+            dmu[j - 1][:M - r] += law[r] * dmu[j][r:]
     d = dc[0]
     for j in range(1, k + 1):
-        low, high = np.split(d, 2)
-        da[j - 1] += high.sum(0)
-        d = dc[j] + low + high
+        half = len(d) // 2
+        da[j - 1] += d[half:].sum(0)
+        d = dc[j] + d[:half] + d[half:]
     dg = np.empty_like(g)
     np.put_along_axis(dg, order, _unscaled(da * flip + back * d[0], scale), 0)
     return value, _unscaled(d[0], scale), dg
@@ -159,6 +165,14 @@ def box(y, g, p, own, with_grad=True):
 def _unscaled(derivative, scale):
     """d(scale^2 Re - scale Im / DUAL) with respect to a variable that was divided by scale. (4.10)"""
     return scale * derivative.real - derivative.imag / DUAL
+
+
+def powers(x, order):
+    """x^q / q! for q = 0 … order, along a new first axis."""
+    result = x * (1 / np.arange(1.0, order + 2)).reshape(-1, *[1] * x.ndim)
+    result[1:] = result[:-1]
+    result[0] = 1
+    return np.multiply.accumulate(result, axis=0)
 
 
 def sum_products(first, second):

@@ -18,8 +18,9 @@ from ..core.models import Model, random_stream
 
 ESTIMATE_STREAM = 2             # beside the streams of init and training
 REPLICATES = 32
-SOBOL = 1024                    # uniform numbers after the first so many are plain random
-NEGLECT = 1e-16                 # strata that are together less likely than this are left out
+STRATA = 6                      # so few sets on are a stratum each, more are one together
+SOBOL = 64                      # uniform numbers after the first so many are plain random
+NEGLECT = 1e-16                 # what is less likely than this is left out
 CHUNK = 2**20                   # numbers in one work array
 
 
@@ -77,17 +78,22 @@ def _replicates(model, features, p, importance, samples, rng):
     sure, unsure = np.flatnonzero(p_set == 1), np.flatnonzero(p_set < 1)
     tail = count_law(p_set[unsure])                                     # (J + 1, J + 1)
     chance = np.exp(tail[0])                                            # (J + 1,)  P(k sets are on)
-    keep = [k for k in np.argsort(chance)[::-1] if chance[k] > 0]
-    keep = keep[:1 + int(np.searchsorted(np.cumsum(chance[keep]), 1 - NEGLECT))]
-    drawn = {k: chance[k] * (k + len(sure)) ** 0.5 for k in keep if k + len(sure)}
     values = max(len(s.members) if s.kind == "correlated" else 2 for s in features.sets)
+    strata = [(k, k + 1) for k in range(min(STRATA, len(chance)))] + [(STRATA, len(chance))]
+    weight = np.array([chance[low:high].sum() for low, high in strata])
     result = np.zeros(REPLICATES)
     with np.errstate(over="ignore", invalid="ignore"):
-        if 0 in keep and not len(sure):
-            result += chance[0] * _losses(model, features, importance, np.zeros((2, features.n_features)))[0]
-        for k, amount in drawn.items():
-            size = 2 ** max(0, int(np.log2(max(1.0, samples / REPLICATES * amount / sum(drawn.values())))))
-            d = k * (1 + values) + len(sure) * values
+        for (low, high), part in zip(strata, weight):
+            if part < NEGLECT:
+                continue
+            if high == 1 and not len(sure):                             # nothing is on: one point
+                result += part * _losses(model, features, importance, np.zeros((2, features.n_features)))[0]
+                continue
+            share = samples / REPLICATES * part / weight[len(sure) == 0:].sum()
+            size = 2 ** max(0, int(np.log2(max(1.0, share))))           # samples of one replicate
+            counts = np.cumsum(chance[low:high]) / part
+            high = low + 1 + int(np.searchsorted(counts, 1 - NEGLECT))
+            d = 1 + (high - 1) * (1 + values) + len(sure) * values
             piece = min(size, 2 ** max(0, int(np.log2(CHUNK / max(d, features.n_features)))))
             for replicate in range(REPLICATES):
                 points = qmc.Sobol(min(d, SOBOL), rng=rng)
@@ -95,9 +101,11 @@ def _replicates(model, features, p, importance, samples, rng):
                     u = points.random(piece)
                     if d > SOBOL:
                         u = np.hstack([u, rng.random((piece, d - SOBOL))])
-                    x = _sample(features, u, k, sure, unsure, p_set, tail, values)
-                    losses = _losses(model, features, importance, x)
-                    result[replicate] += chance[k] / size * losses.sum()
+                    k = low + np.minimum(np.searchsorted(counts, u[:, 0], side="right"), high - 1 - low)
+                    losses = np.concatenate([
+                        _losses(model, features, importance, _sample(features, u[k == c, 1:], c, sure, unsure, p_set, tail, values))
+                        for c in np.unique(k)])
+                    result[replicate] += part / size * losses.sum()
     return result
 
 

@@ -9,6 +9,9 @@ Leading axes are instances. Every output of every instance is one row of work: f
 (`corners.py`), more are summed as a series (`series.py`); `estimate_loss` samples (`estimate.py`). Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from ..core import checks
@@ -112,14 +115,18 @@ def _relu(features, flat, b, G, rtol, with_grad):
     own = np.tile(np.arange(n), K)                                      # (N,)
     l, db, error = np.empty(K * n), np.empty(K * n), np.empty(K * n)
     dg = np.empty((K * n, n) if with_grad else 0)
-    step = max(1, int(WORK / (n if law else size)))
-    for i in range(0, K * n, step):
-        r = slice(i, i + step)
+    step = max(1, min(int(WORK / (n if law else size)), -(-K * n // 2) if law else K * n))
+    chunks = [slice(i, i + step) for i in range(0, K * n, step)]
+
+    def run(r):
         row = (p[:, r], b[r], g[:, r], own[r])
         parts, error[r] = sum_rows(law, *row, rtol, with_grad) if law else \
             enumerate_rows(features.sets, features.signed, *row, with_grad)
         l[r] = parts[0]
         if with_grad:
             db[r], dg[r] = parts[1], parts[2].T
+
+    with ThreadPoolExecutor(min(len(chunks), os.cpu_count() or 1)) as threads:      # NumPy works outside the lock
+        list((threads.map if len(chunks) > 1 else map)(run, chunks))
     share = q / 3 + l.reshape(K, n)                                     # E[y^2] + l
     return share, db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)

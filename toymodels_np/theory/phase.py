@@ -19,7 +19,7 @@ from ..geometry.polytopes import simplex
 from ..geometry.tegum import DROPPED, NEGLIGIBLE, name_geometry
 from .energies import dropped
 from .exact import expected_loss
-from .minima import GRADIENT, SEARCH_STREAM, NotConverged, descend, polish, settle
+from .minima import GRADIENT, RTOL, SEARCH_STREAM, NotConverged, descend, polish, settle
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"
 SHARED = 0.01               # interference above this is superposition
@@ -182,7 +182,7 @@ def _solve_cells(features, starts):
 def _spread(features, theta, shape):
     """Let every cell try its neighbours' solutions; write improvements into `theta`. True if there were any."""
     index = np.arange(features.n_instances).reshape(shape)
-    loss = expected_loss(theta, features)
+    loss = expected_loss(theta, features, rtol=RTOL)
     improved = False
     for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
         source = np.roll(index, shift, axis)
@@ -190,7 +190,7 @@ def _spread(features, theta, shape):
         edge[axis] = 0 if shift == 1 else -1
         source[tuple(edge)] = index[tuple(edge)]
         source = source.ravel()
-        there = expected_loss(theta[source], features)
+        there = expected_loss(theta[source], features, rtol=RTOL)
         # Only a solution that is lower after a short descent counts; start where it is close at all.
         worth = np.flatnonzero((source != index.ravel()) & (there < loss + 0.3 * abs(loss)))
         if not len(worth):

@@ -305,13 +305,14 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     C = ahead(factors[::-1], tau)[::-1]                                 # (J, N, K)
     C *= before                                                         # tau times all sets but the own and J
     one, = one                                                          # (n, N, K)
+    t_j = one.copy() if law.several else one                            # t_j but for the chance q
     for J in law.several:
         for j in law.members[J] if law.together[J] else ():
-            one[j] = one[j] * zero[[i for i in law.members[J] if i != j]].prod(0)
+            t_j[j] *= zero[[i for i in law.members[J] if i != j]].prod(0)
     C = C[law.set_of] if law.several else C
     apart = (law.simple[:, None] * S_others)[law.set_of]                # (n, N)
-    dg = q[..., 0] * (np.einsum("jnk,jnk->jn", C, one) - apart * np.einsum("nk,jnk->jn", tau_closed, one)).real
-    t_j = one                                                                                       # (4.23)
+    dg = q[..., 0] * (np.einsum("jnk,jnk->jn", C, t_j)
+                       - apart * np.einsum("nk,jnk->jn", tau_closed, t_j)).real                     # (4.23)
     weight = turn * np.where(closed, D, F)                              # the own set's features
     same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r])).real.sum(-1)
     alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
