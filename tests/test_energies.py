@@ -10,7 +10,7 @@ from math import factorial, prod
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
@@ -20,6 +20,7 @@ from toymodels_np.geometry import polytopes
 
 seeds = st.integers(0, 2**32 - 1)
 probabilities = st.one_of(st.floats(0.01, 1), st.sampled_from([1e-6, 0.05, 1.0]))
+few = settings(max_examples=6)                          # for tests in which each example is a minimisation
 DIGONS = np.append(np.kron(np.eye(2), [1.0, -1.0]), np.zeros((2, 1)), axis=1)          # and a fifth column, dropped
 
 
@@ -280,32 +281,39 @@ def test_an_energy_is_what_sampling_finds(name, p, samples):
     *model, loss = weights_of(name, p)
     mean, error = monte_carlo(*model, samples, seed=0)
     assert within_four_errors(loss, mean, error)
-    power = max(0.001, 9 * error / loss)                                    # 0.1 %, or more where sampling is too coarse
-    assert not within_four_errors(loss * (1 + power), mean, error)
+    assert not within_four_errors(loss + 9 * error, mean, error)            # the test can fail
 
 
-def test_an_energy_that_is_a_thousandth_off_is_caught_by_sampling():
+def test_an_energy_that_is_off_is_caught():
+    """By the predicates above: a thousandth by exact arithmetic (a billionth too), a hundredth by sampling."""
+    W, b, p, importance, loss = weights_of("polygon 5", 0.05)
+    exact = rational_loss(W, b, p, importance)
+    assert close(loss, exact, W, p) and abs(loss / exact - 1) < 1e-11
+    for factor in (1.001, 0.999, 1 + 1e-9, 1 - 1e-9):
+        assert not close(loss * factor, exact, W, p) and not abs(loss * factor / exact - 1) < 1e-11
     *model, loss = weights_of("digons", 0.4)
-    mean, error = monte_carlo(*model, 10**7, seed=1)
+    mean, error = monte_carlo(*model, 2 * 10**6, seed=1)
     assert within_four_errors(loss, mean, error)
-    assert not within_four_errors(loss * 1.001, mean, error) and not within_four_errors(loss * 0.999, mean, error)
+    assert not within_four_errors(loss * 1.01, mean, error) and not within_four_errors(loss * 0.99, mean, error)
 
 
 # -- energies against each other and against formulas ----------------------------------------------------------------
 
-def agree(*those, rtol=1e-12):
+def agree(p, *those):
+    """Losses to 1e-12 of what a feature without a model costs; norms and biases where the minimum is, to its square root."""
     first = those[0]
-    return all(np.isclose(e.loss, first.loss, rtol=rtol, atol=0) and np.isclose(e.norm, first.norm, rtol=1e-9)
-               and np.isclose(e.bias, first.bias, rtol=1e-9, atol=1e-10) for e in those)
+    return all(abs(e.loss - first.loss) <= 1e-12 * p / 3 and abs(e.norm - first.norm) < 1e-8
+               and abs(e.bias - first.bias) < 1e-8 for e in those)
 
 
+@few
 @given(probabilities)
 def test_small_polytopes_are_each_other(p):
-    assert agree(energies.antipodal(p), energies.polygon(2, p), energies.simplex(1, p))
-    assert agree(energies.polygon(3, p), energies.simplex(2, p))
+    assert agree(p, energies.antipodal(p), energies.polygon(2, p), energies.simplex(1, p))
+    assert agree(p, energies.polygon(3, p), energies.simplex(2, p))
     digon, square = energies.polygon(2, p), energies.polygon(4, p)
-    assert agree(square, energies.Energy(2 * digon.loss, digon.norm, digon.bias), energies.digons(2, p))
-    assert not agree(digon, energies.Energy(digon.loss * (1 + 1e-9), *digon[1:]))
+    assert agree(p, square, energies.Energy(2 * digon.loss, digon.norm, digon.bias), energies.digons(2, p))
+    assert not agree(p, digon, energies.Energy(digon.loss + 1e-11 * p, *digon[1:]))
 
 
 @given(probabilities, st.floats(0, 5))
@@ -315,6 +323,7 @@ def test_a_dropped_feature_costs_its_variance(p, importance):
     assert energy.norm == 0 and energy.bias == p / 2
 
 
+@few
 @given(probabilities, st.integers(1, 3), st.integers(0, 3), st.floats(0.01, 1), st.floats(0, 2))
 def test_digons_add_up(p, count, missing, q, importance):
     pair, rest = energies.antipodal(p), energies.dropped(q, importance)
@@ -324,6 +333,7 @@ def test_digons_add_up(p, count, missing, q, importance):
     assert energies.digons(count, p, dropped=1).loss == count * pair.loss + energies.dropped(p).loss
 
 
+@few
 @given(probabilities, st.floats(0.1, 3), st.floats(0.1, 3))
 def test_the_candidate_with_unit_weights_and_no_bias_is_not_the_minimum(p, one, other):
     """It costs (I_0 + I_1) p^2 / 6, and the minimum is below it."""
@@ -356,11 +366,11 @@ def test_a_dense_pair_is_its_principal_component():
 
 # -- energies are minima ---------------------------------------------------------------------------------------------
 
-REGULAR = [("polygon", 2), ("polygon", 3), ("polygon", 5), ("polygon", 6), ("polygon", 8), ("simplex", 3), ("simplex", 5)]
+REGULAR = [("polygon", 2), ("polygon", 3), ("polygon", 5), ("polygon", 6), ("simplex", 3), ("simplex", 5)]
 
 
-@pytest.mark.parametrize("p", [0.001, 0.05, 0.5, 1.0])
-@pytest.mark.parametrize("name, k", REGULAR)
+@pytest.mark.parametrize("name, k, p", [*[(*shape, p) for shape in REGULAR for p in (0.001, 0.05, 0.5, 1.0)],
+                                        ("polygon", 8, 0.05), ("simplex", 7, 0.3)])
 def test_nothing_near_or_far_is_lower(name, k, p):
     energy, V = getattr(energies, name)(k, p), getattr(polytopes, name)(k)
     n = V.shape[1]
@@ -378,13 +388,13 @@ def test_nothing_near_or_far_is_lower(name, k, p):
     if k <= 5:
         norm, bias = np.meshgrid(np.linspace(0.05, 3, 40), np.linspace(-5, 1.5, 44))
         assert loss(norm, bias).min() >= energy.loss * (1 - 1e-12)
-    h = 1e-5                                                                # and it is stationary
-    slopes = [loss(energy.norm + h, energy.bias) - loss(energy.norm - h, energy.bias),
-              loss(energy.norm, energy.bias + h) - loss(energy.norm, energy.bias - h)]
-    assert max(map(abs, slopes)) / (2 * h) < 1e-8
+    h, near = 1e-5, min(1e-5, 0.1 * abs(energy.bias))                       # and it is stationary; no kink is so near
+    slopes = [(loss(energy.norm + h, energy.bias) - loss(energy.norm - h, energy.bias)) / h,
+              (loss(energy.norm, energy.bias + near) - loss(energy.norm, energy.bias - near)) / near]
+    assert max(map(abs, slopes)) < 1e-8
 
 
-def best_bias(row, importance, p, biases=np.linspace(-0.5, 1, 1501)):
+def best_bias(row, importance, p, biases=np.linspace(-0.1, 0.4, 501)):
     """min over b of I ℓ(row, b), by brute force; row (..., 2)."""
     losses = energies._output_loss(row[..., None, :], np.broadcast_to(biases, (*row.shape[:-1], len(biases))), np.full(2, p))
     return importance * losses.min(-1)
@@ -393,7 +403,7 @@ def best_bias(row, importance, p, biases=np.linspace(-0.5, 1, 1501)):
 @pytest.mark.parametrize("p, importance", [(0.05, (1, 0.5)), (0.05, (0.2, 1)), (0.3, (1, 0.8)), (0.05, (3, 1.5)), (0.5, (1, 0.6))])
 def test_an_unequal_digon_is_the_lowest_of_a_scan(p, importance):
     """All pairs of lengths, each with the best biases."""
-    energy, w = energies.antipodal(p, importance), np.linspace(0.5, 1.2, 36)
+    energy, w = energies.antipodal(p, importance), np.linspace(0.6, 1.1, 26)
     first, second = np.meshgrid(w, w, indexing="ij")
     scan = best_bias(np.stack([first**2, -first * second], -1), importance[0], p)
     scan += best_bias(np.stack([second**2, -first * second], -1), importance[1], p)
@@ -403,6 +413,7 @@ def test_an_unequal_digon_is_the_lowest_of_a_scan(p, importance):
     np.testing.assert_allclose(energy.norm, [w[i], w[j]], atol=0.03)
 
 
+@few
 @given(st.floats(0.02, 0.4), st.floats(0.5, 1), st.floats(0.1, 10))
 def test_an_unequal_digon_knows_order_and_scale(p, weak, scale):
     energy = energies.antipodal(p, (1, weak))
@@ -475,10 +486,9 @@ def test_descent_from_the_minimum_stays():
                                rtol=1e-9)
 
 
-def test_all_polygons_and_simplexes_up_to_eight_features_have_an_energy():
-    for p in (0.05, 0.7):
-        losses = [energies.polygon(k, p).loss for k in range(2, 9)]
-        assert all(a < b for a, b in zip(losses[2:], losses[3:]))          # more features, more to lose
-        for k in range(1, 8):
-            energy = energies.simplex(k, p)
-            assert 0 < energy.loss < (k + 1) * p / 3 and 0 < energy.norm < 1.2
+def test_larger_polygons_and_simplexes_have_an_energy():
+    polygons = [energies.polygon(k, 0.1).loss for k in range(2, 8)]
+    assert all(a < b for a, b in zip(polygons, polygons[1:]))               # more features, more to lose
+    for k in range(1, 7):
+        energy = energies.simplex(k, 0.7)
+        assert 0 < energy.loss < (k + 1) * 0.7 / 3 and 0 < energy.norm < 1.2

@@ -10,7 +10,7 @@ would move too far or change its name. Equations (6.k) are in derivations/06-pha
 from typing import Callable, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from ..core import checks
 from ..core.features import Features
@@ -18,7 +18,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
 from .exact import expected_loss, expected_loss_and_grad
-from .minima import GRADIENT, RTOL, Minimum, NotConverged, descend, hessian, polish, symmetry_directions
+from .minima import FLAT, GRADIENT, RTOL, Minimum, NotConverged, descend, hessian, pack, polish, rotations, unpack
 
 
 class Parameter(NamedTuple):
@@ -91,7 +91,7 @@ class _Follower:
     """A branch and the solutions known so far, by parameter value; `span` is where it is a local minimum."""
 
     MOVE = 0.1                  # a step may change the Gram matrix by this fraction, else it is halved
-    SHORTEST = 1e-12            # in units of the range
+    COARSE, FINE = 2e-3, 1e-10  # the shortest steps, as fractions of the range: to survey the branch, and to end it
 
     def __init__(self, name, branch, parameter):
         model = branch.model if isinstance(branch, Minimum) else branch
@@ -122,14 +122,14 @@ class _Follower:
         loss = lambda u: expected_loss(model, self.features(u), rtol=RTOL)
         return float((loss(b) - loss(a)) / (b - a))
 
-    def at(self, v):
+    def at(self, v, shortest=FINE):
         """The branch at v, from the nearest solution that is known."""
         while v not in self.points:
             near = min(self.points, key=lambda u: abs(u - v))
             target = v
             while (point := self._step(near, target)) is None:
                 target = (near + target) / 2
-                if abs(target - near) < self.SHORTEST * (self.high - self.low):
+                if abs(target - near) < shortest * (self.high - self.low):
                     raise NotConverged(f"the branch {self.name} cannot be followed beyond {near:.12g}")
             self.points[target] = point
         return self.points[v]
@@ -148,12 +148,16 @@ class _Follower:
 
     def _point(self, model, v):
         """Newton's nearest stationary point, or None if it does not converge."""
-        model, loss, norm = polish(model, self.features(v))
+        model, loss, norm = polish(model, self.features(v), steps=6)
         if norm > GRADIENT:
             return None
-        values = np.linalg.eigvalsh(hessian(model, self.features(v)))
-        values = np.delete(values, np.argsort(abs(values))[:symmetry_directions(model)])
+        values, _ = self._spectrum(model, v)
         return _Point(model, loss, values[0] / abs(values).max())
+
+    def _spectrum(self, model, v):
+        """Eigenvalues and vectors of the Hessian, rotations lifted to the top."""
+        H, R = hessian(model, self.features(v)), rotations(model)
+        return np.linalg.eigh(H + np.linalg.norm(H) * R @ R.T)
 
     def _step(self, near, v):
         """The branch's point at v from the one at `near`, or None if that is not clearly the same branch."""
@@ -169,7 +173,7 @@ class _Follower:
         v = min(self.points)
         for target in np.linspace(v, end, 17)[1:] if v != end else []:
             try:
-                self.at(target)
+                self.at(target, self.COARSE)
             except NotConverged:
                 return self._fold(np.sign(end - v))
             if self.points[target].lowest < 0:
@@ -183,19 +187,46 @@ class _Follower:
         return stable
 
     def _fold(self, sign):
-        """Near a fold the lowest eigenvalue falls like the square root of the distance: its square is linear. (6.4)"""
+        """Past a fold the branch turns back as a saddle: v along it is smooth, with its extremum at the fold. (6.4)"""
         last = max(self.points, key=lambda u: sign * u)
-        value = last
-        for _ in range(40):
-            ordered = sorted(self.points, key=lambda u: -sign * u)[:2]
-            (v1, y1), (v2, y2) = [(u, self.points[u].lowest ** 2) for u in ordered]
-            value = v1 + y1 * (v1 - v2) / (y2 - y1)
-            if y2 <= y1 or abs(value - v1) < 1e-11 * (self.high - self.low):
-                break
-            try:
-                self.at(v1 + 0.75 * (value - v1))
-            except NotConverged:
-                break
-        last = max(self.points, key=lambda u: sign * u)
-        self.limit = StabilityLimit(float(value), self.points[last].loss, self.points[last].model, "fold")
+        model = self.points[last].model
+        theta, (_, vectors) = pack(model), self._spectrum(model, last)
+        known = {0.0: (theta, last)}
+
+        def along(c):
+            """sign * v at distance c from the last point, along the softest direction."""
+            if c not in known:
+                near = min(known, key=lambda u: abs(u - c))
+                known[c] = self._on_curve(model, theta, vectors[:, 0], c, *known[near])
+            return sign * known[c][1]
+
+        c = 1e-3 * np.linalg.norm(theta)
+        c = c if along(c) > along(0.0) else -c
+        while along(2 * c) > along(c):
+            c *= 2
+        c = minimize_scalar(lambda u: -along(float(u)), bounds=sorted((0.0, 2 * c)), method="bounded",
+                            options={"xatol": 1e-7}).x
+        along(float(c))
+        end, value = known[float(c)]
+        end = unpack(model, end)
+        loss = float(expected_loss(end, self.features(value), rtol=RTOL))
+        self.limit = StabilityLimit(float(value), loss, end, "fold")
         return last
+
+    def _on_curve(self, model, origin, direction, c, theta, v):
+        """The stationary point at distance c from the origin along the direction, and its v: Newton in both. (6.5)"""
+        h = 1e-5 * (self.high - self.low)
+        gradient = lambda theta, v: pack(expected_loss_and_grad(unpack(model, theta), self.features(v), rtol=RTOL)[1])
+        theta = theta + (c - direction @ (theta - origin)) * direction
+        for _ in range(20):
+            residual = np.append(gradient(theta, v), direction @ (theta - origin) - c)
+            if np.linalg.norm(residual) < 1e-12:
+                return theta, v
+            H = hessian(unpack(model, theta), self.features(v))
+            along_v = (gradient(theta, v + h) - gradient(theta, v - h)) / (2 * h)
+            J = np.block([[H, along_v[:, None]], [direction, 0]])
+            step = np.linalg.lstsq(J, residual, rcond=FLAT)[0]
+            theta, v = theta - step[:-1], v - step[-1]
+        if np.linalg.norm(residual) > GRADIENT:
+            raise NotConverged(f"the fold of the branch {self.name} near {v:.6g} could not be reached")
+        return theta, v

@@ -1,10 +1,10 @@
 """The population loss of any model by stratified quasi-random sampling, with a standard error that is true.
 
-    k    how many sets are on: the strata                       R    independent replicates
+    k    how many sets are on                                   R    independent replicates
     J    sets whose p is below 1; the others are always on      d    uniform numbers that one sample takes
     tail[i, c]   ln P(exactly c of the sets i, i + 1, … are on)
 
-The stratum where no set is on is one point. In every other stratum each replicate draws scrambled Sobol' points, which
+Few sets on are a stratum each, and no set on is one point. In every other stratum each replicate draws scrambled Sobol' points, which
 are unbiased one by one, so the spread of the replicates is the error whatever the points do inside one replicate.
 Equations (4.k) are in derivations/04-exact-loss.md.
 """
@@ -73,7 +73,7 @@ def estimate_loss(model, features, *, samples=2**20, seed=0):
 
 
 def _replicates(model, features, p, importance, samples, rng):
-    """The R estimates of one instance. (4.28)"""
+    """The R estimates of one instance. (4.23)"""
     p_set = np.array([p[s.members[0]] for s in features.sets])
     sure, unsure = np.flatnonzero(p_set == 1), np.flatnonzero(p_set < 1)
     tail = count_law(p_set[unsure])                                     # (J + 1, J + 1)
@@ -102,10 +102,9 @@ def _replicates(model, features, p, importance, samples, rng):
                     if d > SOBOL:
                         u = np.hstack([u, rng.random((piece, d - SOBOL))])
                     k = low + np.minimum(np.searchsorted(counts, u[:, 0], side="right"), high - 1 - low)
-                    losses = np.concatenate([
-                        _losses(model, features, importance, _sample(features, u[k == c, 1:], c, sure, unsure, p_set, tail, values))
-                        for c in np.unique(k)])
-                    result[replicate] += part / size * losses.sum()
+                    for c in np.unique(k):
+                        x = _sample(features, u[k == c, 1:], c, sure, unsure, p_set, tail, values)
+                        result[replicate] += part / size * _losses(model, features, importance, x).sum()
     return result
 
 
@@ -115,7 +114,7 @@ def _losses(model, features, importance, x):
 
 
 def count_law(p):
-    """tail[i, c] = ln P(exactly c of the sets i, i + 1, … are on), (J + 1, J + 1), for p (J,) below 1. (4.27)"""
+    """tail[i, c] = ln P(exactly c of the sets i, i + 1, … are on), (J + 1, J + 1), for p (J,) below 1. (4.22)"""
     J = len(p)
     tail = np.full((J + 1, J + 1), -np.inf)
     tail[J, 0] = 0
@@ -126,7 +125,7 @@ def count_law(p):
 
 
 def _sample(features, u, k, sure, unsure, p_set, tail, values):
-    """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.27)"""
+    """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.22)"""
     B, n, J = len(u), features.n_features, len(unsure)
     rows = np.arange(B)
     sizes = np.array([len(s.members) for s in features.sets])

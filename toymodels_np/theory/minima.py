@@ -94,13 +94,14 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
         values, vectors = np.linalg.eigh(hessian(best, features))
         if values[0] >= -FLAT * values[-1]:
             break
-        theta = _pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
-        points, lower, _ = descend(_unpack(best, theta), features)
+        theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
+        points, lower, _ = descend(unpack(best, theta), features)
         best, loss, norm = polish(points[int(lower.argmin())], features)
     if norm > GRADIENT:
         raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss:.8g} and a gradient of norm "
                            f"{norm:.1e}, above {GRADIENT:g}: the loss has a kink there, or more starts are needed")
-    return Minimum(best, loss, norm, values, np.sort(losses), name_geometry(best.W), symmetry_directions(best))
+    return Minimum(best, loss, norm, values, np.sort(losses), name_geometry(best.W),
+                   rotations(best).shape[1])
 
 
 def settle(model, features, *, tolerance=1e-7):
@@ -114,7 +115,7 @@ def settle(model, features, *, tolerance=1e-7):
 
 def hessian(model, features, difference=DIFFERENCE):
     """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact gradient."""
-    theta = _pack(model)                                            # (..., P)
+    theta = pack(model)                                            # (..., P)
     P = theta.shape[-1]
     shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])   # (2P, P)
     lead = theta.shape[:-1]
@@ -125,16 +126,19 @@ def hessian(model, features, difference=DIFFERENCE):
     return (H + H.swapaxes(-1, -2)) / 2
 
 
-def symmetry_directions(model):
-    """How many independent directions A W, A antisymmetric, a rotation of the hidden space can move W (m, n) in."""
-    m = len(model.W)
+def rotations(model):
+    """Orthonormal directions (P, s) in which a rotation of the hidden space moves W (m, n): those of A W, A = -A'."""
+    m, P = model.n_hidden, model.W.size + model.b.size
     moves = []
     for i in range(m):
         for j in range(i):
             A = np.zeros((m, m))
             A[i, j], A[j, i] = 1, -1
-            moves.append((A @ model.W).ravel())
-    return int(np.linalg.matrix_rank(moves, tol=1e-6 * np.linalg.norm(model.W))) if moves and model.W.any() else 0
+            moves.append(np.append((A @ model.W).ravel(), np.zeros(model.b.size)))
+    if not moves or not model.W.any():
+        return np.zeros((P, 0))
+    U, size, _ = np.linalg.svd(np.array(moves).T, full_matrices=False)
+    return U[:, size > FLAT * np.linalg.norm(model.W)]
 
 
 def descend(model, features, *, tolerance=1e-7, most_steps=2000):
@@ -142,7 +146,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
 
     Features have no instance axis or one row an instance. Returns (model, loss (K,), gradient norm (K,)).
     """
-    theta = _pack(model)
+    theta = pack(model)
     K, P = theta.shape
     f, g = _evaluate(model, theta, features)
     B = np.broadcast_to(np.eye(P), (K, P, P)).copy()
@@ -167,7 +171,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
         live[k] = (np.linalg.norm(new_g, axis=1) > tolerance) & (moved | ~uphill)
         fresh[k] = ~moved                                           # once more along the gradient, then give up
         _update(B, k, s, y, moved, uphill)
-    return _unpack(model, theta), f, np.linalg.norm(g, axis=1)
+    return unpack(model, theta), f, np.linalg.norm(g, axis=1)
 
 
 def revive(model, features):
@@ -222,7 +226,7 @@ def polish(model, features, *, steps=10):
 
     Returns (model, loss, gradient norm), floats where the model is single.
     """
-    theta = np.atleast_2d(_pack(model))
+    theta = np.atleast_2d(pack(model))
     f, g = _evaluate(model, theta, features)
     norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
     for _ in range(steps):
@@ -230,7 +234,7 @@ def polish(model, features, *, steps=10):
         if not len(k):
             break
         some = _select(features, k)
-        H = hessian(_unpack(model, theta[k]), some, difference)
+        H = hessian(unpack(model, theta[k]), some, difference)
         trial = theta[k] - np.einsum("kij,kj->ki", np.linalg.pinv(H, rcond=FLAT, hermitian=True), g[k])
         new_f, new_g = _evaluate(model, trial, some)
         new_norm = np.linalg.norm(new_g, axis=1)
@@ -240,18 +244,18 @@ def polish(model, features, *, steps=10):
         k = k[better]
         theta[k], f[k], g[k], norm[k] = trial[better], new_f[better], new_g[better], new_norm[better]
     if model.instances == ():
-        return _unpack(model, theta[0]), float(f[0]), float(norm[0])
-    return _unpack(model, theta), f, norm
+        return unpack(model, theta[0]), float(f[0]), float(norm[0])
+    return unpack(model, theta), f, norm
 
 
 # -- parameters in a row, features for some of the instances ---------------------------------------------------------
 
-def _pack(model):
+def pack(model):
     """W and b of each instance in a row, (..., P) float64."""
     return np.concatenate([model.W.reshape(*model.instances, -1), model.b], axis=-1).astype(np.float64)
 
 
-def _unpack(model, theta):
+def unpack(model, theta):
     """Models of `model`'s class and size from rows theta (..., P)."""
     m, n = model.n_hidden, model.n_features
     return model.from_parameters([theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:]])
@@ -259,8 +263,8 @@ def _unpack(model, theta):
 
 def _evaluate(model, theta, features):
     """Exact loss (K,) and gradient (K, P) at rows theta."""
-    loss, gradient = expected_loss_and_grad(_unpack(model, theta), features, rtol=RTOL)
-    return np.array(loss), _pack(gradient)
+    loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=RTOL)
+    return np.array(loss), pack(gradient)
 
 
 def _select(features, k):

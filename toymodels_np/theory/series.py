@@ -7,7 +7,7 @@
     t_j   the same with a factor x_j; t_y, t_yj for the own set with a factor y, y x_j
     F, D  the other sets' part of E e^{iwz}; the part of F where at least two of them are on
 
-On |z| <= P the identity z|z| = P z - 8 P^2 / pi^3 sum_kappa sin(w z) / kappa^3 turns l into moments and a sum of
+On |z| <= P the identity (4.11), z|z| = P z - 8 P^2 / pi^3 sum_kappa sin(w z) / kappa^3, turns l into moments and a sum of
 products over independent sets. Supports with few active features, whose terms decay slowly, are taken out of the sum
 and put back in closed form (`corners.box`). Rows N are outputs of instances; the sum runs over blocks of K nodes until
 the last ones no longer count. Equations (4.k) are in derivations/04-exact-loss.md.
@@ -19,8 +19,8 @@ import numpy as np
 
 from .corners import box
 
-RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.24)
-TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.25)
+RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.19)
+TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.20)
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
 CHUNK = 2**14           # complex numbers in one work array: it stays in the cache
@@ -61,7 +61,7 @@ class Law:
         return result
 
     def sums(self, p, zero):
-        """t (J, N, …) from an active feature's E e^{iwgx}, zero (n, N, …). (4.20)"""
+        """t (J, N, …) from an active feature's E e^{iwgx}, zero (n, N, …). (4.15)"""
         p = p.reshape(p.shape + (1,) * (zero.ndim - 2))
         t = zero[self.single] * p[:len(self.single)]
         sets = [p[J] * (zero[self.members[J]].prod(0) if self.together[J] else zero[self.members[J]].mean(0))
@@ -94,7 +94,8 @@ def uniform(alpha, kappa, order):
 
 
 def sum_rows(law, p, b, g, own, rtol, with_grad):
-    """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error of l (N,).
+    """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error (N,) of l, or GRAD times less than P times that of
+    the gradient's worst entry if this is more.
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,). A row is summed until its error is below rtol times its
     share of the loss, E[y^2] + l, or 1e-3 E[y^2] if that is more, and until the gradient's is below GRAD times that
@@ -103,13 +104,13 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
     everyone = np.arange(len(b))
     low, high = reach(law, b, g)
     y_y = law.active(p)[own, everyone] / 3
-    total = [2 * x * (low >= 0) for x in moments(law, p, b, g, own)]    # all that there is where z never changes sign
+    total = [2 * x * ((low >= 0) & (high > 0)) for x in moments(law, p, b, g, own)]     # where z never changes sign
     error = np.zeros((2, len(b)))
     rows = np.flatnonzero((low < 0) & (high > 0))
     if not len(rows):
         return total, error[0]
     P = half_period(law, p, b, g)                                       # (N,)
-    tiny = (abs(g) < TINY * P) & (low < 0) & (high > 0)                                             # (4.25)
+    tiny = (abs(g) < TINY * P) & (low < 0) & (high > 0)                                             # (4.20)
     tiny[[i for J in law.several for i in law.members[J]]] = False
     tiny[own, everyone] = False
     mean = law.mean * law.active(p)                                     # (n, N)  E[x]
@@ -118,7 +119,7 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
 
     for sums, x in zip(total, closed_form(law, p[:, rows], b[rows], g[:, rows], own[rows], P[rows], with_grad)):
         sums[..., rows] = x
-    start, stop, last = 0, FIRST, np.zeros((2, len(b)))
+    start, stop, last = 0, FIRST, np.zeros((2, 2, len(b)))           # last: how far it moved, and the ratio
     while len(rows):
         halves = []
         for k0, k1 in ((start, (start + stop) // 2), ((start + stop) // 2, stop)):
@@ -133,13 +134,16 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
         moved[0] = np.maximum(abs(halves[0][0] + halves[1][0]), abs(halves[1][0]))
         if with_grad:
             moved[1] = np.maximum(abs(halves[0][2] + halves[1][2]), abs(halves[1][2])).max(0)
-        ratio = np.clip(moved / np.maximum(last[:, rows], 1e-300), 0.25, 0.9)
-        error[:, rows], last[:, rows] = moved * ratio / (1 - ratio), moved                          # (4.26)
+        ratio = np.clip(moved / np.maximum(last[0][:, rows], 1e-300), 0.1, 0.9)
+        slowest = np.maximum(ratio, last[1][:, rows])
+        error[:, rows] = moved * slowest / (1 - slowest)                                            # (4.21)
+        last[0][:, rows], last[1][:, rows] = moved, ratio
         allowed = rtol * np.maximum(y_y + total[0], 1e-3 * y_y)
         going = (error[0] > allowed) | (error[1] * P > GRAD * allowed) | (start == 0)
         rows, start, stop = rows[going[rows]] if stop < LAST else [], stop, 2 * stop
     if with_grad:
         total[2][tiny] = (mean * total[1])[tiny]
+        error[0] = np.maximum(error[0], error[1] * P / GRAD)
     error[0] += 4 * np.finfo(float).eps * (chance_of_any(p) * P**2 + np.maximum(b, 0) ** 2)                     # rounding
     return total, error[0]
 
@@ -150,7 +154,7 @@ def reach(law, b, g):
 
 
 def half_period(law, p, b, g):
-    """P (N,): max |z|, or less where |z| > P is too rare to matter, by Chernoff's bound. (4.24)"""
+    """P (N,): max |z|, or less where |z| > P is too rare to matter, by Chernoff's bound. (4.19)"""
     largest = abs(np.stack(reach(law, b, g))).max(0)
     P = largest = np.where(largest > 0, largest, 1.0)                   # (N,)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -168,7 +172,7 @@ def half_period(law, p, b, g):
 
 def off(law, p, own):
     """The own sets (N,), then of the other sets: S (J, N) with 1 for the own set, the products of S before and after
-    each, and without the own set and J. (4.22)"""
+    each, and without the own set and J. (4.16)"""
     own_set, everyone = law.set_of[own], np.arange(len(own))
     S = 1 - p
     S[own_set, everyone] = 1
@@ -186,7 +190,7 @@ def ahead(factors, start=1.0):
 
 
 def moments(law, p, b, g, own, none=0.0):
-    """E[z^2] / 2 - E[y z], less b^2 / 2 times the chance `none` that nothing is on, and d/db, d/dg. (4.21)"""
+    """E[z^2] / 2 - E[y z], less b^2 / 2 times the chance `none` that nothing is on, and d/db, d/dg. (4.13)"""
     everyone = np.arange(len(b))
     q = law.active(p)
     mean_x, cov = law.mean * q, law.covariance(p, g)                    # (n, N)  E[x], Cov[x, z]
@@ -200,7 +204,7 @@ def moments(law, p, b, g, own, none=0.0):
 
 
 def closed_form(law, p, b, g, own, P, with_grad):
-    """[l, dl/db, dl/dg] without the series: all moments, and the few active features that it leaves out. (4.21)"""
+    """[l, dl/db, dl/dg] without the series: all moments, and the few active features that it leaves out. (4.17)"""
     everyone = np.arange(len(b))
     q = law.active(p)
     none = (1 - p).prod(0)                                              # (N,)  nothing is on
@@ -248,7 +252,7 @@ def chance_of_any(p):
 
 
 def kernel(b, gains, own, P, with_grad):
-    """l of a box less what its moments say, that is the sum of its series, with gradients as in `box`. (4.21)"""
+    """l of a box less what its moments say, that is the sum of its series, with gradients as in `box`. (4.17)"""
     value, d_y, d_g = box(b, gains, np.ones_like(gains), own, with_grad)
     mean = b + 0.5 * gains.sum(0)
     active, own_gain = own.any(0), (gains * own).sum(0)
@@ -262,7 +266,7 @@ def kernel(b, gains, own, P, with_grad):
 
 
 def block(law, p, b, g, own, P, kappa, with_grad):
-    """The terms kappa of the series, summed: l (N,), and with_grad dl/db (N,), dl/dg (n, N). (4.22), (4.23)"""
+    """The terms kappa of the series, summed: l (N,), and with_grad dl/db (N,), dl/dg (n, N). (4.18)"""
     rows = np.arange(len(b))
     turn = np.exp(1j * (np.pi * b / P)[:, None] * kappa)                # (N, K)
     q = law.active(p)[..., None]
@@ -290,18 +294,18 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     some_before = before - simple * S_before[..., None]
     some_before *= t
     some_before *= S_after[..., None]
-    D = some_before.sum(0)                                              # (N, K)                    (4.22)
+    D = some_before.sum(0)                                              # (N, K)                    (4.16)
     a3, a2, a1 = 4 * P[:, None]**2 / np.pi**3 / kappa**3, 4 * P[:, None] / np.pi**2 / kappa**2, 4 / np.pi / kappa
     tau = turn * (1j * a3 * T + a2 * t_y)
     closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
     tau_closed = np.where(closed, tau, turn * 1j * a3 * T_off)
-    l = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                      # (4.22)
+    l = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                      # (4.13)
     if not with_grad:
         return (l,)
 
     iw = 1j * np.pi * kappa / P[:, None]
     tau, tau_closed = iw * tau, iw * tau_closed
-    db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.23)
+    db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.18)
     C = ahead(factors[::-1], tau)[::-1]                                 # (J, N, K)
     C *= before                                                         # tau times all sets but the own and J
     one, = one                                                          # (n, N, K)
@@ -312,7 +316,7 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     C = C[law.set_of] if law.several else C
     apart = (law.simple[:, None] * S_others)[law.set_of]                # (n, N)
     dg = q[..., 0] * (np.einsum("jnk,jnk->jn", C, t_j)
-                       - apart * np.einsum("nk,jnk->jn", tau_closed, t_j)).real                     # (4.23)
+                       - apart * np.einsum("nk,jnk->jn", tau_closed, t_j)).real                     # (4.18)
     weight = turn * np.where(closed, D, F)                              # the own set's features
     same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r])).real.sum(-1)
     alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
