@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
+from toymodels_np.geometry import measures, polytopes, tegum
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 RNG = np.random.default_rng(0)
@@ -276,6 +277,110 @@ CALLS += [
     ("energies.digons: none", lambda: tm.energies.digons(0, 0.5), ValueError, ["count", "at least 1", "0"]),
     ("energies.digons: dropped", lambda: tm.energies.digons(2, 0.5, dropped=-1), ValueError,
      ["dropped", "at least 0", "-1"]),
+]
+
+for name, function in {f.__name__: f for f in (tm.energies.enumerated_loss, tm.energies.local_minimum)}.items():
+    def enumerated(W=np.ones((2, 3)), b=np.zeros(3), *law, f=function):
+        return lambda: f(W, b, *(law or (0.5,)))
+
+    CALLS += [
+        (f"energies.{name}: W with one axis", enumerated(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
+        (f"energies.{name}: W NaN", enumerated(np.full((2, 3), NAN)), ValueError, ["W", "finite"]),
+        (f"energies.{name}: W complex", enumerated(np.ones((2, 3)) * 1j), TypeError, ["W", "real numbers", "complex"]),
+        (f"energies.{name}: W ragged", enumerated([[1, 2], [3]], np.zeros(2)), TypeError, ["W", "real numbers"]),
+        (f"energies.{name}: b too short", enumerated(b=np.zeros(2)), ValueError, ["b", "(3,)", "(2,)"]),
+        (f"energies.{name}: b a number", enumerated(b=0.0), ValueError, ["b", "1 axes", "()"]),
+        (f"energies.{name}: b infinite", enumerated(b=[0, INF, 0]), ValueError, ["b", "finite"]),
+        (f"energies.{name}: nine features", enumerated(np.ones((2, 9)), np.zeros(9)), ValueError,
+         ["at most 8", "9", "tm.expected_loss"]),
+        (f"energies.{name}: p = 0", enumerated(np.ones((2, 3)), np.zeros(3), 0), ValueError,
+         ["feature_probability", "(0, 1]", "0.0"]),
+        (f"energies.{name}: p of the wrong length", enumerated(np.ones((2, 3)), np.zeros(3), [0.5, 0.5]), ValueError,
+         ["feature_probability", "(3,)", "(2,)"]),
+        (f"energies.{name}: one p > 1", enumerated(np.ones((2, 3)), np.zeros(3), [0.5, 0.5, 1.5]), ValueError,
+         ["feature_probability", "(0, 1]", "1.5"]),
+        (f"energies.{name}: p text", enumerated(np.ones((2, 3)), np.zeros(3), "0.5"), TypeError,
+         ["feature_probability", "real numbers"]),
+        (f"energies.{name}: p True", enumerated(np.ones((2, 3)), np.zeros(3), True), TypeError,
+         ["feature_probability", "real numbers", "bool"]),
+        (f"energies.{name}: negative importance", enumerated(np.ones((2, 3)), np.zeros(3), 0.5, [1, -0.5, 1]),
+         ValueError, ["importance", "negative", "-0.5"]),
+        (f"energies.{name}: importance NaN", enumerated(np.ones((2, 3)), np.zeros(3), 0.5, NAN), ValueError,
+         ["importance", "finite"]),
+        (f"energies.{name}: importance of a wrong shape",
+         enumerated(np.ones((2, 3)), np.zeros(3), 0.5, np.ones((1, 3))), ValueError, ["importance", "(3,)", "(1, 3)"]),
+    ]
+
+CALLS += [
+    ("energies.enumerated_loss: b of no instance",
+     lambda: tm.energies.enumerated_loss(np.ones((4, 2, 3)), np.zeros(3), 0.5),
+     ValueError, ["b", "(4, 3)", "(3,)"]),
+    ("energies.local_minimum: a stack", lambda: tm.energies.local_minimum(np.ones((4, 2, 3)), np.zeros((4, 3)), 0.5),
+     ValueError, ["W", "2 axes", "(4, 2, 3)"]),
+    ("energies.deformed_polygon: a digon", lambda: tm.energies.deformed_polygon(2, 0.5), ValueError,
+     ["k", "at least 3", "2"]),
+    ("energies.deformed_polygon: k = 9", lambda: tm.energies.deformed_polygon(9, 0.5), ValueError,
+     ["k", "at most 8", "9"]),
+    ("energies.deformed_polygon: a float", lambda: tm.energies.deformed_polygon(5.0, 0.5), TypeError,
+     ["k", "integer", "5.0"]),
+    ("energies.deformed_polygon: four p", lambda: tm.energies.deformed_polygon(5, [0.5] * 4), ValueError,
+     ["feature_probability", "(5,)", "(4,)"]),
+    ("energies.deformed_polygon: importance", lambda: tm.energies.deformed_polygon(3, 0.5, [1, 1, -1]), ValueError,
+     ["importance", "negative", "-1"]),
+    ("energies.polygon: k = 9", lambda: tm.energies.polygon(9, 0.5), ValueError, ["k", "at most 8", "9"]),
+    ("energies.polygon: True", lambda: tm.energies.polygon(True, 0.5), TypeError, ["k", "integer", "True"]),
+    ("energies.polygon: p text", lambda: tm.energies.polygon(5, "0.5"), TypeError, ["p", "real number", "'0.5'"]),
+    ("energies.simplex: k = 8", lambda: tm.energies.simplex(8, 0.5), ValueError, ["k", "at most 7", "8"]),
+    ("energies.simplex: k = 0", lambda: tm.energies.simplex(0, 0.5), ValueError, ["k", "at least 1", "0"]),
+    ("energies.simplex: p just above 1", lambda: tm.energies.simplex(2, 1.0000001), ValueError,
+     ["p", "at most 1", "1.0000001"]),
+    ("energies.antipodal: one importance", lambda: tm.energies.antipodal(0.5, (1,)), ValueError,
+     ["importance", "two", "[1.0]"]),
+    ("energies.antipodal: a number", lambda: tm.energies.antipodal(0.5, 1.0), ValueError,
+     ["importance", "1 axes", "()"]),
+    ("energies.antipodal: negative", lambda: tm.energies.antipodal(0.5, (1, -1)), ValueError,
+     ["importance", "not negative", "-1.0"]),
+    ("energies.antipodal: nothing matters", lambda: tm.energies.antipodal(0.5, (0, 0)), ValueError,
+     ["importance", "not both 0", "[0.0, 0.0]"]),
+    ("energies.antipodal: NaN", lambda: tm.energies.antipodal(0.5, (1, NAN)), ValueError, ["importance", "finite"]),
+    ("energies.digons: a float", lambda: tm.energies.digons(2.0, 0.5), TypeError, ["count", "integer", "2.0"]),
+    ("energies.digons: negative p", lambda: tm.energies.digons(2, -0.5), ValueError, ["p", "above 0", "-0.5"]),
+    ("energies.digons: half a feature", lambda: tm.energies.digons(2, 0.5, dropped=0.5), TypeError,
+     ["dropped", "integer", "0.5"]),
+    ("energies.digons: dropped p = 0", lambda: tm.energies.digons(2, 0.5, dropped=1, dropped_probability=0), ValueError,
+     ["dropped_probability", "above 0", "0"]),
+    ("energies.digons: dropped importance", lambda: tm.energies.digons(2, 0.5, dropped_importance=-1), ValueError,
+     ["dropped_importance", "at least 0", "-1"]),
+    ("energies.dropped: True", lambda: tm.energies.dropped(True), TypeError, ["p", "real number", "True"]),
+    ("energies.dropped: importance NaN", lambda: tm.energies.dropped(0.5, NAN), ValueError,
+     ["importance", "finite", "nan"]),
+    ("energies.dropped: importance None", lambda: tm.energies.dropped(0.5, None), TypeError,
+     ["importance", "real number", "None"]),
+]
+
+# -- geometry: what is not a public name of the package, but of its modules
+
+CALLS += [
+    ("polytopes.polygon: k = 1", lambda: polytopes.polygon(1), ValueError, ["k", "at least 2", "1"]),
+    ("polytopes.polygon: a float", lambda: polytopes.polygon(5.0), TypeError, ["k", "integer", "5.0"]),
+    ("polytopes.simplex: k = 0", lambda: polytopes.simplex(0), ValueError, ["k", "at least 1", "0"]),
+    ("polytopes.simplex: text", lambda: polytopes.simplex("3"), TypeError, ["k", "integer", "'3'"]),
+    ("polytopes.recognise: one axis", lambda: polytopes.recognise(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
+    ("polytopes.recognise: a stack", lambda: polytopes.recognise(np.ones((2, 2, 2))), ValueError,
+     ["W", "2 axes", "(2, 2, 2)"]),
+    ("polytopes.recognise: NaN", lambda: polytopes.recognise([[NAN]]), ValueError, ["W", "finite"]),
+    ("tegum.factors: one axis", lambda: tegum.factors(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
+    ("tegum.factors: a stack", lambda: tegum.factors(np.ones((2, 2, 3))), ValueError, ["W", "2 axes", "(2, 2, 3)"]),
+    ("measures.cosines: one axis", lambda: measures.cosines(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
+    ("measures.cosines: text", lambda: measures.cosines("W"), TypeError, ["W", "real numbers"]),
+    ("align: reference text", lambda: tm.align(np.ones((2, 3)), "W"), TypeError, ["reference", "real numbers"]),
+    ("align: reference with one axis", lambda: tm.align(np.ones((2, 3)), np.ones(3)), ValueError,
+     ["reference", "2 axes", "(3,)"]),
+    ("align: text for relabel", lambda: tm.align(np.ones((2, 3)), relabel="no"), TypeError,
+     ["relabel", "True or False", "'no'"]),
+    ("distance: no reference", lambda: tm.distance(np.ones((2, 3)), None), TypeError, ["reference", "real numbers"]),
+    ("distance: 2 for relabel", lambda: tm.distance(np.ones((2, 3)), np.ones((2, 3)), relabel=2), TypeError,
+     ["relabel", "True or False", "2"]),
 ]
 
 # -- theory: the exact loss and its minima

@@ -45,8 +45,8 @@ def slow_dimensionality(W):
     for i in range(W.shape[1]):
         w = W[:, i]
         length = sum(c * c for c in w) ** 0.5
-        result.append(0.0 if length == 0 else
-                      length**2 / sum((sum(a * b for a, b in zip(w, W[:, j])) / length) ** 2 for j in range(W.shape[1])))
+        shared = sum((sum(a * b for a, b in zip(w, v)) / (length or 1)) ** 2 for v in W.T)
+        result.append(length**2 / shared if length else 0.0)
     return np.array(result)
 
 

@@ -8,7 +8,7 @@ from .geometry.align import align, distance
 from .geometry.measures import dimensions_per_feature, feature_dimensionality, gram, interference, norms
 from .geometry.tegum import name_geometry
 from .theory import energies
-from .theory.exact import expected_loss, expected_loss_and_grad
+from .theory.exact import estimate_loss, expected_loss, expected_loss_and_grad
 from .theory.minima import Minimum, NotConverged, find_minimum
 from .theory.phase import PhaseDiagram, phase_diagram
 from .theory.branches import CriticalPoint, Parameter, StabilityLimit, critical_point, stability_limit

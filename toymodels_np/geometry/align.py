@@ -27,6 +27,8 @@ def align(W, reference=None, *, relabel=True):
     with relabelling it is a search over starts that finds any exact match.
     """
     W = checks.weights(W).astype(np.float64, copy=False)
+    if not isinstance(relabel, (bool, np.bool_)):
+        raise TypeError(f"relabel must be True or False, got {relabel!r}")
     if reference is not None:
         reference = checks.array("reference", reference, ndim=2, dtype=np.float64)
         if reference.shape != W.shape[-2:]:
@@ -44,6 +46,7 @@ def distance(W, reference, *, relabel=True):
 
     As exact as `align`: the same whichever of the two is the reference, and 0 to rounding where they are equivalent.
     """
+    reference = checks.array("reference", reference, ndim=2, dtype=np.float64)
     return np.linalg.norm(align(W, reference, relabel=relabel) - reference, axis=(-2, -1))
 
 

@@ -79,3 +79,77 @@ def pentagon_to_digon(vary, ratios, branches, crossing, trained, solutions, norm
         axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=STYLE["font"] - 2, frameon=False)
     return figure
+
+
+def exact_loss(exact, rtol, seconds, samples, mean, error, deviation, quasi_samples, quasi, quasi_error):
+    """The exact loss beside its estimates: the estimates with error bars, and their relative errors.
+
+    exact, rtol, seconds : the loss, its relative error and the time that it took      deviation : of one sample's loss
+    samples : (S,)      mean, error : (seeds, S) Monte Carlo estimates and standard errors
+    quasi_samples, quasi, quasi_error : (Q,) the same for stratified quasi-random samples
+    """
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    wide = np.geomspace(samples[0] / 2, samples[-1] * 2, 200)
+    band = 2 * deviation / np.sqrt(wide)
+    left.fill_between(wide, 1 - band / exact, 1 + band / exact, color="0.9", label=r"exact $\pm\,2\sigma/\sqrt{N}$")
+    spread = np.geomspace(0.75, 1.33, len(mean))
+    for shift, m, e in zip(spread, mean, error):
+        left.errorbar(samples * shift, m / exact, e / exact, fmt="o", color=ORANGE, markersize=6, linewidth=2,
+                      label="Monte Carlo, one run each" if shift == spread[0] else None)
+    left.errorbar(quasi_samples, quasi / exact, quasi_error / exact, fmt="s", color=BLUE, markersize=6, linewidth=2,
+                  label="stratified, quasi-random")
+    left.axhline(1, color="black", linewidth=1.8, label=f"exact: {exact:.10f}")
+    left.set(xscale="log", xlim=wide[[0, -1]], ylim=(0, 2.4))
+    left.set_ylabel("estimate / exact loss", fontsize=STYLE["font"])
+    left.set_title("Estimates with their error bars (one standard error)", fontsize=STYLE["title"])
+    left.legend(fontsize=STYLE["font"], frameon=False, loc="upper right")
+
+    right.plot(wide, deviation / np.sqrt(wide) / exact, color="0.6", linewidth=2, label=r"$\sigma/\sqrt{N}$")
+    for i, m in enumerate(mean):
+        right.plot(samples * spread[i], abs(m / exact - 1), "o", color=ORANGE, markersize=8,
+                   label=None if i else "Monte Carlo")
+    right.plot(quasi_samples, abs(quasi / exact - 1), "s", color=BLUE, markersize=8, label="stratified, quasi-random")
+    right.axhline(rtol, color="black", linewidth=1.8)
+    right.annotate(f"exact: at most {rtol:g} off, in {1e3 * seconds:.0f} ms", (wide[0] * 1.3, rtol), xytext=(0, 7),
+                   textcoords="offset points", fontsize=STYLE["font"])
+    right.set(xscale="log", yscale="log", xlim=wide[[0, -1]], ylim=(rtol / 5, 5))
+    right.set_ylabel("|estimate / exact loss − 1|", fontsize=STYLE["font"])
+    right.set_title("How far off they are", fontsize=STYLE["title"])
+    right.legend(fontsize=STYLE["font"], frameon=False, loc="center right")
+    for axes in (left, right):
+        axes.set_xlabel("samples N", fontsize=STYLE["font"])
+        axes.tick_params(labelsize=STYLE["font"] - 1)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def critical_points(changes, labels):
+    """Energies of two geometries against a parameter, one panel a change of geometry: crossing, limits, coexistence.
+
+    changes : list of dicts with vary, critical, loss, coexistence (low, high) and two branches, dicts with geometry,
+        values, energy, limit (or None) and kind      labels : {vary: label of the horizontal axis}
+    """
+    figure = Figure(figsize=(14, 10.5), layout="constrained")
+    colours = dict(zip(dict.fromkeys(b["geometry"] for c in changes for b in c["branches"]), (BLUE, ORANGE, GREEN)))
+    for axes, change in zip(figure.subplots(-(-len(changes) // 2), 2).flat, changes):
+        axes.axvspan(*change["coexistence"], facecolor="0.9", edgecolor="0.6", label="both are local minima", zorder=0)
+        for branch in change["branches"]:
+            colour = colours[branch["geometry"]]
+            values, energy = np.array(branch["values"]), np.array(branch["energy"])
+            axes.plot(values, energy, color=colour, linewidth=3, label=branch["geometry"])
+            if branch["limit"] is not None:
+                end = energy[values == branch["limit"]]
+                axes.plot(branch["limit"], end, "X", color=colour, markersize=13, markeredgecolor="black", zorder=4,
+                          label=f"its limit: {branch['limit']:.6f} ({branch['kind']})")
+        axes.plot(change["critical"], change["loss"], "o", color="black", markersize=10, zorder=5,
+                  label=f"same energy: {change['critical']:.10f}")
+        axes.set_xlim(change["from"], change["to"])
+        axes.set_ylim(0 if change["loss"] < 0.2 else None)
+        axes.set_xlabel(labels[change["vary"]], fontsize=STYLE["font"])
+        axes.set_ylabel("energy: expected loss", fontsize=STYLE["font"])
+        axes.set_title(" and ".join(b["geometry"] for b in change["branches"]), fontsize=STYLE["title"])
+        axes.tick_params(labelsize=STYLE["font"] - 1)
+        axes.legend(fontsize=STYLE["font"] - 1, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -22,7 +22,7 @@ DUAL = 1e-60            # size of the imaginary part that carries the derivative
 
 
 def options(feature_set, signed):
-    """What a set can do, as (on, share, {member: sign}): a single unsigned feature keeps its chance p of its own. (4.5)"""
+    """What a set can do, as (on, share, {member: sign}); single features are on by chance inside a case. (4.5)"""
     together, members = feature_set.kind == "correlated", feature_set.members
     if len(members) == 1:
         return [(None, 1 / (1 + signed), {members[0]: sign}) for sign in ((1, -1) if signed else (1,))]
@@ -75,7 +75,7 @@ def enumerate_rows(sets, signed, p, b, g, own, with_grad):
 
 
 def box(y, g, p, own, with_grad=True):
-    """E[z_+^2 - 2 x_own z_+] for z = y + sum_j g_j x_j, each x_j Uniform[0, 1] with chance p_j, else 0; and its gradient.
+    """E[z_+^2 - 2 x_own z_+] for z = y + sum_j g_j x_j, each x_j Uniform[0, 1] with chance p_j or 0; its gradient.
 
     y (N,), g, p and the mask own (k, C, N) -> value (C, N), d/dy (C, N), d/dg (k, C, N); without `with_grad` the last
     two are None. The derivative with respect to the own gain, 2 E[x_own z_+], rides on the imaginary part. (4.10)
@@ -89,7 +89,7 @@ def box(y, g, p, own, with_grad=True):
     flip = np.where(a.real < 0, -1.0, 1.0)
     a *= flip
     a.real[a.real < NOTHING] = 0
-    back = flip < 0             # a x with a negative gain is -a + a (1 - x): it starts from its end, and is there if off
+    back = flip < 0                                                     # -a x = -a + a (1 - x): off is the high end
     reach = np.cumsum(a.real, axis=0)                                   # (k, C, N)  the largest t
     c = [None] * k + [(y / scale - (a * back).sum(0))[None]]            # c[j] (2^(k-j), C, N): all x_j low
     for j in range(k, 0, -1):

@@ -153,15 +153,16 @@ def _relu(z):
 
 # -- minimising over what is free ------------------------------------------------------------------------------------
 
-def _minimise(loss, start):
+def _minimise(loss, start, scale):
     """The local minimum of `loss` (which takes a stack of points) near `start`: BFGS, then one Newton step to rounding.
 
-    Gradients are complex steps, exact for these polynomials; flat directions (rotations) are left alone.
+    Gradients are complex steps, exact for these polynomials; flat directions (rotations) are left alone. `scale` is
+    what an empty model costs, by which the loss is divided: the tolerance of BFGS is absolute.
     """
     steps = 1j * COMPLEX_STEP * np.eye(len(start))
 
     def both(theta):
-        y = loss(theta[..., None, :] + steps)
+        y = loss(theta[..., None, :] + steps) / scale
         return y.real[..., 0], y.imag / COMPLEX_STEP
 
     theta = minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
@@ -177,7 +178,7 @@ def _regular(cosines, p):
         return len(cosines) * _output_loss(theta[..., :1] ** 2 * cosines, theta[..., 1], np.full(len(cosines), p))
 
     grid = np.stack(np.meshgrid(np.linspace(0.2, 2.4, 12), np.linspace(-4, 1, 21), indexing="ij"), -1).reshape(-1, 2)
-    theta, lowest = _minimise(loss, grid[loss(grid).argmin()])
+    theta, lowest = _minimise(loss, grid[loss(grid).argmin()], len(cosines) * p / 3)
     return Energy(lowest, abs(float(theta[0])), float(theta[1]))
 
 
@@ -186,14 +187,16 @@ def local_minimum(W, b, feature_probability, importance=1.0):
 
     At most eight independent features; the other arguments and the errors are those of `enumerated_loss`.
     """
+    m, n = checks.array("W", W, ndim=2).shape
     enumerated_loss(W, b, feature_probability, importance)
-    m, n = np.shape(W)
     law = _law(n, feature_probability, importance)
 
     def loss(theta):
         return _loss(theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:], *law)
 
-    theta, lowest = _minimise(loss, np.concatenate([np.ravel(W), b]).astype(float))
+    p, importance = law
+    scale = p @ importance / 3 or 1.0
+    theta, lowest = _minimise(loss, np.concatenate([np.ravel(W), b]).astype(float), scale)
     W = theta[:m * n].reshape(m, n)
     return Branch(lowest, np.linalg.norm(W, axis=0), theta[m * n:], W)
 
@@ -247,8 +250,9 @@ def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=
     `dropped_importance`. norm and bias are those of the represented features.
     """
     count, missing = checks.integer("count", count), checks.integer("dropped", dropped, minimum=0)
-    pair = antipodal(p)
-    rest = globals()["dropped"](p if dropped_probability is None else dropped_probability, dropped_importance)
+    q = p if dropped_probability is None else checks.probability("dropped_probability", dropped_probability)
+    importance = checks.real("dropped_importance", dropped_importance, minimum=0)
+    pair, rest = antipodal(p), globals()["dropped"](q, importance)
     return Energy(count * pair.loss + missing * rest.loss, pair.norm, pair.bias)
 
 

@@ -4,8 +4,9 @@
     J    sets whose p is below 1; the others are always on      d    uniform numbers that one sample takes
     tail[i, c]   ln P(exactly c of the sets i, i + 1, … are on)
 
-Few sets on are a stratum each, and no set on is one point. In every other stratum each replicate draws scrambled Sobol' points, which
-are unbiased one by one, so the spread of the replicates is the error whatever the points do inside one replicate.
+Few sets on are a stratum each, and none on is one point. In every other stratum a replicate shifts the same
+Sobol' points by a random vector, modulo 1. Each point alone is then uniform, so the replicates are unbiased, and they
+are independent, so that their spread is the error.
 Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
@@ -94,17 +95,18 @@ def _replicates(model, features, p, importance, samples, rng):
             counts = np.cumsum(chance[low:high]) / part
             high = low + 1 + int(np.searchsorted(counts, 1 - NEGLECT))
             d = 1 + (high - 1) * (1 + values) + len(sure) * values
-            piece = min(size, 2 ** max(0, int(np.log2(CHUNK / max(d, features.n_features)))))
-            for replicate in range(REPLICATES):
-                points = qmc.Sobol(min(d, SOBOL), rng=rng)
-                for _ in range(size // piece):
-                    u = points.random(piece)
-                    if d > SOBOL:
-                        u = np.hstack([u, rng.random((piece, d - SOBOL))])
-                    k = low + np.minimum(np.searchsorted(counts, u[:, 0], side="right"), high - 1 - low)
-                    for c in np.unique(k):
-                        x = _sample(features, u[k == c, 1:], c, sure, unsure, p_set, tail, values)
-                        result[replicate] += part / size * _losses(model, features, importance, x).sum()
+            points, shifts = qmc.Sobol(min(d, SOBOL), rng=rng), rng.random((REPLICATES, 1, min(d, SOBOL)))
+            piece = min(size, 2 ** max(0, int(np.log2(CHUNK / REPLICATES / max(d, features.n_features)))))
+            for _ in range(size // piece):
+                u = ((points.random(piece) + shifts) % 1).reshape(REPLICATES * piece, -1)           # (R B, d)
+                if d > SOBOL:
+                    u = np.hstack([u, rng.random((len(u), d - SOBOL))])
+                k = low + np.minimum(np.searchsorted(counts, u[:, 0], side="right"), high - 1 - low)
+                losses = np.empty(len(u))
+                for c in np.unique(k):
+                    x = _sample(features, u[k == c, 1:], c, sure, unsure, p_set, tail, values)
+                    losses[k == c] = _losses(model, features, importance, x)
+                result += part / size * losses.reshape(REPLICATES, piece).sum(-1)
     return result
 
 

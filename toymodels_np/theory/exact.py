@@ -6,7 +6,8 @@
     I   importance                                          L   sum_i I_i (E[y_i^2] + l_i)                (4.1)
 
 Leading axes are instances. Every output of every instance is one row of work: few features are enumerated
-(`corners.py`), more are summed as a series (`series.py`); `estimate_loss` samples (`estimate.py`). Equations (4.k) are in derivations/04-exact-loss.md.
+(`corners.py`), more are summed as a series (`series.py`); `estimate_loss` samples (`estimate.py`). Equations (4.k) are
+in derivations/04-exact-loss.md.
 """
 
 import os
@@ -21,8 +22,9 @@ from .corners import enumerate_rows, work
 from .estimate import check_pair, estimate_loss
 from .series import Law, sum_rows
 
-FEW = 6000              # enumerate while that takes at most this many values a row: 8 features, 5 if signed
+FEW = 10_000            # enumerate while that takes at most this many values a row: 9 features, 5 if signed
 WORK = 2**16            # values or gains that are worked on at once
+TOO_LARGE = "the loss is too large for float64: W or b is too large"
 FLOOR = 1e-3            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
 
 
@@ -48,8 +50,9 @@ def expected_loss(model, features, *, rtol=1e-10):
 def expected_loss_and_grad(model, features, *, rtol=1e-10):
     """`expected_loss`, and its gradient: a float64 model of the same class with the loss's instances.
 
-    Where a z is exactly zero with positive probability (b_i = 0 and the output is off), the loss has a kink in b_i or W;
-    there ReLU'(0) = 0, as in training. Arguments and errors as in `expected_loss`.
+    Where z is exactly 0 with positive probability (b_i = 0 with no gain at work) the loss may have a kink; there
+    ReLU'(0) = 0, as in training. The gradient may have about 1e3 rtol of relative error. Arguments and errors as in
+    `expected_loss`.
     """
     return _solve(model, features, rtol, with_grad=True)
 
@@ -61,8 +64,8 @@ def _solve(model, features, rtol, with_grad):
     if rtol >= 1:
         raise ValueError(f"rtol must be below 1, got {rtol}")
     if not isinstance(model, (Linear, ReluOutput)):
-        raise TypeError(f"the exact loss needs a linear hidden layer, Linear or ReluOutput, got {type(model).__name__}; "
-                        f"use estimate_loss for it")
+        raise TypeError(f"the exact loss is for a linear hidden layer (Linear, ReluOutput), "
+                        f"got {type(model).__name__}: use tm.estimate_loss for it")
     W, b = (to_host(a).astype(np.float64) for a in model.parameters)
     m, n = W.shape[-2:]
 
@@ -72,14 +75,17 @@ def _solve(model, features, rtol, with_grad):
     W, b, importance = flat(W, m, n), flat(b, n), flat(features.importance, n)      # (K, m, n), (K, n), (K, n)
     method = _linear if isinstance(model, Linear) else _relu
     with np.errstate(over="ignore", invalid="ignore"):
-        share, db, dG, error = method(features, flat, b, transpose(W) @ W, rtol, with_grad)
+        G = transpose(W) @ W                                            # (K, n, n)
+        if not np.isfinite(G).all():
+            raise OverflowError(TOO_LARGE)
+        share, db, dG, error = method(features, flat, b, G, rtol, with_grad)
         loss, error = (importance * share).sum(-1), (importance * error).sum(-1)    # (K,)          (4.1)
         gradient = []
         if with_grad:
             dG = importance[..., None] * dG                             # (K, n, n)
             gradient = [W @ (dG + transpose(dG)), importance * db]      # (K, m, n), (K, n)         (4.3)
     if not all(np.isfinite(a).all() for a in (loss, error, *gradient)):
-        raise OverflowError("the loss is too large for float64: W or b is too large")
+        raise OverflowError(TOO_LARGE)
     blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
     missed = np.flatnonzero(error > rtol * np.maximum(loss, FLOOR * blank))
     if len(missed):
@@ -120,8 +126,9 @@ def _relu(features, flat, b, G, rtol, with_grad):
 
     def run(r):
         row = (p[:, r], b[r], g[:, r], own[r])
-        parts, error[r] = sum_rows(law, *row, rtol, with_grad) if law else \
-            enumerate_rows(features.sets, features.signed, *row, with_grad)
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts, error[r] = sum_rows(law, *row, rtol, with_grad) if law else \
+                enumerate_rows(features.sets, features.signed, *row, with_grad)
         l[r] = parts[0]
         if with_grad:
             db[r], dg[r] = parts[1], parts[2].T

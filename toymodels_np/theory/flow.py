@@ -19,17 +19,17 @@ from ..core import checks
 from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput
 from ..geometry.tegum import name_geometry
-from .minima import DIFFERENCE, FLAT, _evaluate, pack, unpack, hessian
+from .minima import DIFFERENCE, FLAT, _evaluate, hessian, pack, unpack
 
 RTOL, ATOL = 1e-6, 1e-9     # of the integration, for each parameter
 POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many decades up to t_final
 SLOW = 0.03                 # on a plateau the loss falls by at most this part of its whole drop in a decade of time,
 DIP = 1.5                   # and the speed dips: it is this many times faster both before and after
-ARRIVED = 1e-6              # the flow has arrived when its speed is this part of its highest
+ARRIVED = 1e-6              # the flow has arrived when its speed is this part of its highest, or STATIONARY
 STATIONARY = 1e-9           # gradient norm of a polished saddle, at most
 STEP = 1e-7                 # of the one-sided differences of the gradient: short, not to reach across a kink
 NEAR = 0.5                  # its distance from the slowest point, at most; a represented feature has a norm of about 1
-MERGED = 1e-2               # features whose columns and biases are this close may share them at the saddle
+MERGED = 0.05               # features whose columns and biases are this close may share them at the saddle
 KINKED = 1e-3               # part of the largest curvature by which those on two sides may differ and count as the same
 
 
@@ -105,12 +105,13 @@ def find_plateaus(times, losses, speeds):
 
     times : 0, then a grid that is even in log t        losses : falling        speeds : norms of the gradient there
     A plateau lies around a dip of the speed, DIP times deeper than the speed's peaks to its left and right, and reaches
-    as far as r <= SLOW and no farther than those peaks. A flow that has ARRIVED ends with one. (9.8)
+    as far as r <= SLOW and no farther than those peaks. A flow that has ARRIVED ends with one. (9.10)
     """
-    t, v, drop = times[1:], np.maximum(speeds[1:], ARRIVED * speeds.max()), losses[0] - losses[-1]
-    rate = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)      # (T - 1,)                  (9.8)
+    still = max(ARRIVED * speeds.max(), STATIONARY)
+    t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
+    rate = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)      # (T - 1,)                  (9.10)
     dips = [int(i) for i in find_peaks(-np.log(v), prominence=np.log(DIP))[0]]
-    if speeds[-1] <= ARRIVED * speeds.max():
+    if speeds[-1] <= still:
         rate[-1] = 0
         dips.append(len(t) - 1)
     found, left = [], 0
@@ -126,42 +127,35 @@ def find_plateaus(times, losses, speeds):
 
 def _plateau(model, features, theta, start, end, loss):
     """The record of one plateau, from the slowest point theta (P,) on it."""
-    def record(*saddle):
-        return Plateau(float(start), float(end), loss, *saddle)
-
-    polished = _polish(model, features, theta)
-    norm = np.linalg.norm(_evaluate(model, polished[None], features)[1])
-    distance = np.linalg.norm(polished - theta)
-    if norm > STATIONARY or distance > NEAR:
-        why = (f"the search for a saddle ended with a gradient norm of {norm:.1e}, above {STATIONARY:g}" if norm > STATIONARY
-               else f"the nearest saddle that was found is {distance:.2f} away, more than {NEAR:g}")
-        return record(None, None, None, None, name_geometry(unpack(model, theta).W), why)
-    saddle = unpack(model, polished)
-    value = float(_evaluate(model, polished[None], features)[0][0])
-    index, kinked = _index(model, features, polished)
-    note = ("the curvature jumps here, where a ReLU is at its kink: the index counts the directions that go down on both "
-            "sides") if kinked else ""
-    return record(saddle, value, float(norm), index, name_geometry(saddle.W), note)
+    found, norm, distance = _polish(model, features, theta)
+    if norm <= STATIONARY and distance <= NEAR:
+        saddle, value = unpack(model, found), float(_evaluate(model, found[None], features)[0][0])
+        index, kinked = _index(model, features, found)
+        note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts the directions that go "
+                "down on both sides") if kinked else ""
+        return Plateau(float(start), float(end), loss, saddle, value, norm, index, name_geometry(saddle.W), note)
+    note = (f"the search for a saddle ended with a gradient norm of {norm:.1e}, above {STATIONARY:g}" if norm > STATIONARY
+            else f"the saddle that was found is {distance:.2f} away, more than {NEAR:g}")
+    return Plateau(float(start), float(end), loss, None, None, None, None, name_geometry(unpack(model, theta).W), note)
 
 
 def _polish(model, features, theta):
-    """The stationary point (P,) near theta: least squares on the gradient, by Levenberg and Marquardt. (9.10)
+    """The stationary point (P,) near theta, its gradient norm and distance: least squares on the gradient. (9.16)
 
-    Rotations leave the Hessian singular, which the method does not mind. Where a ReLU is at its kink for a whole set of
-    merged features the Hessian jumps and it stalls: then the features that have merged are held together. (9.11)
+    Features that have nearly merged are first held together: that keeps away from the kinks at which a whole set rests,
+    where the Hessian jumps and the search would stall. (9.7) Rotations leave the Hessian singular, which it can bear.
     """
-    def solve(theta, S):
-        found = least_squares(lambda phi: S.T @ _evaluate(model, (S @ phi)[None], features)[1][0], S.T @ theta,
-                              jac=lambda phi: S.T @ _slopes(model, S @ phi, features, S.T, STEP),
-                              method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
-        theta = S @ found.x
-        return theta, np.linalg.norm(_evaluate(model, theta[None], features)[1])
-
-    free, norm = solve(theta, np.eye(len(theta)))
-    if norm <= STATIONARY:
-        return free
-    tied, tied_norm = solve(free, _merging(unpack(model, free)))
-    return tied if tied_norm < norm else free
+    S, free = _merging(unpack(model, theta)), np.eye(len(theta))        # (P, Q), (P, P)
+    for S in [S, free] if S.shape != free.shape else [free]:
+        search = least_squares(lambda phi: S.T @ _evaluate(model, (S @ phi)[None], features)[1][0], S.T @ theta,
+                               jac=lambda phi: S.T @ _slopes(model, S @ phi, features, S.T, STEP),
+                               method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
+        found = S @ search.x
+        norm = float(np.linalg.norm(_evaluate(model, found[None], features)[1]))
+        distance = float(np.linalg.norm(found - theta))
+        if norm <= STATIONARY and distance <= NEAR:
+            break
+    return found, norm, distance
 
 
 def _merging(model):

@@ -7,8 +7,8 @@
     t_j   the same with a factor x_j; t_y, t_yj for the own set with a factor y, y x_j
     F, D  the other sets' part of E e^{iwz}; the part of F where at least two of them are on
 
-On |z| <= P the identity (4.11), z|z| = P z - 8 P^2 / pi^3 sum_kappa sin(w z) / kappa^3, turns l into moments and a sum of
-products over independent sets. Supports with few active features, whose terms decay slowly, are taken out of the sum
+On |z| <= P the identity (4.11), z|z| = P z - 8 P^2 / pi^3 sum_kappa sin(w z) / kappa^3, turns l into moments and a sum
+of products over independent sets. Supports with few active features, whose terms decay slowly, are taken out of the sum
 and put back in closed form (`corners.box`). Rows N are outputs of instances; the sum runs over blocks of K nodes until
 the last ones no longer count. Equations (4.k) are in derivations/04-exact-loss.md.
 """
@@ -24,7 +24,7 @@ TINY = 1e-10            # another feature's gain below TINY P acts through its m
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
 CHUNK = 2**14           # complex numbers in one work array: it stays in the cache
-STRIDE = 16             # nodes whose exponentials are worked out together
+ROUNDING = 4 * np.finfo(float).eps
 
 
 class Law:
@@ -76,10 +76,11 @@ def uniform(alpha, kappa, order):
     kappa are consecutive odd numbers, so that the exponentials are products of a few.
     """
     K = len(kappa)
-    coarse = np.exp(1j * alpha[..., None] * kappa[::STRIDE])            # (..., K / STRIDE)
-    fine = np.exp(1j * alpha[..., None] * (kappa[:STRIDE] - kappa[0]))  # (..., STRIDE)
+    stride = int(K**0.5)
+    coarse = np.exp(1j * alpha[..., None] * kappa[::stride])            # (..., K / stride)
+    fine = np.exp(1j * alpha[..., None] * (kappa[:stride] - kappa[0]))  # (..., stride)
     turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
-    small = np.nonzero(abs(alpha)[..., None] * kappa < 0.7)
+    small = np.nonzero(abs(alpha)[..., None] * kappa < 0.3)
     inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
     result = [(turn - 1) * inverse]
     for r in range(1, order + 1):
@@ -87,19 +88,19 @@ def uniform(alpha, kappa, order):
     phi = 1j * alpha[small[:-1]] * kappa[small[-1]]
     for r, x in enumerate(result):                                      # sum_s phi^s / (s! (s + r + 1)), by Horner
         value = 0
-        for s in range(14, -1, -1):
+        for s in range(12, -1, -1):
             value = value * phi / (s + 1) + 1 / (s + r + 1)
         x[small] = value
     return result
 
 
 def sum_rows(law, p, b, g, own, rtol, with_grad):
-    """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error (N,) of l, or GRAD times less than P times that of
-    the gradient's worst entry if this is more.
+    """[l (N,), dl/db (N,), dl/dg (n, N)], and the estimated error (N,) of l, or if this is more
+    max(P, 1) / GRAD times that of the gradient's worst entry.
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,). A row is summed until its error is below rtol times its
     share of the loss, E[y^2] + l, or 1e-3 E[y^2] if that is more, and until the gradient's is below GRAD times that
-    over P; or else until LAST nodes. Without `with_grad` only l is there.
+    over max(P, 1); or else until LAST nodes. Without `with_grad` only l is there.
     """
     everyone = np.arange(len(b))
     low, high = reach(law, b, g)
@@ -110,6 +111,7 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
     if not len(rows):
         return total, error[0]
     P = half_period(law, p, b, g)                                       # (N,)
+    worth = np.maximum(P, 1)                                            # a gradient's error counts so much, / GRAD
     tiny = (abs(g) < TINY * P) & (low < 0) & (high > 0)                                             # (4.20)
     tiny[[i for J in law.several for i in law.members[J]]] = False
     tiny[own, everyone] = False
@@ -134,17 +136,18 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
         moved[0] = np.maximum(abs(halves[0][0] + halves[1][0]), abs(halves[1][0]))
         if with_grad:
             moved[1] = np.maximum(abs(halves[0][2] + halves[1][2]), abs(halves[1][2])).max(0)
-        ratio = np.clip(moved / np.maximum(last[0][:, rows], 1e-300), 0.1, 0.9)
+        before = last[0][:, rows]
+        ratio = np.clip(moved / np.where(before > 0, before, 2 * moved + 1e-300), 0.1, 0.9)
         slowest = np.maximum(ratio, last[1][:, rows])
         error[:, rows] = moved * slowest / (1 - slowest)                                            # (4.21)
         last[0][:, rows], last[1][:, rows] = moved, ratio
         allowed = rtol * np.maximum(y_y + total[0], 1e-3 * y_y)
-        going = (error[0] > allowed) | (error[1] * P > GRAD * allowed) | (start == 0)
+        going = (error[0] > allowed) | (error[1] * worth > GRAD * allowed) | (start == 0)
         rows, start, stop = rows[going[rows]] if stop < LAST else [], stop, 2 * stop
     if with_grad:
         total[2][tiny] = (mean * total[1])[tiny]
-        error[0] = np.maximum(error[0], error[1] * P / GRAD)
-    error[0] += 4 * np.finfo(float).eps * (chance_of_any(p) * P**2 + np.maximum(b, 0) ** 2)                     # rounding
+        error[0] = np.maximum(error[0], error[1] * worth / GRAD)
+    error[0] += ROUNDING * (chance_of_any(p) * P**2 + np.maximum(b, 0) ** 2)
     return total, error[0]
 
 

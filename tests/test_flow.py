@@ -1,0 +1,298 @@
+"""The gradient flow against a naive integrator and solutions on paper; its symmetries; its plateaus and saddles.
+
+The twin of the integrator is Runge and Kutta's with a fixed small step. Saddles of the Linear model are known: any m
+principal axes, with an index that counts the larger axes left out.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.stats import ortho_group
+
+import toymodels_np as tm
+from toymodels_np.theory import flow as module
+from toymodels_np.theory.flow import find_plateaus, gradient_flow
+from toymodels_np.theory.minima import pack
+
+SETS, P = [(0, 1, 2), (3, 4, 5)], 0.1
+LONG = 30.0
+
+
+def runge_kutta(model, features, t_final, steps):
+    """The flow at t_final by the classical fourth-order method with a fixed step."""
+    def velocity(theta):
+        point = type(model)(theta[:model.W.size].reshape(model.W.shape), theta[model.W.size:])
+        return -pack(tm.expected_loss_and_grad(point, features)[1])
+
+    theta, h = pack(model), t_final / steps
+    for _ in range(steps):
+        k1 = velocity(theta)
+        k2 = velocity(theta + h / 2 * k1)
+        k3 = velocity(theta + h / 2 * k2)
+        theta = theta + h / 6 * (k1 + 2 * k2 + 2 * k3 + velocity(theta + h * k3))
+    return theta
+
+
+def start_of(n, m, seed, kind=tm.ReluOutput):
+    rng = np.random.default_rng(seed)
+    return kind(0.5 * rng.normal(size=(m, n)), 0.1 * rng.normal(size=n))
+
+
+CASES = {
+    "relu": (start_of(2, 2, 0), tm.Features(2, 0.3, [1, 0.8])),
+    "relu, correlated": (start_of(2, 1, 1), tm.Features(2, 0.4, [1, 0.5], correlated=[(0, 1)])),
+    "linear": (start_of(4, 2, 2, tm.Linear), tm.Features(4, [0.9, 0.5, 0.2, 0.2], correlated=[(2, 3)])),
+    "linear, signed": (start_of(3, 2, 3, tm.Linear), tm.Features(3, 0.5, signed=True)),
+}
+
+
+@pytest.fixture(scope="module")
+def flows():
+    return {name: gradient_flow(*case, t_final=LONG) for name, case in CASES.items()}
+
+
+# -- the flow itself ---------------------------------------------------------------------------------------------
+
+def test_shapes(flows):
+    flow = flows["relu"]
+    T = len(flow.times)
+    assert flow.losses.shape == flow.speeds.shape == (T,)
+    assert flow.parameters.W.shape == (T, 2, 2) and flow.parameters.b.shape == (T, 2)
+    assert flow.parameters.dtype == np.float64 and type(flow.parameters) is tm.ReluOutput
+    assert flow.times[0] == 0 and flow.times[-1] == LONG and np.all(np.diff(flow.times) > 0)
+    assert np.array_equal(flow.parameters.W[0], CASES["relu"][0].W)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_loss_never_rises(flows, name):
+    losses = flows[name].losses
+    assert np.diff(losses).max() <= 1e-8 * losses[0]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_loss_falls_by_the_squared_speed(flows, name):
+    flow = flows[name]
+    late = flow.times > 0.1                                             # on a logarithmic grid, v^2 t is smooth
+    spent = np.trapezoid(flow.speeds[late]**2 * flow.times[late], np.log(flow.times[late]))
+    assert np.isclose(spent, flow.losses[late][0] - flow.losses[-1], rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_agrees_with_small_steps(name):
+    model, features = CASES[name]
+    flow = gradient_flow(model, features, t_final=5.0)
+    assert np.allclose(pack(flow.parameters)[-1], runge_kutta(model, features, 5.0, 80), atol=2e-5)
+
+
+def test_small_steps_notice_another_law():
+    model, features = CASES["relu"]
+    other = runge_kutta(model, tm.Features(2, 0.3, [1, 0.79]), 5.0, 80)
+    assert not np.allclose(pack(gradient_flow(model, features, t_final=5.0).parameters)[-1], other, atol=2e-5)
+
+
+def test_a_solution_on_paper():
+    """One signed feature in a Linear model: only the interference is felt, and the gain decays like 1 / t."""
+    p, G0 = 0.4, 1.44
+    flow = gradient_flow(tm.Linear([[G0**0.5]], [p / 2]), tm.Features(1, p, signed=True), t_final=1e4)
+    assert np.allclose(flow.parameters.W[:, 0, 0]**2, G0 / (1 + 8 / 3 * p * G0 * flow.times), rtol=1e-4)
+    assert np.allclose(flow.parameters.b, p / 2, atol=1e-8)
+
+
+def test_float32_is_taken_as_it_is():
+    model, features = CASES["linear"]
+    single = model.astype(np.float32)
+    flow = gradient_flow(single, features, t_final=1.0)
+    assert flow.parameters.dtype == np.float64 and np.array_equal(flow.parameters.W[0], single.W)
+
+
+# -- symmetries --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_commutes_with_rotations(flows, name):
+    model, features = CASES[name]
+    Q = ortho_group.rvs(max(2, model.n_hidden), random_state=0) if model.n_hidden > 1 else -np.eye(1)
+    turned = gradient_flow(type(model)(Q @ model.W, model.b), features, t_final=LONG)
+    assert np.allclose(turned.parameters.W, Q @ flows[name].parameters.W, atol=1e-4)
+    assert np.allclose(turned.losses, flows[name].losses, rtol=1e-5)
+
+
+def test_it_commutes_with_permutations(flows):
+    model, features = CASES["relu"]
+    swapped = gradient_flow(tm.ReluOutput(model.W[:, ::-1], model.b[::-1]),
+                            tm.Features(2, 0.3, features.importance[::-1]), t_final=LONG)
+    assert np.allclose(swapped.parameters.W[..., ::-1], flows["relu"].parameters.W, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_turns(flows, name):
+    flow, (_, features) = flows[name], CASES[name]
+    _, gradient = tm.expected_loss_and_grad(flow.parameters[::25], features)
+    outer = gradient.W @ flow.parameters.W[::25].swapaxes(-1, -2)
+    assert abs(outer - outer.swapaxes(-1, -2)).max() < 1e-14
+
+
+def test_the_span_of_the_columns_stays_and_the_determinant_keeps_its_sign(flows):
+    W = np.outer([0.6, 0.8], [0.5, -0.4])
+    flow = gradient_flow(tm.ReluOutput(W, [0.0, 0.1]), CASES["relu"][1], t_final=LONG)
+    assert abs(np.array([-0.8, 0.6]) @ flow.parameters.W).max() < 1e-7
+    signs = np.sign(np.linalg.det(flows["relu"].parameters.W))
+    assert np.all(signs == signs[0])
+
+
+# -- the plateau finder ------------------------------------------------------------------------------------------
+
+def curve(falls, floor=0.0, decades=(-3, 5)):
+    """Times, losses and speeds of a loss that falls by `size` around each 10^centre, over about `width` decades."""
+    tau = np.linspace(*decades, 401)
+    z = [(tau - centre) / width for centre, _, width in falls]
+    losses = floor + sum(size / (1 + np.exp(4 * x)) for x, (_, size, _) in zip(z, falls))
+    slope = sum(4 * size / width / (2 + np.exp(4 * x) + np.exp(-4 * x)) for x, (_, size, width) in zip(z, falls))
+    speeds = np.sqrt(slope / (np.log(10) * 10**tau))
+    return (np.append(0, 10**tau), np.append(floor + sum(size for _, size, _ in falls), losses),
+            np.append(speeds[0], speeds))
+
+
+def test_two_falls_have_a_plateau_between_them_and_one_at_the_end():
+    times, losses, speeds = curve([(0, 1.0, 0.3), (2.5, 0.5, 0.3)])
+    (first, slowest, last), (again, _, end) = find_plateaus(times, losses, speeds)
+    assert 0 < np.log10(times[first]) < np.log10(times[slowest]) < np.log10(times[last]) < 2.5 < np.log10(times[again])
+    assert end == len(times) - 1
+    assert np.allclose(losses[[first, slowest, last]], 0.5, atol=0.03)
+
+
+def test_a_small_fall_parts_two_plateaus():
+    """Although the loss never falls fast: each dip of the speed has its own saddle."""
+    plateaus = find_plateaus(*curve([(0, 1.0, 0.3), (1.7, 0.005, 0.25), (3, 0.01, 0.25)]))
+    assert len(plateaus) == 3
+    assert all(a[2] <= b[0] for a, b in zip(plateaus, plateaus[1:]))
+
+
+@pytest.mark.parametrize("name, falls", {
+    "one fall": [(0, 1.0, 0.3)],
+    "two falls that run into each other": [(0, 1.0, 0.5), (0.4, 1.0, 0.5)],
+}.items())
+def test_where_the_speed_has_no_dip_only_the_end_counts(name, falls):
+    times, losses, speeds = curve(falls)
+    assert [end for *_, end in find_plateaus(times, losses, speeds)] == [len(times) - 1]
+    before = times < 3
+    assert find_plateaus(times[before], losses[before], speeds[before]) == []       # and it must have arrived
+
+
+def test_a_dip_in_which_the_loss_still_falls_is_no_plateau():
+    times, losses, speeds = curve([(0, 1.0, 0.5), (1.0, 1.0, 0.5)])
+    assert len(find_plateaus(times, losses, speeds)) == 1
+    rested = curve([(0, 1.0, 0.2), (1.0, 1.0, 0.2)])
+    assert len(find_plateaus(*rested)) == 2
+
+
+def test_a_flow_that_starts_at_rest_has_arrived():
+    model, features = CASES["linear"]
+    rest = gradient_flow(model, features, t_final=1e5).parameters[-1]
+    assert [p.index for p in gradient_flow(rest, features, t_final=10.0).plateaus] == [0]
+
+
+# -- saddles -----------------------------------------------------------------------------------------------------
+
+def test_the_ladder_of_principal_components():
+    """Two dimensions, three features, from almost nothing: no axis (index 2 x 3), the largest (the empty dimension can
+    take either of the others: index 2), the two largest (index 0)."""
+    features = tm.Features(3, [0.8, 0.25, 0.1])
+    variance = features.variance()
+    start = tm.Linear(1e-5 * np.random.default_rng(0).normal(size=(2, 3)), 0.9 * features.mean())
+    flow = gradient_flow(start, features, t_final=1e5)
+    assert [p.index for p in flow.plateaus] == [6, 2, 0]
+    assert [p.geometry for p in flow.plateaus] == ["3 dropped", "orthogonal + 2 dropped", "2 orthogonal + dropped"]
+    assert np.allclose([p.saddle_loss for p in flow.plateaus], [variance[k:].sum() for k in range(3)], rtol=1e-12)
+    for k, plateau in enumerate(flow.plateaus):
+        assert plateau.gradient_norm <= 1e-9 and plateau.note == ""
+        assert np.allclose(tm.gram(plateau.model.W), np.diag(np.arange(3) < k), atol=1e-8)
+        assert plateau.start < plateau.end and abs(plateau.loss - plateau.saddle_loss) < 0.01
+    assert flow.plateaus[-1].end == 1e5
+
+
+def test_a_saddle_that_cannot_be_polished_is_not_reported(monkeypatch):
+    model, features = CASES["linear"]
+    monkeypatch.setattr(module, "STATIONARY", 1e-40)
+    last = gradient_flow(model, features, t_final=1e4).plateaus[-1]
+    assert (last.model, last.saddle_loss, last.gradient_norm, last.index) == (None,) * 4
+    assert "above 1e-40" in last.note and last.geometry
+
+
+def test_a_saddle_far_away_is_not_reported(monkeypatch):
+    monkeypatch.setattr(module, "NEAR", 1e-40)
+    last = gradient_flow(*CASES["linear"], t_final=1e4).plateaus[-1]
+    assert last.index is None and "away" in last.note
+
+
+def test_the_index_where_nothing_is_represented_and_where_the_curvature_jumps():
+    features = tm.Features(6, P, correlated=SETS)
+    nothing = tm.ReluOutput(np.zeros((3, 6)), features.mean())
+    assert module._index(nothing, features, pack(nothing)) == (18, False)
+    W = np.zeros((3, 6))
+    W[0, :3] = W[1, 3:] = 3**-0.5
+    sums = tm.ReluOutput(W, np.zeros(6))                                # two sets, each as one direction
+    assert module._index(sums, features, pack(sums)) == (4, True)
+
+
+def test_merging_ties_columns_and_biases():
+    model = tm.ReluOutput([[1, 1.001, 0, 1], [0, 0, 1, 0]], [0.1, 0.1, 0.1, 0.3])
+    S = module._merging(model)
+    assert S.shape == (12, 9) and np.allclose(S.T @ S, np.eye(9))
+    tied = (S @ S.T @ pack(model))[:8].reshape(2, 4)
+    assert np.allclose(tied[0], [1.0005, 1.0005, 0, 1]) and np.allclose(tied[1], model.W[1])
+
+
+# -- two sets of three in three dimensions -----------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def sets_of_three():
+    start = tm.ReluOutput(0.01 * np.random.default_rng(0).normal(size=(3, 6)), np.zeros(6))
+    return gradient_flow(start, tm.Features(6, P, correlated=SETS), t_final=1e4)
+
+
+def test_two_sets_of_three_end_as_an_octahedron(sets_of_three):
+    last = sets_of_three.plateaus[-1]
+    assert last.geometry == tm.name_geometry(sets_of_three.parameters.W[-1]) == "3 digons"
+    assert last.index == 0 and last.gradient_norm <= 1e-9 and last.end == 1e4
+    partner = tm.gram(last.model.W).argmin(1)
+    assert np.array_equal(partner[partner], np.arange(6)) and np.all((partner < 3) != (np.arange(6) < 3))
+
+
+def test_two_sets_of_three_pass_saddles_on_the_way(sets_of_three):
+    saddles = sets_of_three.plateaus[:-1]
+    assert len(saddles) >= 3
+    for saddle in saddles:
+        assert saddle.gradient_norm <= 1e-9 and saddle.index > 0
+    indices = [saddle.index for saddle in saddles]
+    assert indices[:2] == [18, 4] and indices == sorted(indices, reverse=True)
+    assert saddles[0].geometry == "6 dropped"
+    assert np.isclose(saddles[0].saddle_loss, 6 * (P / 3 - P**2 / 4), rtol=1e-12)
+    assert np.isclose(saddles[1].saddle_loss, 4 * P / 12, rtol=1e-9)    # the principal components: each set's sum
+    assert "jumps" in saddles[1].note
+    assert np.diff(sets_of_three.losses).max() <= 1e-8
+
+
+# -- bad calls ---------------------------------------------------------------------------------------------------
+
+MODEL, FEATURES = CASES["relu"]
+
+
+@pytest.mark.parametrize("error, words, arguments", [
+    (TypeError, "model must be a ReluOutput or a Linear", dict(model=tm.ReluHidden(MODEL.W, MODEL.b))),
+    (TypeError, "model must be a ReluOutput or a Linear", dict(model=tm.ReluOutput)),
+    (ValueError, "model must be single, without an instance axis", dict(model=tm.ReluOutput.init(2, 2, 3))),
+    (ValueError, "W must be finite", dict(model=SimpleNamespace(W=np.nan))),
+    (TypeError, "features must be Features", dict(features=0.1)),
+    (ValueError, "features must have no instance axis, got 3", dict(features=tm.Features(2, [[0.1]] * 3))),
+    (ValueError, "features have 3 features, the model 2", dict(features=tm.Features(3, 0.1))),
+    (ValueError, "t_final must be finite and above 0, got 0", dict(t_final=0)),
+    (ValueError, "t_final must be finite and above 0, got inf", dict(t_final=np.inf)),
+    (TypeError, "t_final must be a real number", dict(t_final="1")),
+])
+def test_a_bad_call_is_answered_with_a_sentence(error, words, arguments):
+    if isinstance(arguments.get("model"), SimpleNamespace):             # a model that went bad after it was built
+        arguments = dict(model=tm.ReluOutput.from_parameters([np.full((2, 2), np.nan), np.zeros(2)]))
+    with pytest.raises(error, match=words):
+        gradient_flow(**(dict(model=MODEL, features=FEATURES, t_final=1.0) | arguments))
