@@ -19,7 +19,7 @@ STEPS, BATCH, RATE = 1500, 512, 0.005               # training
 SAMPLES = (10**2, 10**3, 10**4, 10**5, 10**6)       # where the running estimates are read off
 FULL = (*SAMPLES, 10**7)
 QUASI = (2**10, 2**12, 2**14, 2**16, 2**18)         # stratified, quasi-random
-SEEDS = 4                                           # independent Monte Carlo runs
+SEEDS = 6                                           # independent Monte Carlo runs
 BLOCK = 20_000                                      # samples drawn at once
 RTOL = 1e-10                                        # of the exact loss
 
@@ -77,6 +77,7 @@ def main(arguments=None):
     print("quasi-random, stratified:")
     for count, value, bar in zip(QUASI, quasi, quasi_error):
         print(f"{count:>10.0e}  {value:>10.7f} {bar:>10.7f} {bar / exact:>9.2%}  {(value - exact) / bar:+6.2f}")
+    print("at the smallest N most runs miss the rare large losses: their estimates and their error bars are too small")
     needed = (deviation / (RTOL * exact)) ** 2
     print(f"one sample has a standard deviation of {deviation / exact:.2f} losses; Monte Carlo would need {needed:.1e} "
           f"samples\nfor an error bar of {RTOL:g}: {needed / rate / 3.156e7:.0e} years at {rate:.1e} samples a second")

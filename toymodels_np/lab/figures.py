@@ -4,7 +4,10 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; a featur
 """
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
@@ -111,7 +114,7 @@ def exact_loss(exact, rtol, seconds, samples, mean, error, deviation, quasi_samp
                    label=None if i else "Monte Carlo")
     right.plot(quasi_samples, abs(quasi / exact - 1), "s", color=BLUE, markersize=8, label="stratified, quasi-random")
     right.axhline(rtol, color="black", linewidth=1.8)
-    right.annotate(f"exact: at most {rtol:g} off, in {1e3 * seconds:.0f} ms", (wide[0] * 1.3, rtol), xytext=(0, 7),
+    right.annotate(f"exact: off by at most {rtol:g}, in {1e3 * seconds:.0f} ms", (wide[0] * 1.3, rtol), xytext=(0, 7),
                    textcoords="offset points", fontsize=STYLE["font"])
     right.set(xscale="log", yscale="log", xlim=wide[[0, -1]], ylim=(rtol / 5, 5))
     right.set_ylabel("|estimate / exact loss − 1|", fontsize=STYLE["font"])
@@ -152,4 +155,137 @@ def critical_points(changes, labels):
         axes.tick_params(labelsize=STYLE["font"] - 1)
         axes.legend(fontsize=STYLE["font"] - 1, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+PHASE_COLOURS = {"not learned": "#DDDDDD", "superposed": ORANGE, "own dimension": BLUE}
+
+
+def _edges(centres, log, within=None):
+    """Cell edges (k + 1,) midway between cell centres (k,), on the axis's scale; the outermost are those of `within`."""
+    a = np.log(centres) if log else np.asarray(centres)
+    middle = (a[1:] + a[:-1]) / 2
+    a = np.concatenate([[2 * a[0] - middle[0]], middle, [2 * a[-1] - middle[-1]]])
+    a = np.exp(a) if log else a
+    if within is not None:
+        a[[0, -1]] = _edges(within, log)[[0, -1]]
+    return a
+
+
+def draw_phases(axes, importance, probability, phase, *, dots=None, triangles=None, log=True, within=(None, None)):
+    """The phases (R, P) as coloured cells, with a dot or a triangle in the cells where `dots` or `triangles` (R, P).
+
+    `within` are the two axes' cell centres in a finer diagram, whose area these cells fill.
+    """
+    names = list(PHASE_COLOURS)
+    codes = np.vectorize(names.index)(phase)
+    axes.pcolormesh(_edges(probability, log, within[1]), _edges(importance, True, within[0]), codes, vmin=-0.5, vmax=2.5,
+                    cmap=ListedColormap(list(PHASE_COLOURS.values())), edgecolors="white", linewidth=0.4)
+    for marks, marker, size in ((dots, "o", 5), (triangles, "^", 8)):
+        if marks is not None:
+            row, column = np.nonzero(marks)
+            axes.plot(np.array(probability)[column], np.array(importance)[row], marker, color="black", markersize=size,
+                      markeredgecolor="white", markeredgewidth=0.6)
+    axes.set_yscale("log")
+    axes.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    if log:
+        axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.tick_params(labelsize=STYLE["font"] - 1)
+    axes.set_xlabel(r"feature probability $p = 1 - S$", fontsize=STYLE["font"])
+
+
+def phase_diagram(diagrams, near):
+    """Fixed candidates, true minima and trained models side by side, a row a size; then a close-up near equal importance.
+
+    diagrams : two dicts with n, m, importance (R,), feature_probability (P,), phase, candidate_phase, differs, joint (R, P),
+        and the same of the trained models on their own axes: trained_importance, trained_probability, trained_phase, …
+    near : a dict with importance, feature_probability, phase and joint, of 3 features in 2 dimensions
+    """
+    figure = Figure(figsize=(18, 10), layout="constrained")
+    grid = figure.subplots(2, 4)
+    for axes, d in zip(grid, diagrams):
+        place = d["importance"], d["feature_probability"]
+        draw_phases(axes[0], *place, d["candidate_phase"])
+        draw_phases(axes[1], *place, d["phase"], dots=d["differs"] & ~d["joint"], triangles=d["joint"])
+        draw_phases(axes[2], d["trained_importance"], d["trained_probability"], d["trained_phase"], dots=~d["found"],
+                    triangles=d["trained_joint"] & d["found"], within=place)
+        for panel, title in zip(axes, ("fixed candidates (paper)", "true minima", "trained, best of a few")):
+            panel.set_title(f"{d['n']} in {d['m']}: {title}", fontsize=STYLE["title"])
+        axes[0].set_ylabel("relative importance\nof the extra feature", fontsize=STYLE["font"])
+    axes = grid[1, 3]
+    draw_phases(axes, near["importance"], near["feature_probability"], near["phase"], triangles=near["joint"], log=False)
+    axes.set_title("3 in 2: true minima, close up", fontsize=STYLE["title"])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+
+    legend = grid[0, 3]
+    legend.axis("off")
+    handles = [Patch(facecolor=colour, edgecolor="0.5", label=f"extra feature: {name}")
+               for name, colour in PHASE_COLOURS.items()]
+    handles += [Line2D([], [], linestyle="", marker="o", color="black", markersize=7,
+                       label="true minima: not the paper's candidate;\ntrained: not the true minimum's phase"),
+                Line2D([], [], linestyle="", marker="^", color="black", markersize=10,
+                       label="joint solution of three features\n(triangle), not among the candidates")]
+    legend.legend(handles=handles, fontsize=STYLE["font"], frameon=False, loc="center", labelspacing=1.2)
+    return figure
+
+
+def gradient_flow(times, losses, plateaus, directions, sets):
+    """Loss against time with its plateaus, and the columns of W (3, n) at each, a colour and a marker for each set.
+
+    times, losses : (T,), the first time is 0            directions : one W (3, n) a plateau
+    sets : tuples of feature indices                     plateaus : dicts with start, end, saddle_loss, index, words, and
+        groups, lists of features with the same column
+    """
+    figure = Figure(figsize=(15, 10.5), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(5, 4.6))
+    axes = top.subplots()
+    axes.loglog(times[1:], losses[1:], color="black", linewidth=2.5, zorder=3)
+    highest, lowest = 1.5 * losses[0], losses[-1] / 1.35
+    axes.set(xlim=(plateaus[0]["start"] / 6, times[-1]), ylim=(lowest, highest))
+    for letter, plateau in zip("ABCDEFGHIJ", plateaus):
+        span = plateau["start"], plateau["end"]
+        axes.axvspan(*span, facecolor=SKY, alpha=0.3, edgecolor="white", linewidth=3)
+        axes.text((span[0] * span[1]) ** 0.5, highest / 1.05, letter, ha="center", va="top", fontsize=STYLE["title"] + 3,
+                  fontweight="bold")
+        if plateau["saddle_loss"] is not None:
+            axes.plot(span, [plateau["saddle_loss"]] * 2, color=ORANGE, linewidth=6, solid_capstyle="butt", zorder=2)
+    handles = [Line2D([], [], color="black", linewidth=2.5, label="loss along the flow (exact)"),
+               Line2D([], [], color=ORANGE, linewidth=6, label="loss at the saddle or minimum it passes"),
+               Patch(facecolor=SKY, alpha=0.3, label="plateau")]
+    axes.legend(handles=handles, fontsize=STYLE["font"] + 1, frameon=False, loc="lower left")
+    axes.set_xlabel(r"time $t$", fontsize=STYLE["font"] + 1)
+    axes.set_ylabel("expected loss", fontsize=STYLE["font"] + 1)
+    axes.set_title("Two correlated sets of three features in three dimensions: each plateau has its saddle",
+                   fontsize=STYLE["title"] + 1)
+    axes.tick_params(labelsize=STYLE["font"])
+    axes.spines[["top", "right"]].set_visible(False)
+
+    limit = 0.62 * max(np.linalg.norm(W, axis=0).max() for W in directions)
+    for k, (letter, plateau, W) in enumerate(zip("ABCDEFGHIJ", plateaus, directions)):
+        axes = bottom.add_axes((k / len(plateaus), 0.08, 1 / len(plateaus), 0.7), projection="3d")
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
+        axes.set_box_aspect((1, 1, 1), zoom=1.05)
+        axes.set_axis_off()
+        axes.patch.set_visible(False)
+        axes.view_init(elev=18, azim=35)
+        axes.plot(0, 0, 0, ".", color="black", markersize=6)
+        for members, colour, marker in zip(sets, (BLUE, VERMILION, GREEN), "o^s"):
+            look = {"color": colour, "clip_on": False}
+            for w in W[:, members].T:
+                axes.plot(*zip((0, 0, 0), w), linewidth=3.5, solid_capstyle="round", **look)
+            axes.plot(*W[:, [*members, members[0]]], linewidth=1.5, linestyle=":", **look)
+            axes.plot(*W[:, members], linestyle="", marker=marker, markersize=12, **look)
+        for group in plateau["groups"]:
+            if len(group) > 1:
+                axes.text(*(1.35 * W[:, group[0]]), f"×{len(group)}", fontsize=STYLE["font"] + 1, ha="center", va="center")
+        words = "no saddle found" if plateau["index"] is None else f"index {plateau['index']}"
+        bottom.text((k + 0.5) / len(plateaus), 0.98, f"{letter}\n{words}\n" + plateau["words"].replace(" o", "\no"),
+                    ha="center", va="top", fontsize=STYLE["font"] + 2)
+    handles = [Line2D([], [], linestyle="", marker=marker, color=colour, markersize=12, label=f"set {i + 1}")
+               for i, (_, colour, marker) in enumerate(zip(sets, (BLUE, VERMILION, GREEN), "o^s"))]
+    handles += [Line2D([], [], linestyle="", marker="$×2$", color="black", markersize=16,
+                       label="features that share a direction")]
+    bottom.legend(handles=handles, fontsize=STYLE["font"] + 1, frameon=False, loc="lower center", ncols=len(handles))
     return figure

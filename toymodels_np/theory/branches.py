@@ -18,7 +18,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
 from .exact import expected_loss, expected_loss_and_grad
-from .minima import FLAT, GRADIENT, RTOL, Minimum, NotConverged, descend, hessian, pack, polish, rotations, unpack
+from .minima import FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations, settle, unpack
 
 
 class Parameter(NamedTuple):
@@ -139,11 +139,11 @@ class _Follower:
         values = np.linspace(self.low, self.high, 17)
         gradients = [expected_loss_and_grad(model, self.features(v), rtol=RTOL)[1].parameters for v in values]
         for i in np.argsort([sum((a * a).sum() for a in g) for g in gradients]):
-            relaxed, _, _ = descend(model[None], self.features(values[i]))
-            point = self._point(relaxed[0], values[i])
-            if point and point.lowest > 0 and name_geometry(point.model.W) == self.name:
-                self.points = {float(values[i]): point}
-                return
+            for relax in (lambda: model, lambda: settle(model[None], self.features(values[i]))[0][0]):
+                point = self._point(relax(), values[i])
+                if point and point.lowest > 0 and name_geometry(point.model.W) == self.name:
+                    self.points = {float(values[i]): point}
+                    return
         raise ValueError(f"the branch {self.name!r} is a local minimum nowhere from {self.low:g} to {self.high:g}")
 
     def _point(self, model, v):

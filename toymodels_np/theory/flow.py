@@ -1,7 +1,7 @@
 """Learning without noise: the gradient flow of the exact loss, its plateaus, and the saddles that it passes.
 
     theta (P,)  W and b in a row       g  the gradient of L at theta      v  the speed, |d theta / dt| = |g|
-    t  time, tau = log10 t             H  the Hessian                     index  how many directions go down from a saddle
+    t  time                            H  the Hessian                     index  how many directions go down
     r  the fall of the loss in a decade of time, as a part of its whole drop
 
 The flow slows down where it passes near a saddle, and stays for a time that grows with the logarithm of how near (9.9).
@@ -16,9 +16,9 @@ from scipy.optimize import least_squares
 from scipy.signal import find_peaks
 
 from ..core import checks
-from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput
 from ..geometry.tegum import name_geometry
+from .estimate import check_pair
 from .minima import DIFFERENCE, FLAT, _evaluate, hessian, pack, unpack
 
 RTOL, ATOL = 1e-6, 1e-9     # of the integration, for each parameter
@@ -27,7 +27,7 @@ SLOW = 0.03                 # on a plateau the loss falls by at most this part o
 DIP = 1.5                   # and the speed dips: it is this many times faster both before and after
 ARRIVED = 1e-6              # the flow has arrived when its speed is this part of its highest, or STATIONARY
 STATIONARY = 1e-9           # gradient norm of a polished saddle, at most
-STEP = 1e-7                 # of the one-sided differences of the gradient: short, not to reach across a kink
+STEP, FINE = 1e-7, 1e-10    # of the one-sided differences of the gradient: short, not to reach across a kink
 NEAR = 0.5                  # its distance from the slowest point, at most; a represented feature has a norm of about 1
 MERGED = 0.05               # features whose columns and biases are this close may share them at the saddle
 KINKED = 1e-3               # part of the largest curvature by which those on two sides may differ and count as the same
@@ -57,7 +57,7 @@ class Plateau:
 
 @dataclass(frozen=True)
 class Flow:
-    """times (T,), 0 and then a logarithmic grid; losses (T,); speeds (T,); parameters, a model (T, …); plateaus in order."""
+    """times (T,), 0 and then a logarithmic grid; losses (T,); speeds (T,); parameters, a model (T, …); and plateaus."""
 
     times: np.ndarray
     losses: np.ndarray
@@ -85,8 +85,8 @@ def gradient_flow(model, features, *, t_final):
     def jacobian(t, theta):
         return -_slopes(model, theta, features, np.eye(len(theta)), STEP)
 
-    # Stiff: curvatures differ by 10^4 and more, and are real, where BDF is stable whatever its step. It also asks for the
-    # fewest Hessians, which cost as much as 25 gradients and more.
+    # Stiff: curvatures differ by 10^4 and more. They are real, where BDF is stable whatever its step; and it asks for
+    # the fewest Hessians, which cost as much as P + 1 gradients.
     steps = solve_ivp(velocity, (0.0, t_final), pack(model), method="BDF", jac=jacobian, rtol=RTOL, atol=ATOL,
                       dense_output=True)
     if not steps.success:
@@ -131,30 +131,36 @@ def _plateau(model, features, theta, start, end, loss):
     if norm <= STATIONARY and distance <= NEAR:
         saddle, value = unpack(model, found), float(_evaluate(model, found[None], features)[0][0])
         index, kinked = _index(model, features, found)
-        note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts the directions that go "
-                "down on both sides") if kinked else ""
+        note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts the directions that "
+                "go down on both sides") if kinked else ""
         return Plateau(float(start), float(end), loss, saddle, value, norm, index, name_geometry(saddle.W), note)
-    note = (f"the search for a saddle ended with a gradient norm of {norm:.1e}, above {STATIONARY:g}" if norm > STATIONARY
-            else f"the saddle that was found is {distance:.2f} away, more than {NEAR:g}")
+    note = (f"the saddle that was found is {distance:.2f} away, more than {NEAR:g}" if norm <= STATIONARY else
+            f"the search for a saddle ended with a gradient norm of {norm:.1e}, above {STATIONARY:g}")
     return Plateau(float(start), float(end), loss, None, None, None, None, name_geometry(unpack(model, theta).W), note)
 
 
 def _polish(model, features, theta):
     """The stationary point (P,) near theta, its gradient norm and distance: least squares on the gradient. (9.16)
 
-    Features that have nearly merged are first held together: that keeps away from the kinks at which a whole set rests,
-    where the Hessian jumps and the search would stall. (9.7) Rotations leave the Hessian singular, which it can bear.
+    Features that have nearly merged are held together (9.7), at first and, if need be, at the end: that keeps to one
+    side of the kinks at which a whole set rests, where the Hessian jumps and the search would stall. Rotations leave
+    the Hessian singular, which it can bear.
     """
-    S, free = _merging(unpack(model, theta)), np.eye(len(theta))        # (P, Q), (P, P)
-    for S in [S, free] if S.shape != free.shape else [free]:
-        search = least_squares(lambda phi: S.T @ _evaluate(model, (S @ phi)[None], features)[1][0], S.T @ theta,
-                               jac=lambda phi: S.T @ _slopes(model, S @ phi, features, S.T, STEP),
+    start = theta
+    for held, step in ((True, STEP), (False, STEP), (True, FINE)):
+        S = _merging(unpack(model, start)) if held else np.eye(len(theta))           # (P, Q)
+        if held and S.shape[1] == len(theta):
+            continue
+        search = least_squares(lambda phi: S.T @ _evaluate(model, (S @ phi)[None], features)[1][0], S.T @ start,
+                               jac=lambda phi: S.T @ _slopes(model, S @ phi, features, S.T, step),
                                method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
         found = S @ search.x
         norm = float(np.linalg.norm(_evaluate(model, found[None], features)[1]))
         distance = float(np.linalg.norm(found - theta))
         if norm <= STATIONARY and distance <= NEAR:
             break
+        if not held:
+            start = found
     return found, norm, distance
 
 
@@ -173,7 +179,7 @@ def _merging(model):
 
 
 def _index(model, features, theta):
-    """(index, kinked): how many eigendirections have a negative curvature to both sides, and whether the sides differ."""
+    """How many eigendirections have a negative curvature to both sides, and whether the sides differ."""
     values, vectors = np.linalg.eigh(hessian(unpack(model, theta), features))
     sides = [(_slopes(model, theta, features, vectors.T, side * DIFFERENCE) * vectors).sum(0) for side in (1, -1)]
     largest = abs(values).max()
@@ -191,14 +197,9 @@ def _check(model, features, t_final):
     """The model in float64 and t_final, else TypeError or ValueError."""
     if not isinstance(model, (Linear, ReluOutput)):
         raise TypeError(f"model must be a ReluOutput or a Linear, whose loss is known exactly, got {model!r}")
+    check_pair(model, features)
     if model.instances:
         raise ValueError(f"model must be single, without an instance axis, got {model!r}; take model[i]")
-    for name, a in zip(model.parameter_shapes, model.parameters):
-        checks.array(name, a)
-    if not isinstance(features, Features):
-        raise TypeError(f"features must be Features, got {features!r}")
     if features.n_instances is not None:
         raise ValueError(f"features must have no instance axis, got {features.n_instances} instances; take features[i]")
-    if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
     return model.astype(np.float64), checks.real("t_final", t_final, above=0)

@@ -96,7 +96,11 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
             break
         theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
         points, lower, _ = descend(unpack(best, theta), features)
+        if lower.min() >= loss:                                     # a kink looks like a saddle
+            break
         best, loss, norm = polish(points[int(lower.argmin())], features)
+    else:
+        values = np.linalg.eigvalsh(hessian(best, features))
     if norm > GRADIENT:
         raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss:.8g} and a gradient of norm "
                            f"{norm:.1e}, above {GRADIENT:g}: the loss has a kink there, or more starts are needed")
@@ -144,10 +148,13 @@ def rotations(model):
 def descend(model, features, *, tolerance=1e-7, most_steps=2000):
     """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where the loss stops falling.
 
-    Features have no instance axis or one row an instance. Returns (model, loss (K,), gradient norm (K,)).
+    The tolerance is in units of what an empty model loses, Σ_i I_i E[y_i^2], where that is below 1. Features have no
+    instance axis or one row an instance. Returns (model, loss (K,), gradient norm (K,)).
     """
     theta = pack(model)
     K, P = theta.shape
+    blank = np.broadcast_to((features.importance * features.active_probability).sum(-1) / 3, K)
+    tolerance = tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)                            # (K,)
     f, g = _evaluate(model, theta, features)
     B = np.broadcast_to(np.eye(P), (K, P, P)).copy()
     fresh = np.ones(K, bool)                                        # B says nothing yet about the scale
@@ -168,7 +175,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
         s, y = new_theta - theta[k], new_g - g[k]
         moved &= f[k] - new_f > STALLED * abs(new_f)
         theta[k], f[k], g[k] = new_theta, new_f, new_g
-        live[k] = (np.linalg.norm(new_g, axis=1) > tolerance) & (moved | ~uphill)
+        live[k] = (np.linalg.norm(new_g, axis=1) > tolerance[k]) & (moved | ~uphill)
         fresh[k] = ~moved                                           # once more along the gradient, then give up
         _update(B, k, s, y, moved, uphill)
     return unpack(model, theta), f, np.linalg.norm(g, axis=1)

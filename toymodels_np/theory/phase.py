@@ -23,6 +23,7 @@ from .minima import GRADIENT, RTOL, SEARCH_STREAM, NotConverged, descend, polish
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"
 SHARED = 0.01               # interference above this is superposition
+TIE = 1e-9                  # candidates whose losses differ by less than this fraction are equally good
 RANDOM_STARTS = 3
 MOST_CELLS = 512            # cells that descend together
 
@@ -70,8 +71,10 @@ class PhaseDiagram:
 
     @cached_property
     def differs(self):
-        """Where the true minimum has another geometry or phase than the lowest candidate, (R, P) bool."""
-        return (self.geometry != self.candidate_geometry) | (self.phase != self.candidate_phase)
+        """Where the true minimum has another geometry or phase than the lowest candidate, or than all that tie, (R, P)."""
+        same = [(loss <= self.candidate_loss * (1 + TIE)) & (self.geometry == geometry) & (self.phase == phase)
+                for (geometry, phase), loss in self.candidates.items()]
+        return ~np.any(same, axis=0)
 
 
 def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed=0):
@@ -171,7 +174,7 @@ def _solve_cells(features, starts):
         C = part.n_instances
         many = Features(n, np.repeat(part.feature_probability, S, 0), np.repeat(part.importance, S, 0))
         stack = ReluOutput(np.tile(starts, (C, 1, 1)), many.mean())
-        model, loss = settle(stack, many, tolerance=1e-6)
+        model, loss = settle(stack, many, tolerance=1e-5)
         best = np.arange(C) * S + loss.reshape(C, S).argmin(1)
         W.append(model.W[best])
         b.append(model.b[best])

@@ -24,6 +24,7 @@ TINY = 1e-10            # another feature's gain below TINY P acts through its m
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
 CHUNK = 2**14           # complex numbers in one work array: it stays in the cache
+SMALL, TERMS = 0.1, 8   # phi below this goes by the first terms of the power series: 1e-14 on either side
 ROUNDING = 4 * np.finfo(float).eps
 
 
@@ -69,6 +70,12 @@ class Law:
         return np.concatenate([t, sets]) if sets else t
 
 
+def powers(base, count):
+    """1, base, base^2, …: (..., count)."""
+    factors = np.repeat(base[..., None], count, axis=-1)
+    factors[..., 0] = 1
+    return factors.cumprod(-1)
+
 
 def uniform(alpha, kappa, order):
     """E[u^r e^{i phi u}] for r = 0 … order of u Uniform[0, 1], at phi = alpha kappa: arrays (..., K). (4.14)
@@ -77,18 +84,20 @@ def uniform(alpha, kappa, order):
     """
     K = len(kappa)
     stride = int(K**0.5)
-    coarse = np.exp(1j * alpha[..., None] * kappa[::stride])            # (..., K / stride)
-    fine = np.exp(1j * alpha[..., None] * (kappa[:stride] - kappa[0]))  # (..., stride)
+    fine = powers(np.exp(2j * alpha), stride)                           # (..., stride)
+    coarse = powers(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
     turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
-    small = np.nonzero(abs(alpha)[..., None] * kappa < 0.3)
     inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
     result = [(turn - 1) * inverse]
     for r in range(1, order + 1):
-        result.append((turn - r * result[-1]) * inverse)                # by parts
-    phi = 1j * alpha[small[:-1]] * kappa[small[-1]]
+        result.append((turn - (result[-1] if r == 1 else r * result[-1])) * inverse)                # by parts
+    some = np.nonzero(abs(alpha) * kappa[0] < SMALL)
+    where, k = np.nonzero(abs(alpha[some])[:, None] * kappa < SMALL)
+    small = (*(axis[where] for axis in some), k)
+    phi = 1j * alpha[small[:-1]] * kappa[k]
     for r, x in enumerate(result):                                      # sum_s phi^s / (s! (s + r + 1)), by Horner
         value = 0
-        for s in range(12, -1, -1):
+        for s in range(TERMS, -1, -1):
             value = value * phi / (s + 1) + 1 / (s + r + 1)
         x[small] = value
     return result

@@ -1,0 +1,104 @@
+"""Phase diagrams of the extra feature: the paper's fixed candidates, the true minima, and what training finds.
+
+Two features in one dimension, and three in two. The last feature has its relative importance and all have the
+feature probability varied; it is not learned, superposed on another, or has a dimension of its own. The paper compares
+a few fixed weights in each cell and leaves out the joint solution of three features (the triangle).
+"""
+
+import numpy as np
+from tqdm import tqdm
+
+import common
+import toymodels_np as tm
+from toymodels_np.lab import figures
+from toymodels_np.theory.phase import extra_phase
+
+SIZES = ((2, 1), (3, 2))                            # features, hidden dimensions
+GRID, FULL_GRID = (14, 10), (40, 40)                # cells a side, 2 in 1 and 3 in 2; even: at importance 1 features tie
+IMPORTANCE, PROBABILITY = (0.1, 10), (0.01, 1)      # from, to; spaced evenly on log axes
+NEAR, NEAR_GRID, FULL_NEAR = ((0.7, 1.45), (0.5, 1)), 6, 16         # where the joint solution wins, 3 in 2
+EVERY, STARTS = 2, 4                                # train every second cell along each axis, this many starts in each
+STEPS, BATCH, RATE = 1600, 256, 0.02
+FULL_TRAINING = (4000, 512)                         # steps, batch
+PUSH = 0.02                                         # an interference counts above this fraction of the largest norm^2
+
+
+def train(n, m, importance, probability, steps, batch, seed):
+    """The best of STARTS trained models in each cell, by exact loss: W (R, P, m, n), and all their losses (R, P, S)."""
+    r, p = (np.repeat(a.ravel(), STARTS) for a in np.meshgrid(importance, probability, indexing="ij"))
+    weights = np.ones((len(r), n))
+    weights[:, -1] = r
+    features = tm.Features(n, p[:, None], weights)
+    model = tm.train(tm.ReluOutput.init(n, m, len(r), seed=seed), features, steps=steps, batch_size=batch,
+                     learning_rate=RATE, schedule="cosine", seed=seed, record_every=steps).model
+    shape = len(importance), len(probability), STARTS
+    losses = tm.expected_loss(model, features).reshape(shape)
+    best = losses.argmin(-1)[..., None]
+    return np.take_along_axis(model.W.reshape(*shape, m, n), best[..., None, None], 2)[:, :, 0], losses
+
+
+def is_joint(W):
+    """Where three features all push each other away, W (..., m, n): a triangle, deformed where importances differ."""
+    G = tm.gram(W)
+    others = ~np.eye(W.shape[-1], dtype=bool)
+    return (G[..., others] < -PUSH * G.max((-1, -2))[..., None]).all(-1) & (W.shape[-1] == 3)
+
+
+def solve(n, m, cells, training, seed):
+    """Candidates, true minima and trained models for n features in m dimensions, as arrays to print and to draw."""
+    importance, probability = (np.geomspace(*span, cells) for span in (IMPORTANCE, PROBABILITY))
+    truth = tm.phase_diagram(n, m, importance=importance, feature_probability=probability, seed=seed)
+    W, losses = train(n, m, importance[::EVERY], probability[::EVERY], *training, seed)
+    flat = W.reshape(-1, m, n)
+    geometry = np.array([tm.name_geometry(w) for w in flat]).reshape(W.shape[:2])
+    phase = np.array([extra_phase(w) for w in flat]).reshape(W.shape[:2])
+    found = phase == truth.phase[::EVERY, ::EVERY]
+    return {"n": n, "m": m, "importance": importance, "feature_probability": probability, "loss": truth.loss,
+            "candidate_loss": truth.candidate_loss, "phase": truth.phase, "candidate_phase": truth.candidate_phase,
+            "geometry": truth.geometry, "differs": truth.differs, "joint": is_joint(truth.model.W),
+            "gradient_norm": truth.gradient_norm.max(), "largest_gap": (truth.candidate_loss - truth.loss).max(),
+            "trained_importance": importance[::EVERY], "trained_probability": probability[::EVERY],
+            "trained_phase": phase, "trained_geometry": geometry, "trained_joint": is_joint(W),
+            "trained_losses": losses, "found": found}
+
+
+def solve_near(cells, seed):
+    """The true minima of 3 in 2 where all three features matter about the same, and none is rare."""
+    (low, high), (start, end) = NEAR
+    importance, probability = np.geomspace(low, high, cells), np.linspace(start, end, cells)
+    truth = tm.phase_diagram(3, 2, importance=importance, feature_probability=probability, seed=seed)
+    return {"importance": importance, "feature_probability": probability, "phase": truth.phase, "loss": truth.loss,
+            "geometry": truth.geometry, "joint": is_joint(truth.model.W), "gradient_norm": truth.gradient_norm.max(),
+            "gain": (truth.candidate_loss - truth.loss) / truth.candidate_loss}
+
+
+def main(arguments=None):
+    parser = common.parser(__doc__, "python examples/phase_diagram.py --seed 1",
+                           full=f"{FULL_GRID[0]} x {FULL_GRID[1]} cells and longer training, about 10 minutes")
+    options = common.parse(parser, arguments)
+    grids, training = (FULL_GRID, FULL_TRAINING) if options.full else (GRID, (STEPS, BATCH))
+    diagrams = [solve(n, m, cells, training, options.seed)
+                for (n, m), cells in tqdm(zip(SIZES, grids), total=2, desc="diagrams", disable=None, leave=False)]
+    near = solve_near(FULL_NEAR if options.full else NEAR_GRID, options.seed)
+
+    for d in diagrams:
+        cells, trained = d["differs"].size, d["found"].size
+        gap = np.unravel_index((d["candidate_loss"] - d["loss"]).argmax(), d["loss"].shape)
+        print(f"{d['n']} features in {d['m']}: {d['differs'].sum()} of {cells} cells differ from the best fixed candidate, "
+              f"largest gradient norm {d['gradient_norm']:.1e}")
+        print(f"  largest energy gap {d['largest_gap']:.6f}, {d['largest_gap'] / d['candidate_loss'][gap]:.1%} of the "
+              f"candidate's, at importance {d['importance'][gap[0]]:.3g}, p = {d['feature_probability'][gap[1]]:.3g}")
+        print(f"  the best of {STARTS} trained models has the true minimum's phase in {d['found'].sum()} of {trained} cells")
+    joint = near["joint"]
+    print(f"  joint solution (triangle, regular or not), which the paper leaves out: {diagrams[1]['joint'].sum()} of "
+          f"{diagrams[1]['joint'].size} cells;\n  near equal importances {joint.sum()} of {joint.size} cells" + ("" if not joint.any() else
+          f", from p = {near['feature_probability'][joint.any(0)].min():.2f} on, up to {near['gain'][joint].max():.1%} "
+          "below the best candidate"))
+
+    figure = figures.phase_diagram(diagrams, near)
+    for path in common.write(figure, {"seed": options.seed, "diagrams": diagrams, "near": near}, options.out / "phase_diagram"):
+        print("wrote", path)
+
+
+if __name__ == "__main__":
+    main()

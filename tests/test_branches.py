@@ -1,0 +1,225 @@
+"""Branches: where two cost the same, how steeply they cross there, and where one ends."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import toymodels_np as tm
+from toymodels_np import energies
+from toymodels_np.theory.minima import hessian, polish
+
+FOUR = np.ones(4)
+CROSSING = {"importance": 0.3677788998524, "probability": 0.2690811529702}      # pentagon and digons at p = 0.05
+FOLD = {"importance": 0.2902372, "probability": 0.1241505}                      # where the pentagon ends
+
+
+def law(vary, value, p=0.05):
+    """Feature probability and importance of five features of which the fifth is special."""
+    probability = p * np.append(FOUR, value if vary == "probability" else 1)
+    return probability, np.append(FOUR, value if vary == "importance" else 1)
+
+
+def family(vary, low, high):
+    return tm.Parameter(lambda value: tm.Features(5, *law(vary, value)), low, high)
+
+
+def digons(pairs, p, dropped=0, dropped_probability=None):
+    """`pairs` digons and `dropped` features without a direction, from their closed forms."""
+    e = energies.antipodal(p)
+    W = np.hstack([np.kron(np.eye(pairs), [e.norm, -e.norm]), np.zeros((pairs, dropped))])
+    return tm.ReluOutput(W, np.append(np.full(2 * pairs, e.bias), np.full(dropped, (dropped_probability or p) / 2)))
+
+
+def witness(vary, value, near):
+    """(energy of the pentagon, of the digons) at `value`, from `energies.py` alone; `near` is a pentagon close by."""
+    p, importance = law(vary, value)
+    two = energies.digons(2, 0.05, dropped=1, dropped_probability=p[4], dropped_importance=importance[4])
+    return energies.local_minimum(near.W, near.b, p, importance).loss, two.loss
+
+
+@pytest.fixture(scope="module")
+def pentagon():
+    return tm.find_minimum(tm.Features(5, 0.05), 2, starts=2)
+
+
+@pytest.fixture(scope="module", params=CROSSING)
+def crossing(request, pentagon):
+    """(what varies, the CriticalPoint of pentagon and digons)."""
+    vary, value = request.param, CROSSING[request.param]
+    return vary, tm.critical_point(pentagon, digons(2, 0.05, 1), family(vary, value - 0.01, value + 0.015))
+
+
+@pytest.fixture(scope="module", params=FOLD)
+def fold(request, pentagon):
+    """(what varies, the StabilityLimit of the pentagon)."""
+    vary, value = request.param, FOLD[request.param]
+    return vary, tm.stability_limit(pentagon, family(vary, value - 0.004, value + 0.02))
+
+
+# -- critical points ---------------------------------------------------------------------------------------------------
+
+def test_the_pentagon_and_the_digons_cross_where_the_closed_forms_say(crossing):
+    vary, point = crossing
+    assert abs(point.value - CROSSING[vary]) < 1e-11
+    gap = lambda value: np.subtract(*witness(vary, value, point.models[0]))
+    assert abs(point.value - brentq(gap, CROSSING[vary] - 1e-3, CROSSING[vary] + 1e-3, xtol=1e-12)) < 1e-9
+    assert np.ptp([point.loss, *witness(vary, point.value, point.models[0])]) < 1e-12
+    assert [tm.name_geometry(model.W) for model in point.models] == ["pentagon", "2 digons + dropped"]
+    for model in point.models:
+        loss, gradient = tm.expected_loss_and_grad(model, tm.Features(5, *law(vary, point.value)))
+        assert abs(loss - point.loss) < 1e-12
+        assert all(abs(a).max() < 1e-8 for a in gradient.parameters)
+
+
+def test_the_slopes_are_those_of_the_energies_and_differ(crossing):
+    """dE/dv from the envelope theorem against differences of re-minimised energies. (6.2)"""
+    vary, point = crossing
+    h = 1e-4
+    around = np.array([witness(vary, point.value + s * h, point.models[0]) for s in (1, -1)])
+    np.testing.assert_allclose(point.slopes, (around[0] - around[1]) / (2 * h), rtol=3e-6)
+    assert point.slopes[1] > 2 * point.slopes[0] > 0
+
+
+def test_along_an_importance_the_slope_is_the_loss_of_the_output():
+    """In 3 in 1, dropping feature 2 and dropping feature 1 cost the same at r = 1, by symmetry; the slopes are known."""
+    p = 0.3
+    a = digons(1, p, 1)
+    b = tm.ReluOutput(a.W[:, [0, 2, 1]], a.b[[0, 2, 1]])
+    point = tm.critical_point(a, b, tm.Parameter(lambda r: tm.Features(3, p, [1, 1, r]), 0.7, 1.2))
+    assert abs(point.value - 1) < 1e-11
+    pair, missing = energies.antipodal(p).loss, energies.dropped(p).loss
+    assert abs(point.loss - pair - missing) < 1e-13
+    np.testing.assert_allclose(point.slopes, (missing, pair / 2), rtol=1e-8)
+
+
+def test_along_the_probability_of_all_features():
+    """Both branches stay regular, so their energies are functions of one norm and one bias."""
+    p = brentq(lambda p: energies.polygon(5, p).loss - energies.digons(2, p, dropped=1).loss, 0.2, 0.25, xtol=1e-14)
+    e = energies.polygon(5, 0.22)
+    angle = 2 * np.pi * np.arange(5) / 5
+    regular = tm.ReluOutput(e.norm * np.stack([np.cos(angle), np.sin(angle)]), np.full(5, e.bias))
+    point = tm.critical_point(digons(2, 0.22, 1), regular, tm.Parameter(lambda p: tm.Features(5, p), 0.22, 0.23))
+    assert abs(point.value - p) < 1e-10 and abs(point.loss / energies.polygon(5, p).loss - 1) < 1e-9
+    assert point.slopes[1] > 1.2 * point.slopes[0]
+
+
+def test_a_minimum_and_its_model_are_the_same_branch(pentagon):
+    a, b = (tm.critical_point(digons(2, 0.05, 1), branch, family("importance", 0.367, 0.369)).value
+            for branch in (pentagon, pentagon.model.astype(np.float32)))
+    assert abs(a - b) < 1e-11
+
+
+# -- stability limits --------------------------------------------------------------------------------------------------
+
+def lowest(model, features):
+    """The lowest eigenvalue of the Hessian that the one rotation does not explain."""
+    values = np.linalg.eigvalsh(hessian(model, features))
+    return np.delete(values, abs(values).argmin())[0]
+
+
+def test_the_pentagon_ends_in_a_fold(fold):
+    vary, limit = fold
+    assert limit.kind == "fold" and abs(limit.value - FOLD[vary]) < 2e-6
+    features = tm.Features(5, *law(vary, limit.value))
+    assert tm.name_geometry(limit.model.W) == "pentagon"
+    assert abs(tm.expected_loss(limit.model, features) - limit.loss) < 1e-14
+    assert abs(lowest(limit.model, features)) < 1e-5
+    _, gradient = tm.expected_loss_and_grad(limit.model, features)
+    assert all(abs(a).max() < 1e-8 for a in gradient.parameters)
+
+
+def test_inside_the_fold_it_is_a_minimum_and_outside_descent_leaves_it(fold):
+    vary, limit = fold
+    inside = tm.find_minimum(tm.Features(5, *law(vary, limit.value + 1e-5)), 2, initial=limit.model)
+    assert inside.geometry == "pentagon" and inside.is_local_minimum and inside.hessian_eigenvalues[1] > 1e-6
+    outside = tm.find_minimum(tm.Features(5, *law(vary, limit.value - 1e-5)), 2, initial=limit.model)
+    assert outside.geometry == "2 digons + dropped" and outside.loss < inside.loss
+
+
+def test_the_other_witness_finds_the_fold_too(fold):
+    """Descent on the loss by enumeration keeps the fifth feature inside and drops it outside."""
+    vary, limit = fold
+    norm = [energies.local_minimum(limit.model.W, limit.model.b, *law(vary, limit.value + shift)).norm[4]
+            for shift in (2e-4, -2e-4)]
+    assert norm[0] > 0.5 and norm[1] < 1e-3
+
+
+def test_near_the_fold_the_eigenvalue_is_the_root_of_the_distance(fold):
+    """A quarter of the distance, half of the eigenvalue. (6.4)"""
+    vary, limit = fold
+    model, values = limit.model, {}
+    for distance in (2.5e-5, 1e-4, 4e-4):
+        features = tm.Features(5, *law(vary, limit.value + distance))
+        found = tm.find_minimum(features, 2, initial=model)
+        model, values[distance] = found.model, found.hessian_eigenvalues[1]
+    assert abs(values[1e-4] / values[2.5e-5] - 2) < 0.02 and abs(values[4e-4] / values[1e-4] - 2) < 0.04
+
+
+def test_the_limit_does_not_depend_on_the_range(pentagon):
+    values = [tm.stability_limit(pentagon, family("importance", *ends)).value for ends in ((0.289, 0.3), (0.1, 0.4))]
+    assert abs(values[0] - values[1]) < 1e-9
+
+
+@pytest.mark.parametrize("pairs", (1, 2))
+def test_digons_end_in_a_crossing_where_the_second_variation_says(pairs):
+    """At p = 0.5 digons are shorter than 1 and become unstable when the dropped feature matters enough. (6.8), (6.9)"""
+    p = 0.5
+    branch, e, rest = digons(pairs, p, 1), energies.antipodal(p), 2 * pairs + 1
+    rho = e.bias / e.norm**2
+    curvature = 2 * (1 - p) + 2 * p * (1 - p) * rho + p**2 * (2 - (1 - rho)**2) - p**2 * (1 - rho)**2 / e.norm**2
+    expected = e.norm**2 * curvature / (2 - 2 * e.norm**2)
+    features = lambda value: tm.Features(rest, p, np.append(np.ones(rest - 1), value))
+    limit = tm.stability_limit(branch, tm.Parameter(features, 2, 15))
+    assert limit.kind == "crossing" and abs(limit.value / expected - 1) < 1e-7
+    for value, sign in ((0.99 * expected, 1), (1.01 * expected, -1)):
+        model, _, norm = polish(branch, features(value))                    # the branch goes on as a saddle
+        values = np.linalg.eigvalsh(hessian(model, features(value)))
+        assert norm < 1e-9 and tm.norms(model.W)[-1] < 1e-9
+        assert (values[0] > -1e-9) if sign > 0 else (values[0] < -1e-4)
+
+
+def test_the_second_variation_in_the_direction_of_a_dropped_feature():
+    """The Schur complement of its block of the Hessian is the bracket of (6.8), twice."""
+    for pairs, p, q, importance in ((1, 0.5, 0.5, 1), (2, 0.05, 0.05, 100), (2, 0.05, 0.02, 3), (2, 0.3, 0.6, 1)):
+        model, e, n = digons(pairs, p, 1, q), energies.antipodal(p), 2 * pairs + 1
+        H = hessian(model, tm.Features(n, np.append(np.full(n - 1, p), q), np.append(np.ones(n - 1), importance)))
+        own = [n * d + n - 1 for d in range(pairs)]
+        rest = np.setdiff1d(np.arange(len(H)), own)
+        mixed = H[np.ix_(own, rest)]
+        block = H[np.ix_(own, own)] - mixed @ np.linalg.pinv(H[np.ix_(rest, rest)], rcond=1e-7) @ mixed.T
+        v, u, rho = p / 3 - p**2 / 4, q / 3 - q**2 / 4, e.bias / e.norm**2
+        curvature = 2 * (1 - p) + 2 * p * (1 - p) * rho + p**2 * (2 - (1 - rho)**2) - p**2 * (1 - rho)**2 / e.norm**2
+        expected = 2 * (e.norm**2 * curvature * u + 2 * importance * (e.norm**2 * v - u))
+        np.testing.assert_allclose(block, expected * np.eye(pairs), atol=1e-8)
+
+
+def test_at_small_p_digons_are_stable_whatever_the_dropped_feature_matters():
+    wide = tm.Parameter(lambda value: tm.Features(3, 0.05, [1, 1, value]), 0.01, 1000)
+    with pytest.raises(ValueError, match="the branch is a local minimum everywhere in the range: digon \\+ dropped is "
+                                         "followed from 0.01 to 1000"):
+        tm.stability_limit(digons(1, 0.05, 1), wide)
+
+
+def test_the_pentagon_along_the_probability_of_all_ends_in_a_crossing(pentagon):
+    features = lambda p: tm.Features(5, p)
+    limit = tm.stability_limit(pentagon, tm.Parameter(features, 0.28, 0.32))
+    assert limit.kind == "crossing" and abs(limit.value - 0.3028835) < 1e-6
+    assert abs(limit.loss - energies.polygon(5, limit.value).loss) < 1e-10
+    for shift, sign in ((-1e-3, 1), (1e-3, -1)):
+        model, _, norm = polish(limit.model, features(limit.value + shift))
+        assert norm < 1e-9 and sign * lowest(model, features(limit.value + shift)) > 1e-5
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+def test_branches_that_do_not_cross_are_named(pentagon):
+    with pytest.raises(ValueError, match="the energies of the two branches do not cross: pentagon is followed from 0.8 "
+                                         "to 1; 2 digons \\+ dropped is followed from 0.8 to 1"):
+        tm.critical_point(pentagon, digons(2, 0.05, 1), family("importance", 0.8, 1))
+    with pytest.raises(ValueError, match="do not cross: pentagon"):
+        tm.critical_point(pentagon, pentagon, family("importance", 0.99, 1))
+
+
+def test_a_branch_that_is_nowhere_a_minimum_is_refused(pentagon):
+    with pytest.raises(ValueError, match="the branch 'pentagon' is a local minimum nowhere from 0.1 to 0.12"):
+        tm.stability_limit(pentagon, family("importance", 0.1, 0.12))

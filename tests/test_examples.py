@@ -1,0 +1,238 @@
+"""The theory examples, run in this process at a reduced size: what they write is what the library says; how they refuse."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import toymodels_np as tm
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    """The example as a module; it finds common.py beside it, as it does when it is run as a script."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    return module
+
+
+exact_loss, phase_diagram, critical_points = map(load, ("exact_loss", "phase_diagram", "critical_points"))
+
+
+def run(module, name, folder, arguments=(), **constants):
+    """(record, lines printed) of the example with these constants; it must write a figure, the numbers and no more."""
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        for constant, value in constants.items():
+            patch.setattr(module, constant, value)
+        patch.setattr(module, "print", lambda *words: lines.extend(" ".join(map(str, words)).split("\n")), raising=False)
+        module.main([*arguments, "--out", str(folder)])
+    paths = [folder / f"{name}.png", folder / f"{name}.json"]
+    assert sorted(folder.iterdir()) == sorted(paths)
+    assert lines[-2:] == [f"wrote {path}" for path in paths]
+    png = paths[0].read_bytes()
+    assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 20_000
+    return json.loads(paths[1].read_text()), lines
+
+
+# -- exact loss against Monte Carlo ------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def estimates(tmp_path_factory):
+    return run(exact_loss, "exact_loss", tmp_path_factory.mktemp("out") / "new", ["--seed", "3"], STEPS=200, SEEDS=3,
+               SAMPLES=(100, 1000, 30_000), QUASI=(2**10, 2**13), N=8, M=3, IMPORTANCE=0.7 ** np.arange(8))
+
+
+def test_the_exact_line_is_the_loss_of_the_model_that_it_keeps(estimates):
+    record, lines = estimates
+    W, b = np.array(record["W"]), np.array(record["b"])
+    assert record["seed"] == 3 and W.shape == (3, 8)
+    twin = tm.energies.enumerated_loss(W, b, record["p"], np.array(record["importance"]))
+    assert abs(record["exact_loss"] / twin - 1) < 1e-9
+    assert any(f"exact loss {record['exact_loss']:.12f}" in line for line in lines)
+
+
+def test_the_estimates_gather_on_the_exact_line(estimates):
+    """Three runs of 30 000: within 4.5 standard errors each, and error bars that shrink like 1/sqrt(N) within 30 %."""
+    record, _ = estimates
+    mean, error = np.array(record["mean"]), np.array(record["standard_error"])
+    z = (mean - record["exact_loss"]) / error
+    np.testing.assert_allclose(record["z"], z, rtol=1e-9)
+    assert mean.shape == (3, 3) and abs(z[:, -1]).max() < 4.5 and len(set(mean[:, -1])) == 3
+    shrunk = error[:, -1] * 30_000**0.5 / record["standard_deviation"]
+    np.testing.assert_allclose(shrunk, 1, atol=0.3)
+    quasi, quasi_error = np.array(record["quasi_mean"]), np.array(record["quasi_error"])
+    assert (abs(quasi - record["exact_loss"]) < 4.5 * quasi_error).all()
+    needed = (record["standard_deviation"] / (record["rtol"] * record["exact_loss"])) ** 2
+    assert abs(record["samples_needed"] / needed - 1) < 1e-12
+
+
+def test_running_estimates_are_those_of_all_samples_so_far():
+    """Blocks and read-off points do not change what is drawn up to the smallest block boundary."""
+    features = tm.Features(4, 0.3)
+    model = tm.ReluOutput.init(4, 2, seed=1).astype(np.float64)
+    rows, deviation = exact_loss.monte_carlo(model, features, (50, 200), 5)
+    rng = np.random.default_rng(5)
+    x = np.concatenate([features.sample(rng, 50), features.sample(rng, 150)])
+    losses = ((model.forward(x) - x) ** 2).sum(-1)
+    np.testing.assert_allclose(rows[1], [losses.mean(), losses.std(ddof=1) / 200**0.5], rtol=1e-9)
+    np.testing.assert_allclose(rows[0], [losses[:50].mean(), losses[:50].std(ddof=1) / 50**0.5], rtol=1e-9)
+    assert abs(deviation / losses.std(ddof=1) - 1) < 1e-9
+
+
+# -- phase diagrams ----------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def diagrams(tmp_path_factory):
+    return run(phase_diagram, "phase_diagram", tmp_path_factory.mktemp("out"), GRID=(4, 4), NEAR_GRID=2, STARTS=2,
+               STEPS=600, BATCH=256, PROBABILITY=(0.1, 1), NEAR=((0.95, 1.05), (0.65, 0.95)))
+
+
+def test_the_diagrams_are_those_of_the_library(diagrams):
+    record, lines = diagrams
+    assert [(d["n"], d["m"]) for d in record["diagrams"]] == [(2, 1), (3, 2)]
+    d = record["diagrams"][0]
+    truth = tm.phase_diagram(2, 1, importance=np.geomspace(0.1, 10, 4), feature_probability=np.geomspace(0.1, 1, 4))
+    np.testing.assert_allclose(d["loss"], truth.loss, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(d["candidate_loss"], truth.candidate_loss, rtol=1e-12)
+    assert d["phase"] == truth.phase.tolist() and d["candidate_phase"] == truth.candidate_phase.tolist()
+    assert d["differs"] == truth.differs.tolist() and d["gradient_norm"] <= 1e-8
+    assert abs(d["largest_gap"] - (truth.candidate_loss - truth.loss).max()) < 1e-9
+    assert lines[0].startswith(f"2 features in 1: {truth.differs.sum()} of 16 cells differ")
+
+
+def test_trained_models_never_cost_less_than_the_true_minima(diagrams):
+    for d in diagrams[0]["diagrams"]:
+        truth, trained = np.array(d["loss"])[::2, ::2, None], np.array(d["trained_losses"])
+        assert trained.shape[-1] == 2 and (trained >= truth - 1e-9).all()
+        same = np.array(d["trained_phase"]) == np.array(d["phase"])[::2, ::2]
+        assert d["found"] == same.tolist()
+    assert np.mean(diagrams[0]["diagrams"][0]["found"]) >= 0.75
+
+
+def test_the_joint_solution_wins_near_equal_importance(diagrams):
+    """At p = 0.65 three nearly equal features in two dimensions make a triangle, below all candidates."""
+    near = diagrams[0]["near"]
+    joint, gain = np.array(near["joint"]), np.array(near["gain"])
+    assert joint[:, 0].all() and (gain[:, 0] > 0.05).all()
+    assert np.array(near["geometry"])[:, 0].tolist() == ["triangle"] * 2
+
+
+def test_what_counts_as_joint():
+    triangle = np.array([[0, -0.87, 0.87], [1, -0.5, -0.5]])
+    assert phase_diagram.is_joint(triangle)
+    assert phase_diagram.is_joint(np.stack([triangle, [[1, -1, 0], [0, 0, 1]]])).tolist() == [True, False]
+    assert not phase_diagram.is_joint(np.array([[1.0, 0, 0], [0, 1, 0]]))
+    assert not phase_diagram.is_joint(np.array([[1.0, -1]]))
+
+
+# -- critical points ---------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def changes(tmp_path_factory):
+    """Two of the four changes: along one feature's probability, which ends in a fold, and along p to the triangle."""
+    cases = [case for case in critical_points.CHANGES if case[0] == "probability" or case[4] == critical_points.TRIANGLE]
+    return run(critical_points, "critical_points", tmp_path_factory.mktemp("out"), CHANGES=cases, POINTS=4, STARTS=4,
+               WINNERS_AT=(0.05, 0.4, 0.8))
+
+
+def energy_of(branch, value):
+    return branch["energy"][branch["values"].index(value)]
+
+
+def test_the_critical_points_are_those_of_the_closed_forms(changes):
+    """Two witnesses: at each crossing the enumerated losses of both kept models agree, and so do the known values."""
+    record, lines = changes
+    (one, alike), energies = record["changes"], tm.energies
+    assert abs(one["critical"] - 0.2690811530) < 1e-9 and abs(alike["critical"] - 0.6442403645) < 1e-9
+    assert any("at 0.2690811530; slopes" in line for line in lines)
+    assert any(line.startswith("exact: 3.716 times less frequent") for line in lines)
+    for change in (one, alike):
+        law = critical_points.features(change["vary"], change["critical"])
+        for branch in change["branches"]:
+            W, b = np.array(branch["W"]), np.array(branch["b"])
+            loss = energies.enumerated_loss(W, b, law.feature_probability, law.importance)
+            assert abs(loss / change["loss"] - 1) < 1e-9 and abs(energy_of(branch, change["critical"]) / loss - 1) < 1e-9
+            assert tm.name_geometry(W) == branch["geometry"]
+    p = alike["critical"]
+    triangle = energies.polygon(3, p).loss + 2 * energies.dropped(p).loss
+    assert abs(energies.digons(2, p, dropped=1).loss / triangle - 1) < 1e-10
+
+
+def test_the_slopes_are_those_of_the_curves_and_differ(changes):
+    for change in changes[0]["changes"]:
+        first, second = change["branches"]
+        assert abs(first["slope"] / second["slope"] - 1) > 0.3
+    p, h = changes[0]["changes"][1]["critical"], 1e-4
+    digons = (tm.energies.digons(2, p + h, dropped=1).loss - tm.energies.digons(2, p - h, dropped=1).loss) / (2 * h)
+    assert abs(changes[0]["changes"][1]["branches"][0]["slope"] / digons - 1) < 1e-4
+
+
+def test_each_geometry_lasts_beyond_the_crossing(changes):
+    one, alike = changes[0]["changes"]
+    pentagon, digons = one["branches"]
+    assert pentagon["kind"] == "fold" and abs(pentagon["limit"] - 0.12415046) < 1e-6 and digons["limit"] is None
+    assert one["coexistence"] == [pentagon["limit"], one["to"]]
+    digons, triangle = alike["branches"]
+    assert abs(digons["limit"] - 0.65969480) < 1e-6 and abs(triangle["limit"] - 0.91829149) < 1e-6
+    for change in (one, alike):
+        for branch in change["branches"]:
+            low, high = branch["stable"]
+            assert low < change["critical"] < high
+            inside = [low <= v <= high for v in branch["values"]]
+            assert inside == np.isfinite(branch["energy"]).tolist()
+
+
+def test_a_pentagon_is_found_before_the_fold_and_none_beyond_it(changes):
+    """The fold against relaxation on the closed-form loss, a little on either side of it."""
+    pentagon = changes[0]["changes"][0]["branches"][0]
+    W, b = np.array(pentagon["W"]), np.array(pentagon["b"])
+    for value in (0.15, 0.1245):
+        law = critical_points.features("probability", value)
+        _, _, b, W = tm.energies.local_minimum(W, b, law.feature_probability)
+        assert tm.name_geometry(W) == "pentagon"
+    law = critical_points.features("probability", pentagon["limit"] - 1e-3)
+    assert tm.name_geometry(tm.energies.local_minimum(W, b, law.feature_probability).W) == "2 digons + dropped"
+
+
+# -- the command lines -------------------------------------------------------------------------------------------------
+
+MODULES = [exact_loss, phase_diagram, critical_points]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("arguments, words", [
+    (["--seed", "-1"], ["--seed", "0 or more", "-1"]),
+    (["--seed", "half"], ["--seed", "int", "'half'"]),
+    (["--out"], ["--out", "expected one argument"]),
+    (["--out", __file__], ["--out", "cannot write", Path(__file__).name]),
+    (["--full", "3"], ["unrecognized", "3"]),
+    (["--steps", "10"], ["unrecognized", "--steps 10"]),
+])
+def test_a_bad_argument_gets_one_line_and_exit_code_2(module, arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        module.main(arguments)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and said.out == ""
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1 and said.err.endswith("; see --help\n")
+    missing = [word for word in words if word not in said.err]
+    assert not missing, f"{missing} not in {said.err!r}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_help_explains(module, capsys):
+    with pytest.raises(SystemExit) as stop:
+        module.main(["--help"])
+    said = capsys.readouterr()
+    assert stop.value.code == 0 and said.err == ""
+    missing = [word for word in ("--seed", "--full", "--out", "DIR", "example: python", module.__name__) if word not in said.out]
+    assert not missing
