@@ -25,7 +25,7 @@ CHANGES = (                                         # what varies, from, to, two
 WINNERS_AT = (0.05, 0.2, 0.25, 0.4, 0.6, 0.7, 0.8, 0.95)      # p of all five at which the lowest minimum is sought
 STARTS = 6
 POINTS, FULL_POINTS = 25, 101                       # of each curve
-PAPER = "the fifth point collapses when it is about 2.5 times less frequent"
+PAPER = 2.5                                         # "collapses when it is about 2.5 times less frequent"
 
 
 def features(vary, value):
@@ -46,18 +46,17 @@ def closed_form(vary, geometry, value):
                 tm.energies.polygon(3, p).loss + 2 * tm.energies.dropped(p).loss)
 
 
-def curve(vary, geometry, values, anchor, model, stable):
-    """The energy at `values`, NaN outside `stable`: in closed form, or relaxed step by step from `model` at `anchor`."""
+def curve(vary, geometry, values, anchor, model):
+    """The energy at ascending `values`: in closed form, or relaxed step by step from `model` at `anchor` outwards."""
     energy = {}
-    inside = [v for v in values if stable[0] <= v <= stable[1]]
-    for outwards in ([v for v in inside if v >= anchor], [v for v in reversed(inside) if v < anchor]):
+    for outwards in ([v for v in values if v >= anchor], [v for v in reversed(values) if v < anchor]):
         near = model
         for v in outwards:
             energy[v] = closed_form(vary, geometry, v)
             if energy[v] is None:
                 minimum = tm.find_minimum(features(vary, v), 2, initial=near[None])
                 energy[v], near = minimum.loss, minimum.model
-    return [energy.get(v, np.nan) for v in values]
+    return [energy[v] for v in values]
 
 
 def limit_of(model, vary, low, high):
@@ -71,7 +70,7 @@ def limit_of(model, vary, low, high):
 
 
 def solve(vary, low, high, first, second, near, winners, points):
-    """One change of geometry: its record, with the critical point, both slopes, both stability limits and both curves."""
+    """The record of one change of geometry: the critical point, both slopes, both stability limits and both curves."""
     names, p = (first, second), near[0] if vary == "all" else P
     found = sorted(zip(WINNERS_AT, winners), key=lambda pair: abs(pair[0] - p))
     starts = [next(dropped_last(w.model) for _, w in found if w.geometry == name) for name in names]
@@ -83,11 +82,11 @@ def solve(vary, low, high, first, second, near, winners, points):
         stable = [low, high]
         if limit is not None:
             stable[limit.value > critical.value] = limit.value
-        grid = np.unique([*values, critical.value, *stable])
+        grid = [float(v) for v in np.unique([*values, critical.value, *stable]) if stable[0] <= v <= stable[1]]
         change["branches"].append({
             "geometry": name, "slope": slope, "limit": None if limit is None else limit.value,
             "kind": None if limit is None else limit.kind, "stable": stable, "values": grid,
-            "energy": curve(vary, name, grid, critical.value, model, stable), "W": model.W, "b": model.b})
+            "energy": curve(vary, name, grid, critical.value, model), "W": model.W, "b": model.b})
     change["coexistence"] = [max(b["stable"][0] for b in change["branches"]),
                              min(b["stable"][1] for b in change["branches"])]
     return change
@@ -117,20 +116,24 @@ def main(arguments=None):
               f"  at {change['critical']:.10f}; slopes dE/dv {a['slope']:.6f} and {b['slope']:.6f}, "
               f"which differ by {abs(a['slope'] - b['slope']):.6f}: first-order")
         for branch in (a, b):
-            print(f"  {branch['geometry']:<20} " + (f"a local minimum from {change['from']:g} to {change['to']:g} throughout"
-                  if branch["limit"] is None else f"stops being a local minimum at {branch['limit']:.8f} ({branch['kind']})"))
-    print(f"paper: {PAPER}")
+            print(f"  {branch['geometry']:<20} " + (
+                f"a local minimum from {change['from']:g} to {change['to']:g} throughout" if branch["limit"] is None else
+                f"stops being a local minimum at {branch['limit']:.8f} ({branch['kind']})"))
+    print(f"paper: about {PAPER:g} times less frequent, where the fifth point collapses")
     for change in changes:
         if change["vary"] != "all":
             word = "frequent" if change["vary"] == "probability" else "important"
-            print(f"exact: {1 / change['critical']:.3f} times less {word}; the pentagon lasts, as a local minimum, until "
-                  f"{1 / change['branches'][0]['limit']:.3f} times less")
+            limit = change["branches"][0]["limit"]
+            print(f"exact: {1 / change['critical']:.3f} times less {word}; the pentagon lasts, as a local minimum, "
+                  + ("throughout" if limit is None else f"until {1 / limit:.3f} times less"))
     print(f"lowest minimum of {STARTS} starts, all five alike: "
           + "; ".join(f"p = {p:g} {minimum.geometry}" for p, minimum in zip(WINNERS_AT, winners)))
 
-    record = {"n": 5, "m": 2, "p": P, "seed": options.seed, "changes": changes, "paper": PAPER, "winners": [
-        {"p": p, "geometry": w.geometry, "loss": w.loss, "W": w.model.W, "b": w.model.b} for p, w in zip(WINNERS_AT, winners)]}
-    for path in common.write(figures.critical_points(changes, LABELS), record, options.out / "critical_points"):
+    figure = figures.critical_points(changes, LABELS, {"probability": (1 / PAPER, f"paper: {1 / PAPER:g}")})
+    record = {"n": 5, "m": 2, "p": P, "seed": options.seed, "paper": PAPER, "changes": changes, "winners": [
+        {"p": p, "geometry": minimum.geometry, "loss": minimum.loss, "W": minimum.model.W, "b": minimum.model.b}
+        for p, minimum in zip(WINNERS_AT, winners)]}
+    for path in common.write(figure, record, options.out / "critical_points"):
         print("wrote", path)
 
 

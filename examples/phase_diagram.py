@@ -84,19 +84,22 @@ def main(arguments=None):
     for d in diagrams:
         cells, trained = d["differs"].size, d["found"].size
         gap = np.unravel_index((d["candidate_loss"] - d["loss"]).argmax(), d["loss"].shape)
-        print(f"{d['n']} features in {d['m']}: {d['differs'].sum()} of {cells} cells differ from the best fixed candidate, "
-              f"largest gradient norm {d['gradient_norm']:.1e}")
+        print(f"{d['n']} features in {d['m']}: {d['differs'].sum()} of {cells} cells differ from the best fixed "
+              f"candidate, largest gradient norm {d['gradient_norm']:.1e}")
         print(f"  largest energy gap {d['largest_gap']:.6f}, {d['largest_gap'] / d['candidate_loss'][gap]:.1%} of the "
               f"candidate's, at importance {d['importance'][gap[0]]:.3g}, p = {d['feature_probability'][gap[1]]:.3g}")
-        print(f"  the best of {STARTS} trained models has the true minimum's phase in {d['found'].sum()} of {trained} cells")
-    joint = near["joint"]
-    print(f"  joint solution (triangle, regular or not), which the paper leaves out: {diagrams[1]['joint'].sum()} of "
-          f"{diagrams[1]['joint'].size} cells;\n  near equal importances {joint.sum()} of {joint.size} cells" + ("" if not joint.any() else
-          f", from p = {near['feature_probability'][joint.any(0)].min():.2f} on, up to {near['gain'][joint].max():.1%} "
-          "below the best candidate"))
+        print(f"  the best of {STARTS} trained models has the true minimum's phase in {d['found'].sum()} of {trained} "
+              f"cells")
+    joint, everywhere = near["joint"], diagrams[1]["joint"]
+    print(f"  joint solution (triangle, regular or not), which the paper leaves out: {everywhere.sum()} of "
+          f"{everywhere.size} cells;\n  near equal importances {joint.sum()} of {joint.size} cells")
+    if joint.any():
+        p = near["feature_probability"][joint.any(0)]
+        print(f"  with p from {p.min():.2f} to {p.max():.2f}, up to {near['gain'][joint].max():.1%} below the best candidate")
 
     figure = figures.phase_diagram(diagrams, near)
-    for path in common.write(figure, {"seed": options.seed, "diagrams": diagrams, "near": near}, options.out / "phase_diagram"):
+    record = {"seed": options.seed, "diagrams": diagrams, "near": near}
+    for path in common.write(figure, record, options.out / "phase_diagram"):
         print("wrote", path)
 
 

@@ -12,3 +12,4 @@ from .theory.exact import estimate_loss, expected_loss, expected_loss_and_grad
 from .theory.minima import Minimum, NotConverged, find_minimum
 from .theory.phase import PhaseDiagram, phase_diagram
 from .theory.branches import CriticalPoint, Parameter, StabilityLimit, critical_point, stability_limit
+from .theory.flow import Flow, Plateau, gradient_flow

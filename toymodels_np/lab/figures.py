@@ -127,11 +127,12 @@ def exact_loss(exact, rtol, seconds, samples, mean, error, deviation, quasi_samp
     return figure
 
 
-def critical_points(changes, labels):
+def critical_points(changes, labels, claims):
     """Energies of two geometries against a parameter, one panel a change of geometry: crossing, limits, coexistence.
 
     changes : list of dicts with vary, critical, loss, coexistence (low, high) and two branches, dicts with geometry,
         values, energy, limit (or None) and kind      labels : {vary: label of the horizontal axis}
+    claims : {vary: (value, words)} of what others say, a dotted line
     """
     figure = Figure(figsize=(14, 10.5), layout="constrained")
     colours = dict(zip(dict.fromkeys(b["geometry"] for c in changes for b in c["branches"]), (BLUE, ORANGE, GREEN)))
@@ -147,13 +148,16 @@ def critical_points(changes, labels):
                           label=f"its limit: {branch['limit']:.6f} ({branch['kind']})")
         axes.plot(change["critical"], change["loss"], "o", color="black", markersize=10, zorder=5,
                   label=f"same energy: {change['critical']:.10f}")
+        if change["vary"] in claims:
+            value, words = claims[change["vary"]]
+            axes.axvline(value, color="black", linestyle=":", linewidth=2, label=words)
         axes.set_xlim(change["from"], change["to"])
         axes.set_ylim(0 if change["loss"] < 0.2 else None)
         axes.set_xlabel(labels[change["vary"]], fontsize=STYLE["font"])
         axes.set_ylabel("energy: expected loss", fontsize=STYLE["font"])
         axes.set_title(" and ".join(b["geometry"] for b in change["branches"]), fontsize=STYLE["title"])
         axes.tick_params(labelsize=STYLE["font"] - 1)
-        axes.legend(fontsize=STYLE["font"] - 1, frameon=False)
+        axes.legend(fontsize=STYLE["font"] - 1, facecolor="white", framealpha=1, edgecolor="none")
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -196,10 +200,10 @@ def draw_phases(axes, importance, probability, phase, *, dots=None, triangles=No
 
 
 def phase_diagram(diagrams, near):
-    """Fixed candidates, true minima and trained models side by side, a row a size; then a close-up near equal importance.
+    """Fixed candidates, true minima and trained models side by side, a row a size; then a close-up of equal importance.
 
-    diagrams : two dicts with n, m, importance (R,), feature_probability (P,), phase, candidate_phase, differs, joint (R, P),
-        and the same of the trained models on their own axes: trained_importance, trained_probability, trained_phase, …
+    diagrams : two dicts with n, m, importance (R,), feature_probability (P,); (R, P) phase, candidate_phase, differs and
+        joint; and of the trained models on their own axes trained_importance, trained_probability, trained_phase, …
     near : a dict with importance, feature_probability, phase and joint, of 3 features in 2 dimensions
     """
     figure = Figure(figsize=(18, 10), layout="constrained")

@@ -24,8 +24,9 @@ from .series import Law, sum_rows
 
 FEW = 10_000            # enumerate while that takes at most this many values a row: 9 features, 5 if signed
 WORK = 2**16            # values or gains that are worked on at once
+MANY = 64               # features from which threads pay: with fewer, they spend their time passing the lock
 TOO_LARGE = "the loss is too large for float64: W or b is too large"
-FLOOR = 1e-3            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
+FLOOR = 1e-2            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
 
 
 __all__ = ["expected_loss", "expected_loss_and_grad", "estimate_loss"]
@@ -38,7 +39,7 @@ def expected_loss(model, features, *, rtol=1e-10):
     ----------
     model : Linear or ReluOutput of any dtype; its instances broadcast with those of the features
     features : Features
-    rtol : the error allowed, in (0, 1), relative to the loss, or to 1e-3 of what always answering 0 would lose if
+    rtol : the error allowed, in (0, 1), relative to the loss, or to 1e-2 of what always answering 0 would lose if
         that is more. An estimate of the error, rounding included, is compared with it: the estimate must hold.
 
     Raises ArithmeticError where rtol cannot be reached or the loss overflows, TypeError or ValueError on bad arguments.
@@ -121,7 +122,9 @@ def _relu(features, flat, b, G, rtol, with_grad):
     own = np.tile(np.arange(n), K)                                      # (N,)
     l, db, error = np.empty(K * n), np.empty(K * n), np.empty(K * n)
     dg = np.empty((K * n, n) if with_grad else 0)
-    step = max(1, min(int(WORK / (n if law else size)), -(-K * n // 2) if law else K * n))
+    step = max(1, min(int(WORK / (n if law else size)), K * n))
+    if n >= MANY:
+        step = min(step, -(-K * n // (os.cpu_count() or 1)))            # a share for every core
     chunks = [slice(i, i + step) for i in range(0, K * n, step)]
 
     def run(r):
@@ -133,7 +136,7 @@ def _relu(features, flat, b, G, rtol, with_grad):
         if with_grad:
             db[r], dg[r] = parts[1], parts[2].T
 
-    with ThreadPoolExecutor(min(len(chunks), os.cpu_count() or 1)) as threads:      # NumPy works outside the lock
-        list((threads.map if len(chunks) > 1 else map)(run, chunks))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:            # NumPy works outside the lock
+        list((threads.map if n >= MANY else map)(run, chunks))
     share = q / 3 + l.reshape(K, n)                                     # E[y^2] + l
     return share, db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)

@@ -19,7 +19,7 @@ from ..core import checks
 from ..core.models import Linear, Model, ReluOutput
 from ..geometry.tegum import name_geometry
 from .estimate import check_pair
-from .minima import DIFFERENCE, FLAT, _evaluate, hessian, pack, unpack
+from .minima import DIFFERENCE, FLAT, evaluate, hessian, pack, unpack
 
 RTOL, ATOL = 1e-6, 1e-9     # of the integration, for each parameter
 POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many decades up to t_final
@@ -80,7 +80,7 @@ def gradient_flow(model, features, *, t_final):
     model, t_final = _check(model, features, t_final)
 
     def velocity(t, theta):
-        return -_evaluate(model, theta[None], features)[1][0]           # (P,)                      (9.1)
+        return -evaluate(model, theta[None], features)[1][0]           # (P,)                      (9.1)
 
     def jacobian(t, theta):
         return -_slopes(model, theta, features, np.eye(len(theta)), STEP)
@@ -93,7 +93,7 @@ def gradient_flow(model, features, *, t_final):
         raise ArithmeticError(f"the integration stopped at t = {steps.t[-1]:.6g} of {t_final:g}: {steps.message}")
     times = np.append(0.0, t_final * np.logspace(-DECADES, 0, POINTS * DECADES + 1))        # (T,)
     theta = steps.sol(times).T                                          # (T, P)
-    losses, g = _evaluate(model, theta, features)
+    losses, g = evaluate(model, theta, features)
     speeds = np.linalg.norm(g, axis=1)
     plateaus = tuple(_plateau(model, features, theta[slowest], times[start], times[end], float(losses[slowest]))
                      for start, slowest, end in find_plateaus(times, losses, speeds))
@@ -129,7 +129,7 @@ def _plateau(model, features, theta, start, end, loss):
     """The record of one plateau, from the slowest point theta (P,) on it."""
     found, norm, distance = _polish(model, features, theta)
     if norm <= STATIONARY and distance <= NEAR:
-        saddle, value = unpack(model, found), float(_evaluate(model, found[None], features)[0][0])
+        saddle, value = unpack(model, found), float(evaluate(model, found[None], features)[0][0])
         index, kinked = _index(model, features, found)
         note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts the directions that "
                 "go down on both sides") if kinked else ""
@@ -151,11 +151,11 @@ def _polish(model, features, theta):
         S = _merging(unpack(model, start)) if held else np.eye(len(theta))           # (P, Q)
         if held and S.shape[1] == len(theta):
             continue
-        search = least_squares(lambda phi: S.T @ _evaluate(model, (S @ phi)[None], features)[1][0], S.T @ start,
+        search = least_squares(lambda phi: S.T @ evaluate(model, (S @ phi)[None], features)[1][0], S.T @ start,
                                jac=lambda phi: S.T @ _slopes(model, S @ phi, features, S.T, step),
                                method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
         found = S @ search.x
-        norm = float(np.linalg.norm(_evaluate(model, found[None], features)[1]))
+        norm = float(np.linalg.norm(evaluate(model, found[None], features)[1]))
         distance = float(np.linalg.norm(found - theta))
         if norm <= STATIONARY and distance <= NEAR:
             break
@@ -189,7 +189,7 @@ def _index(model, features, theta):
 
 def _slopes(model, theta, features, directions, step):
     """Columns (P, D): how the gradient changes along each row of `directions` (D, P), by one-sided differences."""
-    g = _evaluate(model, theta + step * np.vstack([np.zeros(len(theta)), directions]), features)[1]
+    g = evaluate(model, theta + step * np.vstack([np.zeros(len(theta)), directions]), features)[1]
     return ((g[1:] - g[0]) / step).T
 
 

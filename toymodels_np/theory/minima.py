@@ -124,7 +124,7 @@ def hessian(model, features, difference=DIFFERENCE):
     shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])   # (2P, P)
     lead = theta.shape[:-1]
     around = (theta[..., None, :] + shifts).reshape(-1, P)
-    _, g = _evaluate(model, around, _repeat(features, 2 * P))
+    _, g = evaluate(model, around, _repeat(features, 2 * P))
     g = g.reshape(*lead, 2, P, P)
     H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
     return (H + H.swapaxes(-1, -2)) / 2
@@ -155,7 +155,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000):
     K, P = theta.shape
     blank = np.broadcast_to((features.importance * features.active_probability).sum(-1) / 3, K)
     tolerance = tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)                            # (K,)
-    f, g = _evaluate(model, theta, features)
+    f, g = evaluate(model, theta, features)
     B = np.broadcast_to(np.eye(P), (K, P, P)).copy()
     fresh = np.ones(K, bool)                                        # B says nothing yet about the scale
     live = np.linalg.norm(g, axis=1) > tolerance
@@ -205,7 +205,7 @@ def _search(model, features, k, theta, f, g, d, slope):
     waiting, t = np.arange(len(k)), 1.0
     for _ in range(HALVINGS):
         trial = theta[waiting] + t * d[waiting]
-        trial_f, trial_g = _evaluate(model, trial, _select(features, k[waiting]))
+        trial_f, trial_g = evaluate(model, trial, _select(features, k[waiting]))
         good = trial_f <= f[waiting] + 1e-4 * t * slope[waiting] + 1e-15 * abs(f[waiting])
         done = waiting[good]
         new_theta[done], new_f[done], new_g[done] = trial[good], trial_f[good], trial_g[good]
@@ -234,7 +234,7 @@ def polish(model, features, *, steps=10):
     Returns (model, loss, gradient norm), floats where the model is single.
     """
     theta = np.atleast_2d(pack(model))
-    f, g = _evaluate(model, theta, features)
+    f, g = evaluate(model, theta, features)
     norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
     for _ in range(steps):
         k = np.flatnonzero(norm > ROUNDING)
@@ -243,7 +243,7 @@ def polish(model, features, *, steps=10):
         some = _select(features, k)
         H = hessian(unpack(model, theta[k]), some, difference)
         trial = theta[k] - np.einsum("kij,kj->ki", np.linalg.pinv(H, rcond=FLAT, hermitian=True), g[k])
-        new_f, new_g = _evaluate(model, trial, some)
+        new_f, new_g = evaluate(model, trial, some)
         new_norm = np.linalg.norm(new_g, axis=1)
         better = new_norm < norm[k]
         if (new_norm > norm[k] / 10).any():                         # a kink is near: look at one side of it only
@@ -268,7 +268,7 @@ def unpack(model, theta):
     return model.from_parameters([theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:]])
 
 
-def _evaluate(model, theta, features):
+def evaluate(model, theta, features):
     """Exact loss (K,) and gradient (K, P) at rows theta."""
     loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=RTOL)
     return np.array(loss), pack(gradient)

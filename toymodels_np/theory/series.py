@@ -23,7 +23,7 @@ RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                    
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.20)
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
-CHUNK = 2**14           # complex numbers in one work array: it stays in the cache
+CHUNK = 2**13           # complex numbers in one work array: it stays in the cache
 SMALL, TERMS = 0.1, 8   # phi below this goes by the first terms of the power series: 1e-14 on either side
 ROUNDING = 4 * np.finfo(float).eps
 
@@ -70,7 +70,7 @@ class Law:
         return np.concatenate([t, sets]) if sets else t
 
 
-def powers(base, count):
+def geometric(base, count):
     """1, base, base^2, …: (..., count)."""
     factors = np.repeat(base[..., None], count, axis=-1)
     factors[..., 0] = 1
@@ -84,8 +84,8 @@ def uniform(alpha, kappa, order):
     """
     K = len(kappa)
     stride = int(K**0.5)
-    fine = powers(np.exp(2j * alpha), stride)                           # (..., stride)
-    coarse = powers(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
+    fine = geometric(np.exp(2j * alpha), stride)                           # (..., stride)
+    coarse = geometric(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
     turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
     inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
     result = [(turn - 1) * inverse]
