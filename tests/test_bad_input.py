@@ -397,7 +397,7 @@ for name, function in {f.__name__: f for f in (tm.expected_loss, tm.expected_los
         (f"{name}: rtol text", lambda f=function: f(MODEL, THREE, rtol="x"), TypeError,
          ["rtol", "real number", "'x'"]),
         (f"{name}: a ReLU in the way", lambda f=function: f(tm.ReluHidden.init(3, 2), THREE), TypeError,
-         ["Linear or ReluOutput", "ReluHidden"]),
+         ["Linear, ReluOutput", "ReluHidden", "tm.estimate_loss"]),
     ]
 CALLS += [
     ("find_minimum: no features", lambda: tm.find_minimum(None, 2), TypeError,
@@ -410,6 +410,92 @@ CALLS += [
     ("find_minimum: a model", lambda: tm.find_minimum(THREE, 2, model=MODEL), TypeError, ["model", "ReluOutput"]),
     ("find_minimum: initial", lambda: tm.find_minimum(THREE, 2, initial=3), ValueError,
      ["initial", "ReluOutput", "3"]),
+    ("find_minimum: initial of another size", lambda: tm.find_minimum(THREE, 1, initial=MODEL), ValueError,
+     ["initial", "n_features=3 and n_hidden=1", "n_hidden=2"]),
+    ("find_minimum: initial of another class", lambda: tm.find_minimum(THREE, 2, initial=tm.Linear.init(3, 2)),
+     ValueError, ["initial", "must be a ReluOutput", "got Linear"]),
+    ("find_minimum: a ReLU in the way", lambda: tm.find_minimum(THREE, 2, model=tm.ReluHidden), TypeError,
+     ["model", "ReluOutput or Linear", "ReluHidden"]),
+    ("find_minimum: no dimensions", lambda: tm.find_minimum(THREE, 0), ValueError, ["n_hidden", "at least 1", "0"]),
+    ("estimate_loss: an array for the model", lambda: tm.estimate_loss(MODEL.W, THREE), TypeError,
+     ["model", "ReluOutput", "array"]),
+    ("estimate_loss: no features", lambda: tm.estimate_loss(MODEL, 3), TypeError,
+     ["features", "must be Features", "3"]),
+    ("estimate_loss: other features", lambda: tm.estimate_loss(MODEL, tm.Features(4, 0.5)), ValueError,
+     ["features", "4", "3"]),
+    ("estimate_loss: few samples", lambda: tm.estimate_loss(MODEL, THREE, samples=10), ValueError,
+     ["samples", "at least 64", "10"]),
+    ("estimate_loss: a float", lambda: tm.estimate_loss(MODEL, THREE, samples=1e6), TypeError,
+     ["samples", "integer", "1000000.0"]),
+    ("estimate_loss: seed", lambda: tm.estimate_loss(MODEL, THREE, seed=-1), ValueError, ["seed", "at least 0", "-1"]),
+]
+
+# -- theory: flow, phase diagrams and branches
+
+
+def flow(model=MODEL, law=THREE, t_final=1):
+    return lambda: tm.gradient_flow(model, law, t_final=t_final)
+
+
+def diagram(n=2, m=1, r=(0.5,), p=(0.1,), **options):
+    return lambda: tm.phase_diagram(n, m, importance=r, feature_probability=p, **options)
+
+
+def vary(features=lambda value: tm.Features(3, 0.3, [1, 1, value]), low=0.5, high=1.0):
+    return tm.Parameter(features, low, high)
+
+
+CALLS += [
+    ("gradient_flow: an array for the model", flow(model=MODEL.W), TypeError, ["model", "ReluOutput", "array"]),
+    ("gradient_flow: a ReLU in the way", flow(model=tm.ReluHidden.init(3, 2)), TypeError, ["model", "ReluHidden"]),
+    ("gradient_flow: a stack", flow(model=STACK), ValueError, ["model", "single", "instances=(2,)"]),
+    ("gradient_flow: no features", flow(law=None), TypeError, ["features", "must be Features", "None"]),
+    ("gradient_flow: instances", flow(law=PAIR), ValueError, ["features", "instance axis", "2"]),
+    ("gradient_flow: other features", flow(law=tm.Features(4, 0.5)), ValueError, ["features", "4", "3"]),
+    ("gradient_flow: no time", flow(t_final=0), ValueError, ["t_final", "above 0", "0"]),
+    ("gradient_flow: endless", flow(t_final=INF), ValueError, ["t_final", "finite", "inf"]),
+    ("gradient_flow: time as text", flow(t_final="x"), TypeError, ["t_final", "real number", "'x'"]),
+    ("phase_diagram: one feature", diagram(n=1), ValueError, ["n_features", "at least 2", "1"]),
+    ("phase_diagram: many features", diagram(n=9), ValueError, ["n_features", "at most 8", "9"]),
+    ("phase_diagram: a float", diagram(n=2.0), TypeError, ["n_features", "integer", "2.0"]),
+    ("phase_diagram: no dimensions", diagram(m=0), ValueError, ["n_hidden", "at least 1", "0"]),
+    ("phase_diagram: a number for importance", diagram(r=0.5), ValueError, ["importance", "1 axes", "()"]),
+    ("phase_diagram: negative importance", diagram(r=[-1.0]), ValueError, ["importance", "negative", "-1.0"]),
+    ("phase_diagram: no importances", diagram(r=[]), ValueError, ["importance", "empty", "(0,)"]),
+    ("phase_diagram: importance text", diagram(r="x"), TypeError, ["importance", "real numbers"]),
+    ("phase_diagram: p = 0", diagram(p=[0.0]), ValueError, ["feature_probability", "(0, 1]", "0.0"]),
+    ("phase_diagram: p > 1", diagram(p=[0.5, 1.5]), ValueError, ["feature_probability", "(0, 1]", "1.5"]),
+    ("phase_diagram: p NaN", diagram(p=[NAN]), ValueError, ["feature_probability", "finite"]),
+    ("phase_diagram: p with two axes", diagram(p=[[0.1]]), ValueError, ["feature_probability", "1 axes", "(1, 1)"]),
+    ("phase_diagram: seed", diagram(seed=1.5), TypeError, ["seed", "integer", "1.5"]),
+    ("critical_point: no branch", lambda: tm.critical_point(None, MODEL, vary()), TypeError,
+     ["branch_a", "Minimum", "None"]),
+    ("critical_point: an array for a branch", lambda: tm.critical_point(MODEL, MODEL.W, vary()), TypeError,
+     ["branch_b", "ReluOutput", "array"]),
+    ("critical_point: a stack", lambda: tm.critical_point(STACK, MODEL, vary()), TypeError,
+     ["branch_a", "single", "instances=(2,)"]),
+    ("critical_point: a tuple", lambda: tm.critical_point(MODEL, MODEL, tuple(vary())), TypeError,
+     ["parameter", "Parameter(features, low, high)", "0.5"]),
+    ("critical_point: other features", lambda: tm.critical_point(MODEL, tm.ReluOutput.init(4, 2), vary()), TypeError,
+     ["parameter.features(0.5)", "4 features", "Features(3"]),
+    ("critical_point: an empty range", lambda: tm.critical_point(MODEL, MODEL, vary(low=1.0)), ValueError,
+     ["low < high", "1.0"]),
+    ("stability_limit: a linear model", lambda: tm.stability_limit(tm.Linear.init(3, 2), vary()), TypeError,
+     ["branch", "ReluOutput", "got Linear"]),
+    ("stability_limit: a reversed range", lambda: tm.stability_limit(MODEL, vary(low=2)), ValueError,
+     ["low < high", "2.0", "1.0"]),
+    ("stability_limit: low as text", lambda: tm.stability_limit(MODEL, vary(low="a")), TypeError,
+     ["low", "real number", "'a'"]),
+    ("stability_limit: high NaN", lambda: tm.stability_limit(MODEL, vary(high=NAN)), ValueError,
+     ["high", "finite", "nan"]),
+    ("stability_limit: not a function", lambda: tm.stability_limit(MODEL, vary(THREE)), TypeError,
+     ["parameter", "function", "Features(3"]),
+    ("stability_limit: a function of numbers", lambda: tm.stability_limit(MODEL, vary(lambda value: value)), TypeError,
+     ["parameter.features(0.5)", "Features of 3 features", "0.5"]),
+    ("stability_limit: instances", lambda: tm.stability_limit(MODEL, vary(lambda value: PAIR)), TypeError,
+     ["parameter.features(0.5)", "instance axis", "instances=2"]),
+    ("stability_limit: a probability of 0", lambda: tm.stability_limit(MODEL, vary(lambda v: tm.Features(3, v - 0.5))),
+     ValueError, ["feature_probability", "(0, 1]", "0.0"]),
 ]
 
 # Calls at the edge, which are fine.
@@ -434,6 +520,9 @@ ACCEPTED = [
     ("align: a row of integers", lambda: tm.align([[1, 2, 3]])),
     ("dimensions_per_feature: zeros", lambda: tm.dimensions_per_feature(np.zeros((2, 3)))),
     ("energies.dropped: dense and worthless", lambda: tm.energies.dropped(1, 0)),
+    ("find_minimum: one start", lambda: tm.find_minimum(tm.Features(1, 0.5), 1, starts=1)),
+    ("phase_diagram: one cell", diagram(r=[1], p=[1], seed=np.int64(3))),
+    ("estimate_loss: as few samples as may be", lambda: tm.estimate_loss(STACK, PAIR, samples=64)),
     ("train: one step", train(steps=1, batch_size=1, record_every=10**9, seed=2**70)),
     ("train: a fraction", train(learning_rate=Fraction(1, 1000), weight_decay=0)),
     ("train: numpy numbers", train(steps=np.int64(2), learning_rate=np.float32(1e-3), seed=np.uint8(3))),

@@ -146,11 +146,11 @@ def test_near_the_fold_the_eigenvalue_is_the_root_of_the_distance(fold):
     """A quarter of the distance, half of the eigenvalue. (6.4)"""
     vary, limit = fold
     model, values = limit.model, {}
-    for distance in (2.5e-5, 1e-4, 4e-4):
+    for distance in (2.5e-5, 1e-4):
         features = tm.Features(5, *law(vary, limit.value + distance))
         found = tm.find_minimum(features, 2, initial=model)
         model, values[distance] = found.model, found.hessian_eigenvalues[1]
-    assert abs(values[1e-4] / values[2.5e-5] - 2) < 0.02 and abs(values[4e-4] / values[1e-4] - 2) < 0.04
+    assert abs(values[1e-4] / values[2.5e-5] - 2) < 0.02
 
 
 def test_the_limit_does_not_depend_on_the_range(fold, pentagon):
@@ -218,6 +218,9 @@ def test_branches_that_do_not_cross_are_named(pentagon):
     same, features = digons(1, 0.05, 1), tm.Parameter(lambda v: tm.Features(3, 0.05, [1, 1, v]), 0.5, 1)
     with pytest.raises(ValueError, match="do not cross: digon"):
         tm.critical_point(same, same, features)
+    mirrored = tm.ReluOutput(-same.W[:, [1, 0, 2]] + 1e-9, same.b)          # the same energy to rounding
+    with pytest.raises(ValueError, match="do not cross: digon"):
+        tm.critical_point(same, mirrored, features)
 
 
 def test_a_branch_that_is_nowhere_a_minimum_is_refused():

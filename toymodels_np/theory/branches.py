@@ -21,6 +21,9 @@ from .exact import expected_loss, expected_loss_and_grad
 from .minima import FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations, settle, unpack
 
 
+SAME = 1e-12                # energies that differ by less than this fraction are equal
+
+
 class Parameter(NamedTuple):
     """A one-parameter family of features: `features(value)` for values from `low` to `high`."""
 
@@ -56,12 +59,14 @@ def critical_point(branch_a, branch_b, parameter):
     parameter : Parameter
     Raises ValueError if the energies do not cross where both branches exist.
     """
-    a, b = _Follower("branch_a", branch_a, parameter), _Follower("branch_b", branch_b, parameter)
+    a, b = _check("branch_a", branch_a, parameter), _check("branch_b", branch_b, parameter)
+    a, b = _Follower(a, parameter), _Follower(b, parameter)
     low, high = max(a.span[0], b.span[0]), min(a.span[1], b.span[1])
     gap = lambda v: a.at(v).loss - b.at(v).loss
     grid = np.array(sorted({low, high, *(v for v in (*a.points, *b.points) if low < v < high)}))
     gaps = [gap(v) for v in grid] if low < high else []
-    flips = [i for i in range(len(gaps) - 1) if gaps[i] * gaps[i + 1] <= 0 and gaps[i] != gaps[i + 1]]
+    noise = SAME * max((abs(a.at(v).loss) for v in grid), default=0) if low < high else 0
+    flips = [i for i in range(len(gaps) - 1) if gaps[i] * gaps[i + 1] <= 0 and max(map(abs, gaps[i:i + 2])) > noise]
     if not flips:
         raise ValueError(f"the energies of the two branches do not cross: {a.describe()}; {b.describe()}")
     value = brentq(gap, grid[flips[0]], grid[flips[0] + 1], xtol=1e-14 * max(1, abs(high)), rtol=1e-13)
@@ -75,10 +80,29 @@ def stability_limit(branch, parameter):
     branch : Minimum or ReluOutput, a local minimum somewhere in the range       parameter : Parameter
     Raises ValueError if the branch is stable over the whole range.
     """
-    follower = _Follower("branch", branch, parameter)
+    follower = _Follower(_check("branch", branch, parameter), parameter)
     if follower.limit is None:
         raise ValueError(f"the branch is a local minimum everywhere in the range: {follower.describe()}")
     return follower.limit
+
+
+def _check(name, branch, parameter):
+    """The branch's model, once it and the parameter have been found fit."""
+    model = branch.model if isinstance(branch, Minimum) else branch
+    if not isinstance(model, ReluOutput) or model.instances:
+        raise TypeError(f"{name} must be a Minimum or a single ReluOutput, got {branch!r}")
+    if not isinstance(parameter, Parameter) or not callable(parameter.features):
+        raise TypeError(f"parameter must be a Parameter(features, low, high) whose features are a function of the "
+                        f"value, got {parameter!r}")
+    low, high = checks.real("low", parameter.low), checks.real("high", parameter.high)
+    if low >= high:
+        raise ValueError(f"parameter must have low < high, got {low} and {high}")
+    for v in (low, high):
+        law = parameter.features(v)
+        if not isinstance(law, Features) or law.n_instances or law.n_features != model.n_features:
+            raise TypeError(f"parameter.features({v:g}) must be Features of {model.n_features} features without an "
+                            f"instance axis, got {law!r}")
+    return model
 
 
 class _Point(NamedTuple):
@@ -93,21 +117,8 @@ class _Follower:
     MOVE = 0.1                  # a step may change the Gram matrix by this fraction, else it is halved
     COARSE, FINE = 2e-3, 1e-10  # the shortest steps, as fractions of the range: to survey the branch, and to end it
 
-    def __init__(self, name, branch, parameter):
-        model = branch.model if isinstance(branch, Minimum) else branch
-        if not isinstance(model, ReluOutput) or model.instances:
-            raise TypeError(f"{name} must be a Minimum or a single ReluOutput, got {branch!r}")
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"parameter must be a Parameter(features, low, high), got {parameter!r}")
-        self.low, self.high = checks.real("low", parameter.low), checks.real("high", parameter.high)
-        if self.low >= self.high:
-            raise ValueError(f"parameter must have low < high, got {self.low} and {self.high}")
-        self.features = parameter.features
-        for v in (self.low, self.high):
-            law = self.features(v)
-            if not isinstance(law, Features) or law.n_instances or law.n_features != model.n_features:
-                raise TypeError(f"parameter.features({v:g}) must be Features of {model.n_features} features without an "
-                                f"instance axis, got {law!r}")
+    def __init__(self, model, parameter):
+        self.features, self.low, self.high = parameter.features, float(parameter.low), float(parameter.high)
         self.name, self.points, self.limit = name_geometry(model.W), {}, None
         self._anchor(model.astype(np.float64))
         self.span = (self._reach(self.low), self._reach(self.high))

@@ -71,7 +71,7 @@ class PhaseDiagram:
 
     @cached_property
     def differs(self):
-        """Where the true minimum has another geometry or phase than the lowest candidate, or than all that tie, (R, P)."""
+        """Where geometry or phase of the true minimum are not those of a lowest candidate, (R, P) bool."""
         same = [(loss <= self.candidate_loss * (1 + TIE)) & (self.geometry == geometry) & (self.phase == phase)
                 for (geometry, phase), loss in self.candidates.items()]
         return ~np.any(same, axis=0)
