@@ -5,17 +5,14 @@ importance or probability and the pentagon deforms, until two digons that ignore
 curves cross, and the geometry jumps. This script trains models along the way and sets them on the exact curves.
 """
 
-import argparse
-import json
-import sys
 from collections import Counter
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import brentq
 from tqdm import tqdm
 
+import common
 import toymodels_np as tm
 from toymodels_np.lab import figures
 
@@ -93,24 +90,10 @@ def references(branch):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="example: python examples/pentagon_to_digon.py --vary probability")
-    parser.error = lambda message: sys.exit(print(f"error: {message}; see --help", file=sys.stderr) or 2)
+    parser = common.parser(__doc__, "python examples/pentagon_to_digon.py --vary probability")
     parser.add_argument("--vary", choices=("importance", "probability"), default="importance",
                         help="what of the fifth feature is scaled from 1.5 down to 0.05 (default: importance)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers, 0 or more (default: 0)")
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR",
-                        help="folder for the figure and the numbers, made if it is missing (default: out)")
-    options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"argument --seed: must be 0 or more, got {options.seed}")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / ".writable").touch()
-        (options.out / ".writable").unlink()
-    except OSError as error:
-        parser.error(f"argument --out: cannot write to {options.out}: {error.strerror}")
-    return options
+    return common.parse(parser, arguments)
 
 
 def main(arguments=None):
@@ -143,13 +126,11 @@ def main(arguments=None):
     curves = {name: np.array([values.get(r, np.nan) for r in RATIOS]) for name, values in energy.items()}
     figure = figures.pentagon_to_digon(vary, np.array(RATIOS), curves, crossing, trained, solutions,
                                        *(np.array([row[key] for row in rows]) for key in ("norms", "b")))
-    path = options.out / f"pentagon_to_digon_{vary}"
-    print("wrote", figures.save(figure, path.with_suffix(".png")))
     record = {"n": 5, "m": 2, "p": P, "vary": vary, "seed": options.seed, "crossing": crossing,
               "energies": {name: [{"ratio": r, "loss": e} for r, e in values.items()] for name, values in energy.items()},
               "trained": rows}
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1))
-    print("wrote", path.with_suffix(".json"))
+    for path in common.write(figure, record, options.out / f"pentagon_to_digon_{vary}"):
+        print("wrote", path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from tqdm import tqdm
 import common
 import toymodels_np as tm
 from toymodels_np.lab import figures
-from toymodels_np.theory.phase import extra_phase
 
 SIZES = ((2, 1), (3, 2))                            # features, hidden dimensions
 GRID, FULL_GRID = (14, 10), (40, 40)                # cells a side, 2 in 1 and 3 in 2; even: at importance 1 features tie
@@ -51,7 +50,7 @@ def solve(n, m, cells, training, seed):
     W, losses = train(n, m, importance[::EVERY], probability[::EVERY], *training, seed)
     flat = W.reshape(-1, m, n)
     geometry = np.array([tm.name_geometry(w) for w in flat]).reshape(W.shape[:2])
-    phase = np.array([extra_phase(w) for w in flat]).reshape(W.shape[:2])
+    phase = np.array([tm.extra_phase(w) for w in flat]).reshape(W.shape[:2])
     found = phase == truth.phase[::EVERY, ::EVERY]
     return {"n": n, "m": m, "importance": importance, "feature_probability": probability, "loss": truth.loss,
             "candidate_loss": truth.candidate_loss, "phase": truth.phase, "candidate_phase": truth.candidate_phase,

@@ -255,6 +255,7 @@ for name, function in {"align": tm.align, "distance": tm.distance}.items():
          ["reference", "finite"]),
     ]
 CALLS += [
+    ("extra_phase: a stack", lambda: tm.extra_phase(np.ones((2, 2, 3))), ValueError, ("W", "(2, 2, 3)")),
     ("name_geometry: a stack", lambda: tm.name_geometry(np.ones((2, 2, 3))), ValueError,
      ["W", "2 axes", "(2, 2, 3)"]),
     ("distance: W with one axis", lambda: tm.distance(np.ones(3), np.ones((1, 3))), ValueError,

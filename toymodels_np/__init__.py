@@ -10,6 +10,6 @@ from .geometry.tegum import name_geometry
 from .theory import energies
 from .theory.exact import estimate_loss, expected_loss, expected_loss_and_grad
 from .theory.minima import Minimum, NotConverged, find_minimum
-from .theory.phase import PhaseDiagram, phase_diagram
+from .theory.phase import PhaseDiagram, extra_phase, phase_diagram
 from .theory.branches import CriticalPoint, Parameter, StabilityLimit, critical_point, stability_limit
 from .theory.flow import Flow, Plateau, gradient_flow

@@ -184,7 +184,7 @@ def draw_phases(axes, importance, probability, phase, *, dots=None, triangles=No
     names = list(PHASE_COLOURS)
     codes = np.vectorize(names.index)(phase)
     axes.pcolormesh(_edges(probability, log, within[1]), _edges(importance, True, within[0]), codes, vmin=-0.5, vmax=2.5,
-                    cmap=ListedColormap(list(PHASE_COLOURS.values())), edgecolors="white", linewidth=0.4)
+                    cmap=ListedColormap(list(PHASE_COLOURS.values())), edgecolors="white", linewidth=0.4 if max(codes.shape) <= 20 else 0)
     for marks, marker, size in ((dots, "o", 5), (triangles, "^", 8)):
         if marks is not None:
             row, column = np.nonzero(marks)

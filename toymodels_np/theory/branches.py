@@ -78,12 +78,13 @@ def stability_limit(branch, parameter):
     """Where a local minimum stops being one as the parameter leaves the branch's place: a StabilityLimit.
 
     branch : Minimum or ReluOutput, a local minimum somewhere in the range       parameter : Parameter
+    A branch that ends on both sides has its lower limit returned: choose `low` inside the branch to ask for the upper.
     Raises ValueError if the branch is stable over the whole range.
     """
     follower = _Follower(_check("branch", branch, parameter), parameter)
-    if follower.limit is None:
+    if not follower.limits:
         raise ValueError(f"the branch is a local minimum everywhere in the range: {follower.describe()}")
-    return follower.limit
+    return follower.limits[0]
 
 
 def _check(name, branch, parameter):
@@ -119,7 +120,7 @@ class _Follower:
 
     def __init__(self, model, parameter):
         self.features, self.low, self.high = parameter.features, float(parameter.low), float(parameter.high)
-        self.name, self.points, self.limit = name_geometry(model.W), {}, None
+        self.name, self.points, self.limits = name_geometry(model.W), {}, []
         self._anchor(model.astype(np.float64))
         self.span = (self._reach(self.low), self._reach(self.high))
 
@@ -194,7 +195,7 @@ class _Follower:
 
     def _crossing(self, stable, unstable):
         value = brentq(lambda u: self.at(u).lowest, stable, unstable, xtol=1e-13, rtol=1e-13)
-        self.limit = StabilityLimit(value, self.at(value).loss, self.at(value).model, "crossing")
+        self.limits.append(StabilityLimit(value, self.at(value).loss, self.at(value).model, "crossing"))
         return stable
 
     def _fold(self, sign):
@@ -221,7 +222,7 @@ class _Follower:
         end, value = known[float(c)]
         end = unpack(model, end)
         loss = float(expected_loss(end, self.features(value), rtol=RTOL))
-        self.limit = StabilityLimit(float(value), loss, end, "fold")
+        self.limits.append(StabilityLimit(float(value), loss, end, "fold"))
         return last
 
     def _on_curve(self, model, origin, direction, c, theta, v):

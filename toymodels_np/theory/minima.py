@@ -22,6 +22,7 @@ GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converg
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
 SEARCH_STREAM = 2           # the spawn key of random starts
 RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
+LOOSE = 1e-5                # what will do on the way: more features than nine, some of them vanishing
 STALLED = 1e-14             # a step that lowers the loss by less than this fraction does not count
 HALVINGS = 20               # of a step, before the direction is given up
 ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
@@ -101,6 +102,7 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
         best, loss, norm = polish(points[int(lower.argmin())], features)
     else:
         values = np.linalg.eigvalsh(hessian(best, features))
+    loss = float(expected_loss(best, features, rtol=RTOL))          # or an error: nothing doubtful is certified
     if norm > GRADIENT:
         raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss:.8g} and a gradient of norm "
                            f"{norm:.1e}, above {GRADIENT:g}: the loss has a kink there, or more starts are needed")
@@ -269,8 +271,13 @@ def unpack(model, theta):
 
 
 def evaluate(model, theta, features):
-    """Exact loss (K,) and gradient (K, P) at rows theta."""
-    loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=RTOL)
+    """Exact loss (K,) and gradient (K, P) at rows theta: to RTOL, or to LOOSE where a row on the way has no more digits."""
+    try:
+        loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=RTOL)
+    except OverflowError:
+        raise
+    except ArithmeticError:
+        loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=LOOSE)
     return np.array(loss), pack(gradient)
 
 

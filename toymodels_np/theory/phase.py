@@ -119,6 +119,7 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
 
 def extra_phase(W):
     """What becomes of the last feature of W (m, n): "not learned", "superposed" or "own dimension"."""
+    W = checks.array("W", W, ndim=2, dtype=np.float64)
     norm = norms(W)
     if norm[-1] < max(DROPPED * norm.max(), NEGLIGIBLE):
         return NOT_LEARNED

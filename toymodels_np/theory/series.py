@@ -83,7 +83,7 @@ def uniform(alpha, kappa, order):
     kappa are consecutive odd numbers, so that the exponentials are products of a few.
     """
     K = len(kappa)
-    stride = int(K**0.5)
+    stride = 2 ** (K.bit_length() // 2)                                # K is a power of 2, or nearly
     fine = geometric(np.exp(2j * alpha), stride)                           # (..., stride)
     coarse = geometric(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
     turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
