@@ -18,7 +18,7 @@ from toymodels_np.lab import figures
 
 P = 0.05                                            # feature probability
 RATIOS = (1.5, 1.25, 1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
-STARTS, STEPS, BATCH, RATE = 10, 3000, 256, 0.02
+STARTS, STEPS, BATCH, RATE = 10, 4000, 256, 0.01
 PENTAGON, DIGONS = "pentagon", "2 digons + dropped"
 SHOWN = (1.5, 1.0, 0.6, 0.4, 0.3, 0.2, 0.05)        # ratios whose geometry is drawn
 
