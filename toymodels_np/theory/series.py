@@ -23,7 +23,7 @@ RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                    
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.20)
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
-CHUNK = 2**13           # complex numbers in one work array: it stays in the cache
+CHUNK = 2**15           # complex numbers in one work array: more leaves the cache, less leaves the work to Python
 SMALL, TERMS = 0.1, 8   # phi below this goes by the first terms of the power series: 1e-14 on either side
 ROUNDING = 4 * np.finfo(float).eps
 
@@ -83,8 +83,8 @@ def uniform(alpha, kappa, order):
     kappa are consecutive odd numbers, so that the exponentials are products of a few.
     """
     K = len(kappa)
-    stride = 2 ** (K.bit_length() // 2)                                # K is a power of 2, or nearly
-    fine = geometric(np.exp(2j * alpha), stride)                           # (..., stride)
+    stride = 2 ** (K.bit_length() // 2)                                 # K is a power of 2, or nearly
+    fine = geometric(np.exp(2j * alpha), stride)                        # (..., stride)
     coarse = geometric(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
     turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
     inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
@@ -132,12 +132,11 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
         sums[..., rows] = x
     start, stop, last = 0, FIRST, np.zeros((2, 2, len(b)))           # last: how far it moved, and the ratio
     while len(rows):
-        halves = []
-        for k0, k1 in ((start, (start + stop) // 2), ((start + stop) // 2, stop)):
-            kappa = 2.0 * np.arange(k0, k1) + 1
-            chunks = np.array_split(rows, min(len(rows), 1 + len(rows) * law.n * len(kappa) // CHUNK))
-            parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], kappa, with_grad) for r in chunks]
-            halves.append([np.concatenate(x, -1) for x in zip(*parts)])
+        kappa = 2.0 * np.arange(start, stop) + 1
+        chunks = np.array_split(rows, min(len(rows), 1 + len(rows) * law.n * len(kappa) // CHUNK))
+        parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], kappa, with_grad) for r in chunks]
+        parts = [np.concatenate(x, -2) for x in zip(*parts)]
+        halves = [[x[..., i] for x in parts] for i in (0, 1)]
         for sums, first, second in zip(total, *halves):
             sums[..., rows] += first + second
         # How far the end of the sum moved in the last doubling, or in the last half of it, and how that shrinks.
@@ -278,8 +277,11 @@ def kernel(b, gains, own, P, with_grad):
 
 
 def block(law, p, b, g, own, P, kappa, with_grad):
-    """The terms kappa of the series, summed: l (N,), and with_grad dl/db (N,), dl/dg (n, N). (4.18)"""
-    rows = np.arange(len(b))
+    """The terms kappa of the series, each half summed: l (N, 2), and with_grad dl/db (N, 2), dl/dg (n, N, 2). (4.18)"""
+    rows, half = np.arange(len(b)), len(kappa) // 2
+    both = lambda x: np.add.reduceat(x.real, (0, half), axis=-1)
+    dot = lambda how, x, y: np.stack([np.einsum(how, x[..., part], y[..., part]).real
+                                      for part in (slice(half), slice(half, None))], -1)
     turn = np.exp(1j * (np.pi * b / P)[:, None] * kappa)                # (N, K)
     q = law.active(p)[..., None]
     alpha = np.pi * g / P                                               # (n, N)
@@ -311,13 +313,13 @@ def block(law, p, b, g, own, P, kappa, with_grad):
     tau = turn * (1j * a3 * T + a2 * t_y)
     closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
     tau_closed = np.where(closed, tau, turn * 1j * a3 * T_off)
-    l = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                      # (4.13)
+    l = both(tau_closed * D + (tau - tau_closed) * F)                                               # (4.13)
     if not with_grad:
         return (l,)
 
     iw = 1j * np.pi * kappa / P[:, None]
     tau, tau_closed = iw * tau, iw * tau_closed
-    db = (tau_closed * D + (tau - tau_closed) * F).real.sum(-1)                                     # (4.18)
+    db = both(tau_closed * D + (tau - tau_closed) * F)                                              # (4.18)
     C = ahead(factors[::-1], tau)[::-1]                                 # (J, N, K)
     C *= before                                                         # tau times all sets but the own and J
     one, = one                                                          # (n, N, K)
@@ -327,10 +329,9 @@ def block(law, p, b, g, own, P, kappa, with_grad):
             t_j[j] *= zero[[i for i in law.members[J] if i != j]].prod(0)
     C = C[law.set_of] if law.several else C
     apart = (law.simple[:, None] * S_others)[law.set_of]                # (n, N)
-    dg = q[..., 0] * (np.einsum("jnk,jnk->jn", C, t_j)
-                       - apart * np.einsum("nk,jnk->jn", tau_closed, t_j)).real                     # (4.18)
+    dg = q * (dot("jnk,jnk->jn", C, t_j) - apart[..., None] * dot("nk,jnk->jn", tau_closed, t_j))   # (4.18)
     weight = turn * np.where(closed, D, F)                              # the own set's features
-    same = lambda r, j, t_yj: (weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r])).real.sum(-1)
+    same = lambda r, j, t_yj: both(weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r]))
     alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
     dg[own[alone], alone] = same(alone, own[alone], q[own[alone], alone] * y_two[alone])
     for J in law.several:
