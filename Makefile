@@ -8,10 +8,10 @@ demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 benchmark: .venv/demo
-	$(BIN)/python -m tests.benchmark
+	$(BIN)/python tests/benchmark/exact_loss.py
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
