@@ -168,6 +168,16 @@ class Model:
         return x
 
 
+def check_sizes(model, features):
+    """A model and features of as many features, else TypeError or ValueError."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
+    if not isinstance(features, Features):
+        raise TypeError(f"features must be Features, got {features!r}")
+    if features.n_features != model.n_features:
+        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
+
+
 def _relu(z):
     return array_module(z).maximum(z, 0)
 

@@ -11,8 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import checks
-from .features import Features
-from .models import TRAIN_STREAM, Model, random_stream
+from .models import TRAIN_STREAM, Model, check_sizes, random_stream
 from .optim import AdamState, adam, adamw, schedule
 
 TILE = 2**17                # entries of x that one tile of instances works on in a step
@@ -116,12 +115,7 @@ def _record_steps(steps, record_every):
 
 
 def _check(model, features, steps, batch_size, learning_rate, schedule_name, weight_decay, seed, record_every):
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
-    if not isinstance(features, Features):
-        raise TypeError(f"features must be Features, got {features!r}")
-    if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
+    check_sizes(model, features)
     if len(model.instances) > 1:
         raise ValueError(f"train takes a single model or one instance axis, got instances {model.instances}")
     if features.n_instances is not None and model.instances != (features.n_instances,):

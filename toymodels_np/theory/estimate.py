@@ -14,8 +14,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from ..core import checks
-from ..core.features import Features
-from ..core.models import Model, random_stream
+from ..core.models import check_sizes, random_stream
 
 ESTIMATE_STREAM = 2             # beside the streams of init and training
 REPLICATES = 32
@@ -27,12 +26,7 @@ CHUNK = 2**20                   # numbers in one work array
 
 def check_pair(model, features):
     """A model and features that go together, else TypeError or ValueError; the shape of the loss."""
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
-    if not isinstance(features, Features):
-        raise TypeError(f"features must be Features, got {features!r}")
-    if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
+    check_sizes(model, features)
     for name, a in zip(model.parameter_shapes, model.parameters):
         checks.array(name, a)
     try:
