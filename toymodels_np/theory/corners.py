@@ -80,7 +80,7 @@ def box(y, g, p, own, with_grad=True):
     y (N,), g, p and the mask own (k, C, N) -> value (C, N), d/dy (C, N), d/dg (k, C, N); without `with_grad` the last
     two are None. The derivative with respect to the own gain, 2 E[x_own z_+], rides on the imaginary part. (4.10)
     """
-    k, shape = len(g), g.shape[1:]
+    k = len(g)
     scale = abs(y) + abs(g).sum(0)                                      # (C, N)
     scale[scale == 0] = 1
     order = np.argsort(abs(g), axis=0)
@@ -90,76 +90,97 @@ def box(y, g, p, own, with_grad=True):
     a *= flip
     a.real[a.real < NOTHING] = 0
     back = flip < 0                                                     # -a x = -a + a (1 - x): off is the high end
-    reach = np.cumsum(a.real, axis=0)                                   # (k, C, N)  the largest t
-    c = [None] * k + [(y / scale - (a * back).sum(0))[None]]            # c[j] (2^(k-j), C, N): all x_j low
-    for j in range(k, 0, -1):
-        c[j - 1] = np.concatenate([c[j], c[j] + a[j - 1]])              # x_j low, then x_j high             (4.6)
-
-    orders = np.arange(k + 2.0).reshape(-1, 1, 1)                       # q, r
-    mu, step, chance = [np.eye(k + 3, 1)[..., None] * np.ones(shape, complex)], [], []      # mu[j] (k + 3 - j, C, N)
-    for j in range(k):                                                  # E[(a x)^r] / r!: a^r / r! times a chance
-        r = orders[:k + 2 - j]
-        step.append(powers(a[j], k + 1 - j))
-        chance.append(np.where(r == 0, 1, p[j] / (r + 1) + (1 - p[j]) * back[j]))
-        mu.append(sum_products(step[j] * chance[j], mu[j]))                                         # (4.7)
-
-    power, poly, H, below, across, slope = [], [], [], [], [], []
-    for j in range(k + 1):
-        M = k + 2 - j
-        power.append(powers(c[j], M))
-        poly.append(sum_products(mu[j][:, None], power[j]) if j else power[j])      # E (c + t)^q / q!     (4.7)
-        top = c[j].real + (reach[j - 1] if j else 0)
-        below.append((c[j].real >= 0) & (top > 0))                      # z > 0 for every t: a polynomial
-        H.append(poly[j][2:] * below[j])                                # (k + 1 - j, 2^(k-j), C, N)
-        if j:
-            across.append((c[j].real < 0) & (top > 0))                  # z changes sign: x_j on or off      (4.8)
-            half = H[-2].shape[1] // 2
-            low, high = H[-2][:, :half], H[-2][:, half:]
-            slope.append((high[1:] - low[1:]) / np.where(across[-1].any(0), a[j - 1], 1))
-            idle = np.where(back[j - 1], high[:-1], low[:-1])
-            H[-1] += across[-1] * (p[j - 1] * slope[-1] + (1 - p[j - 1]) * idle)
-    value = 2 * H[k][0, 0]
-    value = scale**2 * value.real - scale * value.imag / DUAL                                       # (4.10)
+    H, *tape = _forward(y / scale - (a * back).sum(0), a, p, back)
+    value = scale**2 * 2 * H.real - scale * 2 * H.imag / DUAL                                       # (4.10)
     if not with_grad:
         return value, None, None
-
-    da, dc, dmu = np.zeros_like(a), [None] * (k + 1), [None] * (k + 1)
-    dH = np.full((1, 1, *shape), 2 + 0j)
-    for j in range(k, -1, -1):                                          # the same steps backwards          (4.9)
-        M = k + 2 - j
-        d_poly = dH * below[j]                                          # (k + 1 - j, 2^(k-j), C, N)
-        dc[j] = (d_poly * poly[j][1:-1]).sum(0)
-        if j:
-            dmu[j] = np.empty((M + 1, *shape), complex)
-            for q in range(M + 1):
-                np.einsum("qvcn,qvcn->cn", d_poly[max(0, q - 2):], power[j][max(0, 2 - q):M + 1 - q], out=dmu[j][q])
-            d_on = dH * across[j - 1]
-            d_idle = d_on * (1 - p[j - 1])
-            d_on *= p[j - 1] / np.where(across[j - 1].any(0), a[j - 1], 1)
-            da[j - 1] -= (d_on * slope[j - 1]).sum((0, 1))
-            half = d_on.shape[1]
-            dH = np.zeros_like(H[j - 1])
-            dH[1:, :half] -= d_on
-            dH[1:, half:] += d_on
-            dH[:-1, :half] += d_idle * ~back[j - 1]
-            dH[:-1, half:] += d_idle * back[j - 1]
-    for j in range(k, 0, -1):
-        M = k + 3 - j
-        d_law = np.empty((M, *shape), complex)
-        for r in range(M):
-            np.einsum("qcn,qcn->cn", dmu[j][r:], mu[j - 1][:M - r], out=d_law[r])
-        da[j - 1] += (d_law[1:] * chance[j - 1][1:] * step[j - 1][:-1]).sum(0)
-        law = step[j - 1] * chance[j - 1]
-        for r in range(M) if j > 1 else ():
-            dmu[j - 1][:M - r] += law[r] * dmu[j][r:]
-    d = dc[0]
-    for j in range(1, k + 1):
-        half = len(d) // 2
-        da[j - 1] += d[half:].sum(0)
-        d = dc[j] + d[:half] + d[half:]
+    da, dc = _backward(a, p, back, *tape)
     dg = np.empty_like(g)
-    np.put_along_axis(dg, order, _unscaled(da * flip + back * d[0], scale), 0)
-    return value, _unscaled(d[0], scale), dg
+    np.put_along_axis(dg, order, _unscaled(da * flip + back * dc, scale), 0)
+    return value, _unscaled(dc, scale), dg
+
+
+def _levels(k):
+    """Where the corners of level j are among the 2^(k + 1) - 1 of all levels, for j = 0 … k; the last level comes first."""
+    return [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
+
+
+def _forward(bottom, a, p, back):
+    """H (C, N) of q = 2 for z = bottom + sum a x, all a >= 0 and ascending, and what `_backward` needs."""
+    k, shape = len(a), bottom.shape
+    at, inner, doubling = _levels(k), 2**k - 1, 2 ** np.arange(k + 1)   # inner: the corners of all levels but 0
+    c = np.empty((2 ** (k + 1) - 1, *shape), complex)
+    c[0] = bottom
+    for j in range(k, 0, -1):
+        half = 2 ** (k - j)
+        c[2 * half - 1:3 * half - 1] = c[at[j]]                         # x_j low
+        np.add(c[at[j]], a[j - 1], out=c[3 * half - 1:4 * half - 1])    # x_j high                           (4.6)
+
+    step = powers(a, k + 1)                                             # (k + 2, k, C, N)
+    r = np.arange(k + 2.0).reshape(-1, 1, 1, 1)
+    chance = p / (r + 1) + (1 - p) * back                               # E[(a x)^r] / r!: a^r / r! times a chance
+    chance[0] = 1
+    law = step * chance
+    mu = np.zeros((k + 2, k + 1, *shape), complex)                      # level j at k - j, like the corners
+    mu[0, k] = 1
+    for j in range(k):
+        mu[:, k - j - 1] = sum_products(law[:, j], mu[:, k - j])                                    # (4.7)
+
+    power = powers(c, k + 2)                                            # (k + 3, 2^(k+1) - 1, C, N)
+    poly = power.copy()                                                 # E (c + t)^q / q!               (4.7)
+    poly[:-1, :inner] = sum_products(np.repeat(mu[:, :k], doubling[:k], axis=1), power[:-1, :inner])
+    reach = np.concatenate([np.cumsum(a.real, axis=0)[::-1], np.zeros((1, *shape))])        # the largest t, by level
+    positive = c.real + np.repeat(reach, doubling, axis=0) > 0
+    below, across = positive & (c.real >= 0), positive & (c.real < 0)   # z > 0 for every t: a polynomial
+    H, slope = poly[2:] * below, [None] * (k + 1)                       # (k + 1, 2^(k+1) - 1, C, N)
+    for j in range(1, k + 1):                                           # z changes sign: x_j on or off      (4.8)
+        low, high = np.split(H[:k + 2 - j, at[j - 1]], 2, axis=1)
+        slope[j] = (high[1:] - low[1:]) / np.where(across[at[j]].any(0), a[j - 1], 1)
+        idle = np.where(back[j - 1], high[:-1], low[:-1])
+        H[:k + 1 - j, at[j]] += across[at[j]] * (p[j - 1] * slope[j] + (1 - p[j - 1]) * idle)
+    return H[0, 0], step, chance, mu, power, poly, below, across, slope
+
+
+def _backward(a, p, back, step, chance, mu, power, poly, below, across, slope):
+    """d(2 H) / da (k, C, N), and with respect to every corner alike, (C, N): the same steps backwards. (4.9)"""
+    k, shape = len(a), a.shape[1:]
+    at, inner = _levels(k), 2**k - 1
+    da, d_poly = np.zeros_like(a), np.zeros_like(poly[2:])
+    dH = np.full((1, 1, *shape), 2 + 0j)
+    for j in range(k, 0, -1):
+        d_poly[:k + 1 - j, at[j]] = dH * below[at[j]]
+        d_on = dH * across[at[j]]                                       # (k + 1 - j, 2^(k-j), C, N)
+        d_idle = d_on * (1 - p[j - 1])
+        d_on *= p[j - 1] / np.where(across[at[j]].any(0), a[j - 1], 1)
+        da[j - 1] -= (d_on * slope[j]).sum((0, 1))
+        half = d_on.shape[1]
+        dH = np.zeros((k + 2 - j, 2 * half, *shape), complex)
+        dH[1:, :half] -= d_on
+        dH[1:, half:] += d_on
+        dH[:-1, :half] += d_idle * ~back[j - 1]
+        dH[:-1, half:] += d_idle * back[j - 1]
+    d_poly[:, at[0]] = dH * below[at[0]]
+    dc = (d_poly * poly[1:-1]).sum(0)                                   # (2^(k+1) - 1, C, N)
+
+    dmu = np.empty((k + 2, k + 1, *shape), complex)
+    for q in range(k + 2):
+        d = np.einsum("qvcn,qvcn->vcn", d_poly[max(0, q - 2):, :inner], power[max(0, 2 - q):k + 3 - q, :inner])
+        dmu[q, :k] = np.add.reduceat(d, 2 ** np.arange(k) - 1, axis=0)
+    shift = np.minimum(np.add.outer(np.arange(k + 2), np.arange(k + 2)), k + 2)
+    padded = np.zeros((k + 3, *shape), complex)
+    for j in range(k, 0, -1):
+        padded[:-1] = dmu[:, k - j]
+        d = padded[shift]                                               # d[r, q] = dmu[r + q]
+        d_law = np.einsum("rqcn,qcn->rcn", d, mu[:, k - j + 1])
+        da[j - 1] += (d_law[1:] * chance[1:, j - 1] * step[:-1, j - 1]).sum(0)
+        if j > 1:
+            dmu[:, k - j + 1] += np.einsum("rqcn,rcn->qcn", d, step[:, j - 1] * chance[:, j - 1])
+    total = dc[at[0]]
+    for j in range(1, k + 1):
+        half = len(total) // 2
+        da[j - 1] += total[half:].sum(0)
+        total = dc[at[j]] + total[:half] + total[half:]
+    return da, total[0]
 
 
 def _unscaled(derivative, scale):

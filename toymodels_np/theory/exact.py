@@ -10,9 +10,6 @@ Leading axes are instances. Every output of every instance is one row of work: f
 in derivations/04-exact-loss.md.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ..core import checks
@@ -24,7 +21,6 @@ from .series import Law, sum_rows
 
 FEW = 10_000            # enumerate while that takes at most this many values a row: 9 features, 5 if signed
 WORK = 2**16            # values or gains that are worked on at once
-MANY = 64               # features from which threads pay: with fewer, they spend their time passing the lock
 TOO_LARGE = "the loss is too large for float64: W or b is too large"
 FLOOR = 1e-2            # rtol is relative to the loss, or to this part of the loss of outputs that are always 0
 
@@ -123,20 +119,12 @@ def _relu(features, flat, b, G, rtol, with_grad):
     l, db, error = np.empty(K * n), np.empty(K * n), np.empty(K * n)
     dg = np.empty((K * n, n) if with_grad else 0)
     step = max(1, min(int(WORK / (n if law else size)), K * n))
-    if n >= MANY:
-        step = min(step, -(-K * n // (os.cpu_count() or 1)))            # a share for every core
-    chunks = [slice(i, i + step) for i in range(0, K * n, step)]
-
-    def run(r):
+    for r in (slice(i, i + step) for i in range(0, K * n, step)):
         row = (p[:, r], b[r], g[:, r], own[r])
-        with np.errstate(over="ignore", invalid="ignore"):
-            parts, error[r] = sum_rows(law, *row, rtol, with_grad) if law else \
-                enumerate_rows(features.sets, features.signed, *row, with_grad)
+        parts, error[r] = sum_rows(law, *row, rtol, with_grad) if law else \
+            enumerate_rows(features.sets, features.signed, *row, with_grad)
         l[r] = parts[0]
         if with_grad:
             db[r], dg[r] = parts[1], parts[2].T
-
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:            # NumPy works outside the lock
-        list((threads.map if n >= MANY else map)(run, chunks))
     share = q / 3 + l.reshape(K, n)                                     # E[y^2] + l
     return share, db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)

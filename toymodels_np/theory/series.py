@@ -13,6 +13,7 @@ and put back in closed form (`corners.box`). Rows N are outputs of instances; th
 the last ones no longer count. Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -23,7 +24,7 @@ RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                    
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.20)
 GRAD = 1000             # how much more error the gradient may have than the loss
 FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
-CHUNK = 2**15           # complex numbers in one work array: more leaves the cache, less leaves the work to Python
+SLICE = 2**13           # complex numbers in one work array: more leaves the cache, less leaves the work to Python
 SMALL, TERMS = 0.1, 8   # phi below this goes by the first terms of the power series: 1e-14 on either side
 ROUNDING = 4 * np.finfo(float).eps
 
@@ -44,12 +45,21 @@ class Law:
             self.set_of[members] = J
         self.share = share[self.set_of]                         # (n,) P(x_j != 0 | its set is on)
         self.single = [members[0] for members in self.members if len(members) == 1]
+        self.alone = np.isin(np.arange(self.n), self.single)    # (n,)
         self.several = range(len(self.single), len(sets))       # the sets with several members
         self.mean = 0.0 if signed else 0.5                      # of an active value
 
     def active(self, p):
         """P(x_j != 0), (n, N)."""
         return p[self.set_of] * self.share[:, None]
+
+    def even(self, x):
+        """The mean over both signs of u, if it has two, of x = E[f(u) e^{i phi u}], f even."""
+        return x.real + 0j if self.signed else x
+
+    def odd(self, x):
+        """The same for f odd."""
+        return 1j * x.imag if self.signed else x
 
     def covariance(self, p, v):
         """Cov[x] v for each row's v (n, N): only members of one set are tied."""
@@ -62,45 +72,54 @@ class Law:
         return result
 
     def sums(self, p, zero):
-        """t (J, N, …) from an active feature's E e^{iwgx}, zero (n, N, …). (4.15)"""
-        p = p.reshape(p.shape + (1,) * (zero.ndim - 2))
-        t = zero[self.single] * p[:len(self.single)]
-        sets = [p[J] * (zero[self.members[J]].prod(0) if self.together[J] else zero[self.members[J]].mean(0))
-                for J in self.several]
-        return np.concatenate([t, sets]) if sets else t
+        """t (J, N) from an active feature's E e^{iwgx}, or any other transform of its law, zero (n, N). (4.15)"""
+        sets = [p[J] * (zero[members].prod(0) if self.together[J] else zero[members].mean(0))
+                for J, members in enumerate(self.members) if J in self.several]
+        return np.concatenate([zero[self.single] * p[:len(self.single)], *[t[None] for t in sets]])
 
 
-def geometric(base, count):
-    """1, base, base^2, …: (..., count)."""
-    factors = np.repeat(base[..., None], count, axis=-1)
-    factors[..., 0] = 1
-    return factors.cumprod(-1)
+def waves(alpha, kappa, weight=1, room=None):
+    """weight e^{i alpha kappa} (..., K) for consecutive odd kappa, K a power of 2, by doubling."""
+    turn = np.empty((*alpha.shape, len(kappa)), complex) if room is None else room
+    turn[..., 0] = weight * np.exp(1j * kappa[0] * alpha)
+    known = 1
+    while known < len(kappa):
+        np.multiply(turn[..., :known], np.exp(2j * known * alpha)[..., None], out=turn[..., known:2 * known])
+        known *= 2
+    return turn
 
 
-def uniform(alpha, kappa, order):
-    """E[u^r e^{i phi u}] for r = 0 … order of u Uniform[0, 1], at phi = alpha kappa: arrays (..., K). (4.14)
+class Uniform:
+    """Integrals over u Uniform[0, 1] against weight e^{i phi u}, phi = alpha kappa, one feature at a time. (4.14)
 
-    kappa are consecutive odd numbers, so that the exponentials are products of a few.
+    alpha and weight (n, N), kappa (K,) as in `waves`, whose result is kept in room (n, N, K).
     """
-    K = len(kappa)
-    stride = 2 ** (K.bit_length() // 2)                                 # K is a power of 2, or nearly
-    fine = geometric(np.exp(2j * alpha), stride)                        # (..., stride)
-    coarse = geometric(np.exp(2j * stride * alpha), -(-K // stride)) * np.exp(1j * kappa[0] * alpha)[..., None]
-    turn = (coarse[..., None] * fine[..., None, :]).reshape(*alpha.shape, -1)[..., :K]              # e^{i phi}
-    inverse = (-1j / np.where(alpha == 0, 1, alpha))[..., None] * (1 / kappa + 0j)                  # 1 / (i phi)
-    result = [(turn - 1) * inverse]
-    for r in range(1, order + 1):
-        result.append((turn - (result[-1] if r == 1 else r * result[-1])) * inverse)                # by parts
-    some = np.nonzero(abs(alpha) * kappa[0] < SMALL)
-    where, k = np.nonzero(abs(alpha[some])[:, None] * kappa < SMALL)
-    small = (*(axis[where] for axis in some), k)
-    phi = 1j * alpha[small[:-1]] * kappa[k]
-    for r, x in enumerate(result):                                      # sum_s phi^s / (s! (s + r + 1)), by Horner
-        value = 0
-        for s in range(TERMS, -1, -1):
-            value = value * phi / (s + 1) + 1 / (s + r + 1)
-        x[small] = value
-    return result
+
+    def __init__(self, alpha, kappa, weight=1.0, room=None):
+        alpha = np.where(abs(alpha) < 1e-30, 1e-30, alpha)
+        self.alpha, self.kappa, self.weight = alpha, kappa, np.broadcast_to(weight, alpha.shape)
+        self.turn = waves(alpha, kappa, weight, room)
+        self.over_alpha, self.over_kappa = -1j / alpha[..., None], 1 / kappa + 0j           # their product: 1 / (i phi)
+        self.some_small = (abs(alpha) * kappa[0] < SMALL).any(-1)
+
+    def __call__(self, j, order):
+        """weight E[u^r e^{i phi u}] at feature j, (N, K), for r = 0 … order - 1, and i phi times that for r = order."""
+        inverse, turn = self.over_alpha[j] * self.over_kappa, self.turn[j]
+        result = [turn.copy()]
+        result[0].real -= self.weight[j, :, None]
+        result[0] *= inverse
+        for r in range(1, order):
+            result.append((turn - (result[-1] if r == 1 else r * result[-1])) * inverse)    # by parts
+        result.append(turn - (result[-1] if order == 1 else order * result[-1]))
+        if self.some_small[j]:
+            row, k = np.nonzero(abs(self.alpha[j])[:, None] * self.kappa < SMALL)
+            phi = 1j * self.alpha[j, row] * self.kappa[k]
+            for r, x in enumerate(result):                              # sum_s phi^s / (s! (s + r + 1)), by Horner
+                value = 0
+                for s in range(TERMS, -1, -1):
+                    value = value * phi / (s + 1) + 1 / (s + r + 1)
+                x[row, k] = self.weight[j, row] * value * (phi if r == order else 1)
+        return result
 
 
 def sum_rows(law, p, b, g, own, rtol, with_grad):
@@ -130,20 +149,18 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
 
     for sums, x in zip(total, closed_form(law, p[:, rows], b[rows], g[:, rows], own[rows], P[rows], with_grad)):
         sums[..., rows] = x
+    room = np.empty((3, (law.n + 1) * SLICE), complex)                        # for `block`, which needs it again and again
     start, stop, last = 0, FIRST, np.zeros((2, 2, len(b)))           # last: how far it moved, and the ratio
     while len(rows):
         kappa = 2.0 * np.arange(start, stop) + 1
-        chunks = np.array_split(rows, min(len(rows), 1 + len(rows) * law.n * len(kappa) // CHUNK))
-        parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], kappa, with_grad) for r in chunks]
-        parts = [np.concatenate(x, -2) for x in zip(*parts)]
-        halves = [[x[..., i] for x in parts] for i in (0, 1)]
-        for sums, first, second in zip(total, *halves):
+        halves = sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room)
+        for sums, (first, second) in zip(total, halves):
             sums[..., rows] += first + second
         # How far the end of the sum moved in the last doubling, or in the last half of it, and how that shrinks.
         moved = np.zeros((2, len(rows)))
-        moved[0] = np.maximum(abs(halves[0][0] + halves[1][0]), abs(halves[1][0]))
-        if with_grad:
-            moved[1] = np.maximum(abs(halves[0][2] + halves[1][2]), abs(halves[1][2])).max(0)
+        for i, part in ((0, 0), (1, 2)) if with_grad else ((0, 0),):
+            first, second = halves[part].reshape(2, -1, len(rows))
+            moved[i] = np.maximum(abs(first + second), abs(second)).max(0)
         before = last[0][:, rows]
         ratio = np.clip(moved / np.where(before > 0, before, 2 * moved + 1e-300), 0.1, 0.9)
         slowest = np.maximum(ratio, last[1][:, rows])
@@ -182,22 +199,15 @@ def half_period(law, p, b, g):
 
 
 def off(law, p, own):
-    """The own sets (N,), then of the other sets: S (J, N) with 1 for the own set, the products of S before and after
-    each, and without the own set and J. (4.16)"""
-    own_set, everyone = law.set_of[own], np.arange(len(own))
+    """Of the sets but the own: S (J, N), 1 for the own set, and its products over all before and all after each. (4.16)"""
     S = 1 - p
-    S[own_set, everyone] = 1
-    before, after = ahead(S), ahead(S[::-1])[::-1]
-    return own_set, S, before, after, before * after
+    S[law.set_of[own], np.arange(len(own))] = 1
+    return S, ahead(S), ahead(S[::-1])[::-1]
 
 
-def ahead(factors, start=1.0):
-    """Along the first axis, `start` times the products of all factors before each."""
-    result = np.empty_like(factors)
-    result[0] = start
-    for J in range(1, len(factors)):
-        np.multiply(result[J - 1], factors[J - 1], out=result[J])
-    return result
+def ahead(factors):
+    """Along the first axis, the products of all factors before each."""
+    return np.concatenate([np.ones_like(factors[:1]), factors[:-1].cumprod(0)])
 
 
 def moments(law, p, b, g, own, none=0.0):
@@ -225,7 +235,7 @@ def closed_form(law, p, b, g, own, P, with_grad):
     db += 0.5 * P * some + 2 * none * np.maximum(b, 0)
     dg += 0.5 * P * law.mean * q
 
-    own_set, _, _, _, others = off(law, p, own)
+    own_set, others = law.set_of[own], np.multiply(*off(law, p, own)[1:])
     simple = np.flatnonzero(law.simple[law.set_of])                     # features that are active alone in their set
     J = law.set_of[simple]                                              # (C,)
     mine = J[:, None] == own_set                                        # (C, N)
@@ -276,76 +286,109 @@ def kernel(b, gains, own, P, with_grad):
     return value, d_y, d_g
 
 
-def block(law, p, b, g, own, P, kappa, with_grad):
-    """The terms kappa of the series, each half summed: l (N, 2), and with_grad dl/db (N, 2), dl/dg (n, N, 2). (4.18)"""
-    rows, half = np.arange(len(b)), len(kappa) // 2
-    both = lambda x: np.add.reduceat(x.real, (0, half), axis=-1)
-    dot = lambda how, x, y: np.stack([np.einsum(how, x[..., part], y[..., part]).real
-                                      for part in (slice(half), slice(half, None))], -1)
-    turn = np.exp(1j * (np.pi * b / P)[:, None] * kappa)                # (N, K)
-    q = law.active(p)[..., None]
-    alpha = np.pi * g / P                                               # (n, N)
-    zero, *one = uniform(alpha, kappa, int(with_grad))                  # (n, N, K)
-    y_one, y_two = uniform(alpha[own, rows], kappa, 2)[1:]              # (N, K)
-    if law.signed:                                                      # the means over both signs of x
-        zero, one = zero.real + 0j, [1j * x.imag for x in one]
-        y_one, y_two = y_one.real + 0j, 1j * y_two.imag
-    t = law.sums(p, zero)                                               # (J, N, K)
-    t_y = q[own, rows] * y_one                                          # (N, K)
-    for J in law.several:                                               # … and the partners in a correlated own set
-        for i in law.members[J] if law.together[J] else ():
-            r = np.flatnonzero(own == i)
-            t_y[r] *= zero[[j for j in law.members[J] if j != i]][:, r].prod(0)
+def sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room):
+    """The terms kappa of the series, each half summed: l (2, N), and with_grad dl/db (2, N), dl/dg (2, n, N)."""
+    pieces = []
+    for nodes in np.split(kappa, max(1, len(kappa) // SLICE)):
+        chunks = np.array_split(rows, -(-len(rows) * len(nodes) // SLICE))
+        parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], nodes, with_grad, room) for r in chunks]
+        pieces.append([np.concatenate(x, -2) for x in zip(*parts)])     # (…, N, 2)
+    return [np.stack([half.sum(-1) for half in np.split(np.concatenate(x, -1), 2, -1)]) for x in zip(*pieces)]
 
-    own_set, S, S_before, S_after, S_others = off(law, p, own)
-    T_off = 1 - p[own_set, rows][:, None]                               # (N, 1)
-    T = T_off + t[own_set, rows]
-    t[own_set, rows] = 0
-    simple = law.simple[:, None, None]
-    factors = S[..., None] + t
-    before = ahead(factors)                                             # (J, N, K)
-    F = before[-1] * factors[-1]                                        # (N, K)
-    some_before = before - simple * S_before[..., None]
-    some_before *= t
-    some_before *= S_after[..., None]
-    D = some_before.sum(0)                                              # (N, K)                    (4.16)
-    a3, a2, a1 = 4 * P[:, None]**2 / np.pi**3 / kappa**3, 4 * P[:, None] / np.pi**2 / kappa**2, 4 / np.pi / kappa
+
+def block(law, p, b, g, own, P, kappa, with_grad, room):
+    """Some rows' and nodes' terms, each half of the nodes summed: l (N, 2), and with_grad dl/db (N, 2), dl/dg (n, N, 2).
+
+    There are at most SLICE pairs of a row and a node, so that arrays (N, K) stay in the cache.
+    """
+    own_set, shape = law.set_of[own], (len(b), len(kappa))
+    sums = lambda x: x.reshape(len(x), 2, -1).sum(-1).real
+    lifted, factors, before = room[:, :(law.n + 1) * len(b) * len(kappa)].reshape(3, law.n + 1, *shape)
+    alpha = np.pi * g / P                                               # (n, N)
+    T_off, T, t_y, same = own_terms(law, p, alpha, own, kappa, with_grad)
+    S, S_before, S_after = off(law, p, own)                             # (J, N)
+    q = law.active(1 - S)                                               # (n, N), 0 for the own set
+    integrals = Uniform(alpha, kappa, np.where(law.alone[:, None], q, 1), lifted[:-1])      # of several: t times q, later
+    before[0], D = 1, np.zeros(shape, complex)
+    for J, members in enumerate(law.members):
+        psi = [integrals(j, 1) for j in members]
+        zero = [law.even(x[0]) for x in psi]
+        t = zero[0]
+        if len(members) > 1:
+            t = q[members[0], :, None] * reduce(np.multiply if law.together[J] else np.add, zero)
+        factors[J] = t
+        factors[J].real += S[J, :, None]
+        np.multiply(before[J], factors[J], out=before[J + 1])
+        few = before[J].copy()
+        if law.simple[J]:
+            few.real -= S_before[J, :, None]
+        few *= t
+        few.view(float)[:] *= S_after[J, :, None]                       # real factors go faster one by one
+        D += few                                                        # (N, K)                    (4.16)
+        for k, j in enumerate(members) if with_grad else ():
+            lifted[j] = law.even(psi[k][1])                             # t_j times i phi
+            for other in zero[:k] + zero[k + 1:] if law.together[J] else ():
+                lifted[j] *= other
+    F = before[len(p)]
+    a3, a2, a1 = (c * P[:, None]**k / kappa**(k + 1) for c, k in ((4 / np.pi**3, 2), (4 / np.pi**2, 1), (4 / np.pi, 0)))
+    turn = waves(np.pi * b / P, kappa)                                  # (N, K)
     tau = turn * (1j * a3 * T + a2 * t_y)
     closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
-    tau_closed = np.where(closed, tau, turn * 1j * a3 * T_off)
-    l = both(tau_closed * D + (tau - tau_closed) * F)                                               # (4.13)
+    tau_closed = np.where(closed, tau, turn * (1j * a3 * T_off))
+    terms = tau_closed * D + (tau - tau_closed) * F
+    l = sums(terms)                                                                                 # (4.13)
     if not with_grad:
         return (l,)
 
-    iw = 1j * np.pi * kappa / P[:, None]
-    tau, tau_closed = iw * tau, iw * tau_closed
-    db = both(tau_closed * D + (tau - tau_closed) * F)                                              # (4.18)
-    C = ahead(factors[::-1], tau)[::-1]                                 # (J, N, K)
-    C *= before                                                         # tau times all sets but the own and J
-    one, = one                                                          # (n, N, K)
-    t_j = one.copy() if law.several else one                            # t_j but for the chance q
-    for J in law.several:
-        for j in law.members[J] if law.together[J] else ():
-            t_j[j] *= zero[[i for i in law.members[J] if i != j]].prod(0)
-    C = C[law.set_of] if law.several else C
-    apart = (law.simple[:, None] * S_others)[law.set_of]                # (n, N)
-    dg = q * (dot("jnk,jnk->jn", C, t_j) - apart[..., None] * dot("nk,jnk->jn", tau_closed, t_j))   # (4.18)
-    weight = turn * np.where(closed, D, F)                              # the own set's features
-    same = lambda r, j, t_yj: both(weight[r] * (1j * a1 * t_yj - a2[r] * q[j, r] * t_j[j, r]))
-    alone = np.flatnonzero(np.isin(own_set, law.several, invert=True))
-    dg[own[alone], alone] = same(alone, own[alone], q[own[alone], alone] * y_two[alone])
-    for J in law.several:
-        members = law.members[J]
-        for i in members:
-            r = np.flatnonzero(own == i)
-            for j in members:
-                if i == j:
-                    t_yj = q[i, r] * y_two[r]
-                    rest = [k for k in members if k != i]
-                else:
-                    t_yj = q[i, r] * y_one[r] * one[j, r] if law.together[J] else 0
-                    rest = [k for k in members if k not in (i, j)]
-                if law.together[J]:
-                    t_yj = t_yj * zero[rest][:, r].prod(0)
-                dg[j, r] = same(r, j, t_yj)
+    db = sums(1j * np.pi * kappa / P[:, None] * terms)                                              # (4.18)
+    row, column = (lambda x: x.reshape(len(x), 2, 1, -1)), (lambda x: x.reshape(len(x), 2, -1, 1))
+    dots, tau_closed = np.empty((2, law.n, len(b), 2, 1, 1), complex), row(tau_closed)              # of each half
+    for J, members in reversed(list(enumerate(law.members))):           # tau is that of all later sets, too
+        C = row(before[J] * tau)                                        # all sets but the own and J
+        for j in members:
+            np.matmul(C, column(lifted[j]), out=dots[0, j])
+            np.matmul(tau_closed, column(lifted[j]), out=dots[1, j])
+        tau *= factors[J]
+    dots = dots[..., 0, 0].real                                         # (2, n, N, 2)
+    apart = (law.simple[:, None] * S_before * S_after)[law.set_of]      # (n, N)
+    q = np.where(law.alone[:, None], 1, q)
+    dg = (q / integrals.alpha * np.pi / P)[..., None] * (dots[0] - apart[..., None] * dots[1])     # (4.18)
+    inside = turn * np.where(closed, D, F)                              # the own set's features
+    for j, r, t_j, t_yj in same:
+        dg[j, r] = sums(inside[r] * (1j * a1[r] * t_yj - a2[r] * t_j))
     return l, db, dg
+
+
+def own_terms(law, p, alpha, own, kappa, with_grad):
+    """T_off (N, 1), T and t_y (N, K), and a list of (j, r, t_j, t_yj): in the rows r feature j belongs to the own set."""
+    def psi(alpha, order):
+        """E[u^r e^{i phi u}] for r = 0 … order, over the signs of u if it has two: even, odd in u."""
+        integrals = Uniform(alpha[None], kappa)
+        result = integrals(0, order)
+        result[-1] *= integrals.over_alpha[0] * integrals.over_kappa
+        return [law.even(x) for x in result], [law.odd(x) for x in result]
+
+    rows, own_set = np.arange(len(own)), law.set_of[own]
+    T_off, q = 1 - p[own_set, rows][:, None], law.active(p)[own, rows][:, None]
+    even, odd = psi(alpha[own, rows], 1 + with_grad)                    # 
+    T, t_y, t_j, t_yj = T_off + q * even[0], q * even[1], q * odd[1], q * odd[-1]
+    same = [(own, rows, t_j, t_yj)]
+    for J, i in ((J, i) for J in law.several for i in law.members[J]):
+        r = np.flatnonzero(own == i)
+        if not len(r):
+            continue
+        members = [i] + [j for j in law.members[J] if j != i]
+        parts = [psi(x, 1) for x in alpha[members][:, r]]
+        zero, one = [even[0] for even, _ in parts], [odd[1] for _, odd in parts]
+        if not law.together[J]:
+            T[r] = T_off[r] + q[r] * sum(zero)
+            same += [(j, r, q[r] * x, 0) for j, x in zip(members[1:], one[1:])]
+            continue
+        for k in range(1, len(members)):
+            rest = reduce(np.multiply, zero[1:k] + zero[k + 1:], 1)     # the own set without i and this one
+            same.append((members[k], r, q[r] * one[k] * zero[0] * rest, t_y[r] * one[k] * rest))
+        rest = reduce(np.multiply, zero[1:])
+        T[r] = T_off[r] + q[r] * zero[0] * rest
+        for x in (t_y, t_j, t_yj):
+            x[r] *= rest
+    return T_off, T, t_y, same
