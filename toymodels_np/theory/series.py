@@ -23,7 +23,7 @@ from .corners import box
 RARE = 40.0             # P(|z| > P) is at most 2 exp(-RARE)                                              (4.19)
 TINY = 1e-10            # another feature's gain below TINY P acts through its mean alone                 (4.20)
 GRAD = 1000             # how much more error the gradient may have than the loss
-FIRST, LAST = 64, 2**15         # nodes of the first block, and where the sum gives up
+FIRST, LAST = 128, 2**15        # nodes of the first block, and where the sum gives up
 SLICE = 2**13           # complex numbers in one work array: more leaves the cache, less leaves the work to Python
 SMALL, TERMS = 0.1, 8   # phi below this goes by the first terms of the power series: 1e-14 on either side
 ROUNDING = 4 * np.finfo(float).eps
@@ -98,6 +98,7 @@ class Uniform:
     def __init__(self, alpha, kappa, weight=1.0, room=None):
         alpha = np.where(abs(alpha) < 1e-30, 1e-30, alpha)
         self.alpha, self.kappa, self.weight = alpha, kappa, np.broadcast_to(weight, alpha.shape)
+        self.column = self.weight[..., None] + 0j                       # NumPy is slow where it has to mix types
         self.turn = waves(alpha, kappa, weight, room)
         self.over_alpha, self.over_kappa = -1j / alpha[..., None], 1 / kappa + 0j           # their product: 1 / (i phi)
         self.some_small = (abs(alpha) * kappa[0] < SMALL).any(-1)
@@ -105,20 +106,20 @@ class Uniform:
     def __call__(self, j, order):
         """weight E[u^r e^{i phi u}] at feature j, (N, K), for r = 0 … order - 1, and i phi times that for r = order."""
         inverse, turn = self.over_alpha[j] * self.over_kappa, self.turn[j]
-        result = [turn.copy()]
-        result[0].real -= self.weight[j, :, None]
-        result[0] *= inverse
+        result = [(turn - self.column[j]) * inverse]
         for r in range(1, order):
             result.append((turn - (result[-1] if r == 1 else r * result[-1])) * inverse)    # by parts
         result.append(turn - (result[-1] if order == 1 else order * result[-1]))
         if self.some_small[j]:
             row, k = np.nonzero(abs(self.alpha[j])[:, None] * self.kappa < SMALL)
-            phi = 1j * self.alpha[j, row] * self.kappa[k]
-            for r, x in enumerate(result):                              # sum_s phi^s / (s! (s + r + 1)), by Horner
-                value = 0
-                for s in range(TERMS, -1, -1):
-                    value = value * phi / (s + 1) + 1 / (s + r + 1)
-                x[row, k] = self.weight[j, row] * value * (phi if r == order else 1)
+            phi, value = 1j * self.alpha[j, row] * self.kappa[k], 0
+            for s in range(TERMS, -1, -1):                              # sum_s phi^s / (s! (s + order + 1)), by Horner
+                value = value * phi / (s + 1) + 1 / (s + order + 1)
+            lifted = phi * (self.weight[j, row] * value)
+            result[order][row, k] = lifted
+            for r in range(order - 1, -1, -1):                          # and back: nothing cancels this way
+                value = (turn[row, k] - lifted) / (r + 1)
+                result[r][row, k], lifted = value, phi * value
         return result
 
 
@@ -153,21 +154,22 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
     start, stop, last = 0, FIRST, np.zeros((2, 2, len(b)))           # last: how far it moved, and the ratio
     while len(rows):
         kappa = 2.0 * np.arange(start, stop) + 1
-        halves = sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room)
-        for sums, (first, second) in zip(total, halves):
-            sums[..., rows] += first + second
-        # How far the end of the sum moved in the last doubling, or in the last half of it, and how that shrinks.
-        moved = np.zeros((2, len(rows)))
-        for i, part in ((0, 0), (1, 2)) if with_grad else ((0, 0),):
-            first, second = halves[part].reshape(2, -1, len(rows))
-            moved[i] = np.maximum(abs(first + second), abs(second)).max(0)
-        before = last[0][:, rows]
-        ratio = np.clip(moved / np.where(before > 0, before, 2 * moved + 1e-300), 0.1, 0.9)
-        slowest = np.maximum(ratio, last[1][:, rows])
-        error[:, rows] = moved * slowest / (1 - slowest)                                            # (4.21)
-        last[0][:, rows], last[1][:, rows] = moved, ratio
+        pieces = sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room, 2 if start else 4)
+        for sums, x in zip(total, pieces):
+            sums[..., rows] += x.sum(0)
+        for i in range(0, len(pieces[0]), 2):                           # the first block is two doublings
+            # How far the end of the sum moved in the last doubling, or in the last half of it, and how that shrinks.
+            moved = np.zeros((2, len(rows)))
+            for x, moved_x in zip(pieces[::2], moved):                  # of l and dl/dg
+                first, second = x[i:i + 2].reshape(2, -1, len(rows))
+                moved_x[:] = np.maximum(abs(first + second), abs(second)).max(0)
+            before = last[0][:, rows]
+            ratio = np.clip(moved / np.where(before > 0, before, 2 * moved + 1e-300), 0.1, 0.9)
+            slowest = np.maximum(ratio, last[1][:, rows])
+            error[:, rows] = moved * slowest / (1 - slowest)                                        # (4.21)
+            last[0][:, rows], last[1][:, rows] = moved, ratio
         allowed = rtol * np.maximum(y_y + total[0], 1e-3 * y_y)
-        going = (error[0] > allowed) | (error[1] * worth > GRAD * allowed) | (start == 0)
+        going = (error[0] > allowed) | (error[1] * worth > GRAD * allowed) 
         rows, start, stop = rows[going[rows]] if stop < LAST else [], stop, 2 * stop
     if with_grad:
         total[2][tiny] = (mean * total[1])[tiny]
@@ -240,30 +242,34 @@ def closed_form(law, p, b, g, own, P, with_grad):
     J = law.set_of[simple]                                              # (C,)
     mine = J[:, None] == own_set                                        # (C, N)
     signs = (1.0, -1.0) if law.signed else (1.0,)
-
-    def put_back(weight, index, sign):
-        """Supports that hold exactly the features `index`, arrays that broadcast to (C, N), with these signs."""
-        if not (weight > 1e-40).any():
-            return
-        index = [np.broadcast_to(i, weight.shape) for i in index]
-        gains = np.stack([g[i, everyone] * s for i, s in zip(index, sign)])
-        parts = kernel(b, gains, np.stack(index) == own, P, with_grad)
-        l[:] += (weight * parts[0]).sum(0)
-        if with_grad:
-            db[:] += (weight * parts[1]).sum(0)
-            dg[simple] += weight * parts[2][-1] * sign[-1]
-            if len(index) == 2:
-                dg[index[0][0], everyone] += (weight * parts[2][0]).sum(0) * sign[0]
-
-    alone = q[simple] * np.where(mine, 1, 1 - p[own_set, everyone]) * others[J] / len(signs)
-    for s in signs:
-        put_back(alone, [simple[:, None]], [s])
+    # Each such feature with none but its own set on, and with each member of the own set: (weight, partner, two signs).
+    supports = [(q[simple] * np.where(mine, 1, 1 - p[own_set, everyone]) * others[J] / len(signs), None, s, 0.0)
+                for s in signs]
     pair = np.where(mine, 0, q[simple] * others[J]) * law.simple[own_set] / len(signs)**2
-    for i in range(max(map(len, law.members))):                         # each member of the own set with each other
+    for i in range(max(map(len, law.members))):
         member = np.array([m[i % len(m)] for m in law.members])[own_set]                            # (N,)
         exists = np.array([i < len(m) for m in law.members])[own_set]
-        for s, s_own in product(signs, signs):
-            put_back(pair * exists * q[member, everyone], [member, simple[:, None]], [s_own, s])
+        supports += [(pair * exists * q[member, everyone], member, s, s_own) for s, s_own in product(signs, signs)]
+    supports = [support for support in supports if (support[0] > 1e-40).any()]
+    if not supports:
+        return [l, db, dg]
+    weight, partners, sign, sign_own = zip(*supports)
+    weight = np.stack(weight)                                           # (K, C, N)
+    partner = np.stack([own if x is None else x for x in partners])[:, None]                        # (K, 1, N)
+    sign, sign_own = (np.array(x)[:, None, None] for x in (sign, sign_own))
+    gains = np.stack([np.broadcast_to(g[partner, everyone] * sign_own, weight.shape), g[simple] * sign])
+    is_own = np.stack([np.broadcast_to((partner == own) & (sign_own != 0), weight.shape),
+                       np.broadcast_to(simple[:, None] == own, weight.shape)])
+    flat = lambda x: x.reshape(*x.shape[:-3], -1, len(b))               # (…, K, C, N) -> (…, K C, N)
+    value, d_y, d_g = kernel(b, flat(gains), flat(is_own), P, with_grad)
+    l += (flat(weight) * value).sum(0)
+    if with_grad:
+        d_g = d_g.reshape(gains.shape) * weight
+        db += (flat(weight) * d_y).sum(0)
+        dg[simple] += (d_g[1] * sign).sum(0)
+        for partner, d in zip(partners, (d_g[0] * sign_own).sum(1)):
+            if partner is not None:
+                dg[partner, everyone] += d
     return [l, db, dg]
 
 
@@ -286,27 +292,29 @@ def kernel(b, gains, own, P, with_grad):
     return value, d_y, d_g
 
 
-def sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room):
-    """The terms kappa of the series, each half summed: l (2, N), and with_grad dl/db (2, N), dl/dg (2, n, N)."""
-    pieces = []
+def sum_nodes(law, p, b, g, own, P, rows, kappa, with_grad, room, pieces):
+    """The terms kappa of the series, each of so many pieces summed: l (pieces, N), and with_grad dl/db (pieces, N),
+    dl/dg (pieces, n, N)."""
+    done = []
     for nodes in np.split(kappa, max(1, len(kappa) // SLICE)):
         chunks = np.array_split(rows, -(-len(rows) * len(nodes) // SLICE))
-        parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], nodes, with_grad, room) for r in chunks]
-        pieces.append([np.concatenate(x, -2) for x in zip(*parts)])     # (…, N, 2)
-    return [np.stack([half.sum(-1) for half in np.split(np.concatenate(x, -1), 2, -1)]) for x in zip(*pieces)]
+        parts = [block(law, p[:, r], b[r], g[:, r], own[r], P[r], nodes, with_grad, room, pieces) for r in chunks]
+        done.append([np.concatenate(x, -2) for x in zip(*parts)])       # (…, N, pieces)
+    return [np.stack([part.sum(-1) for part in np.split(np.concatenate(x, -1), pieces, -1)]) for x in zip(*done)]
 
 
-def block(law, p, b, g, own, P, kappa, with_grad, room):
-    """Some rows' and nodes' terms, each half of the nodes summed: l (N, 2), and with_grad dl/db (N, 2), dl/dg (n, N, 2).
+def block(law, p, b, g, own, P, kappa, with_grad, room, pieces):
+    """Some rows' and nodes' terms, each piece of the nodes summed: l (N, pieces), and with_grad dl/db, dl/dg (n, …).
 
     There are at most SLICE pairs of a row and a node, so that arrays (N, K) stay in the cache.
     """
     own_set, shape = law.set_of[own], (len(b), len(kappa))
-    sums = lambda x: x.reshape(len(x), 2, -1).sum(-1).real
+    sums = lambda x: x.reshape(len(x), pieces, -1).sum(-1).real
     lifted, factors, before = room[:, :(law.n + 1) * len(b) * len(kappa)].reshape(3, law.n + 1, *shape)
     alpha = np.pi * g / P                                               # (n, N)
     T_off, T, t_y, same = own_terms(law, p, alpha, own, kappa, with_grad)
     S, S_before, S_after = off(law, p, own)                             # (J, N)
+    off_chance, off_before, off_after = (x[..., None] + 0j for x in (S, S_before, S_after))         # (J, N, 1)
     q = law.active(1 - S)                                               # (n, N), 0 for the own set
     integrals = Uniform(alpha, kappa, np.where(law.alone[:, None], q, 1), lifted[:-1])      # of several: t times q, later
     before[0], D = 1, np.zeros(shape, complex)
@@ -316,15 +324,11 @@ def block(law, p, b, g, own, P, kappa, with_grad, room):
         t = zero[0]
         if len(members) > 1:
             t = q[members[0], :, None] * reduce(np.multiply if law.together[J] else np.add, zero)
-        factors[J] = t
-        factors[J].real += S[J, :, None]
+        np.add(t, off_chance[J], out=factors[J])
         np.multiply(before[J], factors[J], out=before[J + 1])
-        few = before[J].copy()
-        if law.simple[J]:
-            few.real -= S_before[J, :, None]
-        few *= t
-        few.view(float)[:] *= S_after[J, :, None]                       # real factors go faster one by one
-        D += few                                                        # (N, K)                    (4.16)
+        t *= off_after[J]
+        t *= before[J] - off_before[J] if law.simple[J] else before[J]
+        D += t                                                          # (N, K)                    (4.16)
         for k, j in enumerate(members) if with_grad else ():
             lifted[j] = law.even(psi[k][1])                             # t_j times i phi
             for other in zero[:k] + zero[k + 1:] if law.together[J] else ():
@@ -341,15 +345,15 @@ def block(law, p, b, g, own, P, kappa, with_grad, room):
         return (l,)
 
     db = sums(1j * np.pi * kappa / P[:, None] * terms)                                              # (4.18)
-    row, column = (lambda x: x.reshape(len(x), 2, 1, -1)), (lambda x: x.reshape(len(x), 2, -1, 1))
-    dots, tau_closed = np.empty((2, law.n, len(b), 2, 1, 1), complex), row(tau_closed)              # of each half
+    row, column = (lambda x: x.reshape(len(b), pieces, 1, -1)), (lambda x: x.reshape(len(b), pieces, -1, 1))
+    dots, tau_closed = np.empty((2, law.n, len(b), pieces, 1, 1), complex), row(tau_closed)
     for J, members in reversed(list(enumerate(law.members))):           # tau is that of all later sets, too
         C = row(before[J] * tau)                                        # all sets but the own and J
         for j in members:
             np.matmul(C, column(lifted[j]), out=dots[0, j])
             np.matmul(tau_closed, column(lifted[j]), out=dots[1, j])
         tau *= factors[J]
-    dots = dots[..., 0, 0].real                                         # (2, n, N, 2)
+    dots = dots[..., 0, 0].real                                         # (2, n, N, pieces)
     apart = (law.simple[:, None] * S_before * S_after)[law.set_of]      # (n, N)
     q = np.where(law.alone[:, None], 1, q)
     dg = (q / integrals.alpha * np.pi / P)[..., None] * (dots[0] - apart[..., None] * dots[1])     # (4.18)
