@@ -124,7 +124,8 @@ def _forward(bottom, a, p, back):
     mu = np.zeros((k + 2, k + 1, *shape), complex)                      # level j at k - j, like the corners
     mu[0, k] = 1
     for j in range(k):
-        mu[:, k - j - 1] = sum_products(law[:, j], mu[:, k - j])                                    # (4.7)
+        r = k + 2 - j                                                   # moments that level j + 1 has a use for
+        mu[:r, k - j - 1] = sum_products(law[:r, j], mu[:r, k - j]) if j else law[:, 0]             # (4.7)
 
     power = powers(c, k + 2)                                            # (k + 3, 2^(k+1) - 1, C, N)
     poly = power.copy()                                                 # E (c + t)^q / q!               (4.7)
@@ -132,16 +133,18 @@ def _forward(bottom, a, p, back):
     reach = np.concatenate([np.cumsum(a.real, axis=0)[::-1], np.zeros((1, *shape))])        # the largest t, by level
     positive = c.real + np.repeat(reach, doubling, axis=0) > 0
     below, across = positive & (c.real >= 0), positive & (c.real < 0)   # z > 0 for every t: a polynomial
+    over_a = 1 / np.where(a.real > 0, a, 1)                             # never used where a is 0
     H, slope = poly[2:] * below, [None] * (k + 1)                       # (k + 1, 2^(k+1) - 1, C, N)
     for j in range(1, k + 1):                                           # z changes sign: x_j on or off      (4.8)
-        low, high = np.split(H[:k + 2 - j, at[j - 1]], 2, axis=1)
-        slope[j] = (high[1:] - low[1:]) / np.where(across[at[j]].any(0), a[j - 1], 1)
+        middle, part = 2 ** (k - j), H[:k + 2 - j, at[j - 1]]
+        low, high = part[:, :middle], part[:, middle:]
+        slope[j] = (high[1:] - low[1:]) * over_a[j - 1]
         idle = np.where(back[j - 1], high[:-1], low[:-1])
         H[:k + 1 - j, at[j]] += across[at[j]] * (p[j - 1] * slope[j] + (1 - p[j - 1]) * idle)
-    return H[0, 0], step, chance, mu, power, poly, below, across, slope
+    return H[0, 0], step, chance, mu, power, poly, below, across, slope, over_a
 
 
-def _backward(a, p, back, step, chance, mu, power, poly, below, across, slope):
+def _backward(a, p, back, step, chance, mu, power, poly, below, across, slope, over_a):
     """d(2 H) / da (k, C, N), and with respect to every corner alike, (C, N): the same steps backwards. (4.9)"""
     k, shape = len(a), a.shape[1:]
     at, inner = _levels(k), 2**k - 1
@@ -151,7 +154,7 @@ def _backward(a, p, back, step, chance, mu, power, poly, below, across, slope):
         d_poly[:k + 1 - j, at[j]] = dH * below[at[j]]
         d_on = dH * across[at[j]]                                       # (k + 1 - j, 2^(k-j), C, N)
         d_idle = d_on * (1 - p[j - 1])
-        d_on *= p[j - 1] / np.where(across[at[j]].any(0), a[j - 1], 1)
+        d_on *= p[j - 1] * over_a[j - 1]
         da[j - 1] -= (d_on * slope[j]).sum((0, 1))
         half = d_on.shape[1]
         dH = np.zeros((k + 2 - j, 2 * half, *shape), complex)
