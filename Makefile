@@ -20,7 +20,7 @@ benchmark: .venv/demo
 
 .venv/test: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e ".[test]"
+	$(BIN)/python -m pip install --quiet -e ".[test,dask]"
 	touch $@ .venv/demo
 
 clean:

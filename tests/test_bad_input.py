@@ -236,7 +236,8 @@ CALLS += [
 # -- geometry: every function of W alone, and the two that take a reference
 
 OF_W = {name: getattr(tm, name) for name in ("gram", "norms", "interference", "feature_dimensionality",
-                                             "dimensions_per_feature", "name_geometry", "align")}
+                                             "leverage_scores", "dimensions_per_feature", "factors", "name_geometry",
+                                             "align")}
 for name, function in OF_W.items():
     CALLS += [
         (f"{name}: one axis", lambda f=function: f(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
@@ -366,6 +367,23 @@ CALLS += [
     ("polytopes.polygon: a float", lambda: polytopes.polygon(5.0), TypeError, ["k", "integer", "5.0"]),
     ("polytopes.simplex: k = 0", lambda: polytopes.simplex(0), ValueError, ["k", "at least 1", "0"]),
     ("polytopes.simplex: text", lambda: polytopes.simplex("3"), TypeError, ["k", "integer", "'3'"]),
+    ("polytopes.cross_polytope: k = 0", lambda: polytopes.cross_polytope(0), ValueError, ["k", "at least 1", "0"]),
+    ("polytopes.bipyramid: k = 1", lambda: polytopes.bipyramid(1), ValueError, ["k", "at least 2", "1"]),
+    ("polytopes.prism: k = 2", lambda: polytopes.prism(2), ValueError, ["k", "at least 3", "2"]),
+    ("polytopes.prism: height 0", lambda: polytopes.prism(3, 0), ValueError, ["height", "above 0", "0"]),
+    ("polytopes.prism: height 1", lambda: polytopes.prism(3, 1), ValueError, ["height", "below 1", "1"]),
+    ("polytopes.antiprism: text", lambda: polytopes.antiprism(4, "high"), TypeError,
+     ["height", "real number", "'high'"]),
+    ("polytopes.antiprism: height NaN", lambda: polytopes.antiprism(4, NAN), ValueError, ["height", "finite", "nan"]),
+    ("polytopes.tegum_product: nothing", lambda: polytopes.tegum_product(), ValueError, ["at least one factor"]),
+    ("polytopes.tegum_product: one axis", lambda: polytopes.tegum_product(np.eye(2), [1, 2]), ValueError,
+     ["factor 1", "2 axes", "(2,)"]),
+    ("polytopes.tegum_product: dropped", lambda: polytopes.tegum_product(np.eye(2), dropped=-1), ValueError,
+     ["dropped", "at least 0", "-1"]),
+    ("polytopes.merged: times 0", lambda: polytopes.merged(np.eye(2), 0), ValueError, ["times", "at least 1", "0"]),
+    ("polytopes.merged: a stack", lambda: polytopes.merged(np.ones((2, 2, 2)), 2), ValueError,
+     ["W", "2 axes", "(2, 2, 2)"]),
+    ("polytopes.dimensions: one axis", lambda: polytopes.dimensions(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
     ("polytopes.recognise: one axis", lambda: polytopes.recognise(np.ones(3)), ValueError, ["W", "2 axes", "(3,)"]),
     ("polytopes.recognise: a stack", lambda: polytopes.recognise(np.ones((2, 2, 2))), ValueError,
      ["W", "2 axes", "(2, 2, 2)"]),
@@ -499,6 +517,110 @@ CALLS += [
      ValueError, ["feature_probability", "(0, 1]", "0.0"]),
 ]
 
+# -- geometry: neurons
+
+SIGNED = tm.Features(3, 0.5, signed=True)
+ABSOLUTE = tm.AbsoluteValue.init(3, 2)
+for name, function in {f.__name__: f for f in (tm.service, tm.monosemanticity, tm.served_features, tm.stack_plot,
+                                               tm.describe_neurons, tm.normalise_neurons)}.items():
+    CALLS += [
+        (f"{name}: no neurons to speak of", lambda f=function: f(MODEL), TypeError,
+         ["model", "ReluHidden or AbsoluteValue", "ReluOutput"]),
+        (f"{name}: an array for the model", lambda f=function: f(np.ones((2, 3))), TypeError,
+         ["model", "ReluHidden or AbsoluteValue", "array"]),
+    ]
+CALLS += [
+    ("describe_neurons: a stack", lambda: tm.describe_neurons(tm.ReluHidden.init(3, 2, 4)), ValueError,
+     ["model", "single", "(4,)"]),
+    ("stack_plot: other weights", lambda: tm.stack_plot(ABSOLUTE, weights="hidden"), ValueError,
+     ["weights", "'input', 'output'", "'hidden'"]),
+    ("asymmetric_motifs: tied weights", lambda: tm.asymmetric_motifs(tm.ReluHidden.init(3, 2)), TypeError,
+     ["model", "AbsoluteValue", "ReluHidden"]),
+    ("asymmetric_motifs: a stack", lambda: tm.asymmetric_motifs(tm.AbsoluteValue.init(3, 2, 4)), ValueError,
+     ["model", "single", "(4,)"]),
+    ("asymmetric_motifs: an array for features", lambda: tm.asymmetric_motifs(ABSOLUTE, X), TypeError,
+     ["features", "must be Features", "array"]),
+    ("asymmetric_motifs: other features", lambda: tm.asymmetric_motifs(ABSOLUTE, tm.Features(4, 0.5)), ValueError,
+     ["features", "4", "3"]),
+    ("asymmetric_motifs: instances of features", lambda: tm.asymmetric_motifs(ABSOLUTE, PAIR), ValueError,
+     ["features", "instance axis", "2"]),
+    ("asymmetric_motifs: no samples", lambda: tm.asymmetric_motifs(ABSOLUTE, SIGNED, samples=0), ValueError,
+     ["samples", "at least 1", "0"]),
+    ("asymmetric_motifs: negative seed", lambda: tm.asymmetric_motifs(ABSOLUTE, SIGNED, seed=-1), ValueError,
+     ["seed", "at least 0", "-1"]),
+]
+
+# -- theory: attacks
+
+for name, function in {f.__name__: f for f in (tm.attack, tm.strongest_attack)}.items():
+    CALLS += [
+        (f"{name}: a ReLU in the way", lambda f=function: f(tm.ReluHidden.init(3, 2), X, THREE, 0.1), TypeError,
+         ["model", "Linear or ReluOutput", "ReluHidden"]),
+        (f"{name}: no features", lambda f=function: f(MODEL, X, None, 0.1), TypeError,
+         ["features", "must be Features", "None"]),
+        (f"{name}: width", lambda f=function: f(MODEL, X.T, THREE, 0.1), ValueError, ["x", "(..., B, 3)", "(3, 4)"]),
+        (f"{name}: x NaN", lambda f=function: f(MODEL, replaced(X, NAN), THREE, 0.1), ValueError, ["x", "finite"]),
+        (f"{name}: negative epsilon", lambda f=function: f(MODEL, X, THREE, -0.1), ValueError,
+         ["epsilon", "negative", "-0.1"]),
+        (f"{name}: epsilon text", lambda f=function: f(MODEL, X, THREE, "0.1"), TypeError,
+         ["epsilon", "real numbers"]),
+        (f"{name}: epsilon of more instances", lambda f=function: f(STACK, X, PAIR, [1, 2, 3]), ValueError,
+         ["epsilon", "(2,)", "(3,)"]),
+    ]
+for name, function in {f.__name__: f for f in (tm.adversarial_loss, tm.vulnerability)}.items():
+    CALLS += [
+        (f"{name}: a ReLU in the way", lambda f=function: f(ABSOLUTE, THREE), TypeError,
+         ["model", "Linear or ReluOutput", "AbsoluteValue"]),
+        (f"{name}: other features", lambda f=function: f(MODEL, tm.Features(4, 0.5)), ValueError,
+         ["features", "4", "3"]),
+        (f"{name}: size NaN", lambda f=function: f(MODEL, THREE, size=NAN), ValueError, ["size", "finite", "nan"]),
+        (f"{name}: negative size", lambda f=function: f(MODEL, THREE, size=-1), ValueError, ["size", "-1"]),
+        (f"{name}: no samples", lambda f=function: f(MODEL, THREE, samples=0), ValueError,
+         ["samples", "at least 1", "0"]),
+        (f"{name}: search as a number", lambda f=function: f(MODEL, THREE, search=1), TypeError,
+         ["search", "True or False", "1"]),
+        (f"{name}: negative seed", lambda f=function: f(MODEL, THREE, seed=-1), ValueError,
+         ["seed", "at least 0", "-1"]),
+    ]
+
+
+def hardened(model=MODEL, law=THREE, **options):
+    return lambda: tm.adversarial_training(model, law, **{"size": 0.1, "steps": 2, "batch_size": 4} | options)
+
+
+CALLS += [
+    ("mean_input_norm: an array", lambda: tm.mean_input_norm(X), TypeError, ["features", "must be Features"]),
+    ("strongest_attack: no starts", lambda: tm.strongest_attack(MODEL, X, THREE, 0.1, starts=0), ValueError,
+     ["starts", "at least 1", "0"]),
+    ("strongest_attack: no steps", lambda: tm.strongest_attack(MODEL, X, THREE, 0.1, steps=0), ValueError,
+     ["steps", "at least 1", "0"]),
+    ("vulnerability: size 0", lambda: tm.vulnerability(MODEL, THREE, size=0), ValueError, ["size", "above 0", "0"]),
+    ("vulnerability: signed", lambda: tm.vulnerability(MODEL, SIGNED), ValueError, ["features", "signed"]),
+    ("vulnerability: nothing matters", lambda: tm.vulnerability(MODEL, tm.Features(3, 0.5, 0)), ValueError,
+     ["features", "importance", "above 0"]),
+    ("adversarial_training: a ReLU in the way", hardened(model=ABSOLUTE), TypeError,
+     ["model", "Linear or ReluOutput", "AbsoluteValue"]),
+    ("adversarial_training: other features", hardened(law=tm.Features(4, 0.5)), ValueError, ["features", "4", "3"]),
+    ("adversarial_training: instances", hardened(law=PAIR), ValueError, ["features", "2 instances", "()"]),
+    ("adversarial_training: negative size", hardened(size=-0.1), ValueError, ["size", "at least 0", "-0.1"]),
+    ("adversarial_training: three sizes for two", hardened(model=STACK, size=[0, 1, 2]), ValueError,
+     ["size", "(2,)", "[0. 1. 2.]"]),
+    ("adversarial_training: no steps", hardened(steps=0), ValueError, ["steps", "at least 1", "0"]),
+    ("adversarial_training: no rows", hardened(batch_size=0), ValueError, ["batch_size", "at least 1", "0"]),
+    ("adversarial_training: learning rate 0", hardened(learning_rate=0), ValueError, ["learning_rate", "above 0"]),
+    ("adversarial_training: unknown schedule", hardened(schedule="step"), ValueError, ["schedule", "'step'"]),
+    ("adversarial_training: negative seed", hardened(seed=-1), ValueError, ["seed", "at least 0", "-1"]),
+    ("adversarial_training: text for progress", hardened(progress="yes"), TypeError,
+     ["progress", "True, False or None", "'yes'"]),
+    # -- saving and sweeping: their own tables are in test_saving.py, test_sweep.py and test_files.py
+    ("save: a number for a path", lambda: tm.save(3, MODEL), TypeError, ["path", "3"]),
+    ("save: text for a history", lambda: tm.save("x.npz", "run"), TypeError, ["history", "'run'"]),
+    ("load: None", lambda: tm.load(None), TypeError, ["path", "None"]),
+    ("resume: a model", lambda: tm.resume(MODEL, steps=3), TypeError, ["history", "tm.train"]),
+    ("sweep: chunk 0", lambda: tm.sweep(abs, [{"seed": 0}], "out", chunk=0), ValueError, ["chunk", "at least 1", "0"]),
+    ("load_sweep: None", lambda: tm.load_sweep(None), TypeError, ["out", "path", "None"]),
+]
+
 # Calls at the edge, which are fine.
 ACCEPTED = [
     ("Features: the smallest p", features(p=np.nextafter(0, 1))),
@@ -524,6 +646,9 @@ ACCEPTED = [
     ("find_minimum: one start", lambda: tm.find_minimum(tm.Features(1, 0.5), 1, starts=1)),
     ("phase_diagram: one cell", diagram(r=[1], p=[1], seed=np.int64(3))),
     ("estimate_loss: as few samples as may be", lambda: tm.estimate_loss(STACK, PAIR, samples=64)),
+    ("adversarial_training: two sizes for two", hardened(model=STACK, law=PAIR, size=[0, 1])),
+    ("attack: a list for epsilon", lambda: tm.attack(STACK, X, PAIR, [0, 1])),
+    ("asymmetric_motifs: no features", lambda: tm.asymmetric_motifs(ABSOLUTE) == []),
     ("train: one step", train(steps=1, batch_size=1, record_every=10**9, seed=2**70)),
     ("train: a fraction", train(learning_rate=Fraction(1, 1000), weight_decay=0)),
     ("train: numpy numbers", train(steps=np.int64(2), learning_rate=np.float32(1e-3), seed=np.uint8(3))),

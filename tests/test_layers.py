@@ -10,11 +10,13 @@ PACKAGE = "toymodels_np"
 
 # From the top floor down. A file may import any file that stands before it, and no other file of the package.
 ORDER = [
+    "version",
     "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.train", "core",
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
     "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
-    "lab.sweep", "lab.claims", "lab.figures", "lab.report", "lab.cli", "lab.__main__", "lab",
+    "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims", "lab.figures", "lab.report",
+    "lab.show", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np
 ]

@@ -11,7 +11,8 @@ from toymodels_np.geometry import measures, polytopes
 
 seeds = st.integers(0, 2**32 - 1)
 MEASURES = {name: getattr(measures, name) for name in
-            ("gram", "norms", "cosines", "interference", "feature_dimensionality", "dimensions_per_feature")}
+            ("gram", "norms", "cosines", "interference", "feature_dimensionality", "leverage_scores",
+             "dimensions_per_feature")}
 
 
 def rotation(m, rng):
@@ -30,11 +31,6 @@ def matrices(draw, rows=st.integers(1, 5), columns=st.integers(1, 8)):
     for i in np.flatnonzero(kinds == "copy"):
         W[:, i] = rng.choice([-2, 0.5]) * W[:, rng.integers(n)]
     return W
-
-
-def antiprism(height):
-    angle, side = np.pi / 4 * np.arange(8), np.sqrt(1 - height**2)
-    return np.stack([side * np.cos(angle), side * np.sin(angle), height * (-1.0) ** np.arange(8)])
 
 
 # -- twins -----------------------------------------------------------------------------------------------------------
@@ -117,12 +113,25 @@ def test_shares_lie_between_0_and_1_and_below_the_leverage(W):
     """D_i <= leverage of column i, and leverages add up to the rank. (7.3), (7.4)"""
     W = W / np.where(tm.norms(W) > 0, tm.norms(W), 1)                       # ranks are well defined now
     D, rank = tm.feature_dimensionality(W), np.linalg.matrix_rank(W, tol=1e-7)
-    leverage = np.einsum("ki,kl,li->i", W, np.linalg.pinv(W @ W.T, rcond=1e-10), W)
+    leverage = tm.leverage_scores(W)
     assert ((D >= 0) & (D <= 1 + 1e-12)).all()
     assert ((D == 0) == (tm.norms(W) == 0)).all()
-    if np.linalg.matrix_rank(W, tol=1e-4) == rank:
-        assert (D <= leverage + 1e-6).all() and abs(leverage.sum() - rank) < 1e-6
+    assert ((leverage >= 0) & (leverage <= 1 + 1e-12)).all() and abs(leverage.sum() - np.linalg.matrix_rank(W)) < 1e-9
+    assert (leverage[tm.norms(W) == 0] < 1e-12).all()
+    if np.linalg.matrix_rank(W, tol=1e-4) == rank == np.linalg.matrix_rank(W):
+        assert (D <= leverage + 1e-6).all()
+        pseudo = np.einsum("ki,kl,li->i", W, np.linalg.pinv(W @ W.T, rcond=1e-10), W)       # (7.3) as it stands
+        np.testing.assert_allclose(leverage, pseudo, atol=1e-6)
     assert D.sum() <= rank + 1e-9
+
+
+def test_leverage_is_reached_by_eigenvectors_only():
+    """(7.4) is an equality exactly where a column is an eigenvector of WW'."""
+    W = polytopes.tegum_product(polytopes.polygon(5), [[3, -1]], np.eye(1), dropped=1)
+    np.testing.assert_allclose(tm.leverage_scores(W), tm.feature_dimensionality(W), atol=1e-14)
+    W = polytopes.antiprism(4, 0.5)
+    assert (tm.feature_dimensionality(W) < tm.leverage_scores(W) - 1e-3).all()
+    assert not tm.leverage_scores(np.zeros((2, 3, 4))).any()
 
 
 @given(matrices(st.integers(1, 4), st.integers(1, 6)), matrices(st.integers(1, 4), st.integers(1, 6)), seeds)
@@ -140,7 +149,7 @@ def test_parts_in_orthogonal_subspaces_do_not_share(V, W, seed):
 
 @pytest.mark.parametrize("W, share", [
     (polytopes.simplex(3), 3 / 4), (polytopes.polygon(3), 2 / 3), (polytopes.digon(), 1 / 2),
-    (polytopes.polygon(5), 2 / 5), (antiprism(3**-0.5), 3 / 8), (np.zeros((2, 3)), 0), (np.eye(4), 1),
+    (polytopes.polygon(5), 2 / 5), (polytopes.antiprism(4), 3 / 8), (np.zeros((2, 3)), 0), (np.eye(4), 1),
     *[(polytopes.polygon(k), 2 / k) for k in (2, 4, 6, 7, 8, 13)],
     *[(polytopes.simplex(k), k / (k + 1)) for k in range(1, 8)],
 ])
@@ -152,9 +161,9 @@ def test_named_polytopes_have_their_fractions(W, share):
 
 
 def test_equality_is_for_tight_frames_only():
-    assert abs(tm.feature_dimensionality(antiprism(3**-0.5)).sum() - 3) < 1e-12
+    assert abs(tm.feature_dimensionality(polytopes.antiprism(4)).sum() - 3) < 1e-12
     for height in (0.2, 0.5, 0.65):
-        assert tm.feature_dimensionality(antiprism(height)).sum() < 3 - 1e-3
+        assert tm.feature_dimensionality(polytopes.antiprism(4, height)).sum() < 3 - 1e-3
     np.testing.assert_allclose(tm.feature_dimensionality([[3, -1, 0]]), [0.9, 0.1, 0], rtol=1e-14)      # any lengths
 
 

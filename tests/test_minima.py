@@ -137,11 +137,12 @@ def test_the_linear_model_finds_principal_components_of_correlated_features():
 
 # -- invariances -------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("scale", (1e-9, 1e-6, 1e3, 1e6))
+@pytest.mark.parametrize("scale", (1e-12, 1e-9, 1e-6, 1e3, 1e5, 1e6, 1e12))
 def test_the_unit_of_importance_does_not_matter(scale):
     found = tm.find_minimum(tm.Features(3, 0.3, scale), 2, starts=4)
     assert abs(found.loss / scale / energies.antipodal(0.3).loss - 1) < 1e-9
     assert found.geometry == "digon + orthogonal" and found.learning_coefficient == 4.0
+    assert found.gradient_norm <= 1e-9 * scale
 
 
 @pytest.mark.parametrize("p", (1e-3, 1e-6))

@@ -1,4 +1,6 @@
-"""Polytopes are built as they are defined, and a solution has its name whatever its position, order, size and noise."""
+"""A solution splits into its tegum factors, and has its name whatever its position, order, size and noise."""
+
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +13,11 @@ import toymodels_np as tm
 from toymodels_np.geometry import polytopes, tegum
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+def lines(V):
+    """Each column with its antipode: as many digons as V has columns."""
+    return np.hstack([V, -V])
 
 
 def at(*degrees):
@@ -51,35 +58,31 @@ NAMES = {
     "2 digons + triangle": block_diag([[1, -1]], polytopes.polygon(3), [[1, -1]]),
     "tetrahedron + triangle + orthogonal": block_diag(polytopes.polygon(3), polytopes.simplex(3), np.eye(1)),
     "2 hexagons": block_diag(polytopes.polygon(6), polytopes.polygon(6)),
+    "triangular prism": polytopes.prism(3),
+    "square prism": polytopes.prism(4),
+    "pentagonal prism + digon": block_diag(polytopes.prism(5), [[1, -1]]),
+    "square antiprism": polytopes.antiprism(4),
+    "2 square antiprisms + triangle": block_diag(polytopes.antiprism(4), polytopes.antiprism(4, "uniform"),
+                                                 polytopes.polygon(3)),
+    "octahedron": polytopes.antiprism(3, 0.7),
+    "triangular antiprism": polytopes.antiprism(3, 0.8),
+    "3 digons + triangle + 2 dropped": polytopes.tegum_product(polytopes.cross_polytope(3), polytopes.polygon(3),
+                                                               dropped=2),
+    "bundle of 2": np.ones((1, 2)),
+    "2 bundles of 3": polytopes.merged(np.eye(2), 3),
+    "digon of 3": np.array([[0.7, 0.7, -1]]),
+    "2 digons of 4": polytopes.merged(polytopes.polygon(4), 2),
+    "triangle of 6 + digon": block_diag(polytopes.merged(polytopes.polygon(3), 2), [[1, -1]]),
+    "pentagon of 6": polytopes.polygon(5)[:, [0, 0, 1, 2, 3, 4]] * [0.5**0.5, 0.5**0.5, 1, 1, 1, 1],
+    "7 digons in 6 dimensions": lines(polytopes.simplex(6)),
+    "2 times 7 digons in 6 dimensions + digon": block_diag(*[lines(polytopes.simplex(6))] * 2, [[1, -1]]),
+    "12 digons in 11 dimensions": lines(polytopes.simplex(11)),             # its |cos| is below ORTHOGONAL
+    "11-simplex": polytopes.simplex(11),
     "irregular": at(0, 45),
     "2 irregular": block_diag(at(0, 30), at(0, 60)),
     "irregular + digon": block_diag(at(0, 30, 60), [[1, -1]]),
     "irregular + dropped": np.append(at(0, 45), np.zeros((2, 1)), axis=1),
 }
-
-
-# -- building --------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("k", range(2, 12))
-def test_a_polygon_is_regular(k):
-    V = polytopes.polygon(k)
-    assert V.shape == (2, k) and V[:, 0].tolist() == [1, 0] and (k == 2 or V[1, 1] > 0)
-    steps = np.arange(k)
-    np.testing.assert_allclose(V.T @ V, np.cos(2 * np.pi * (steps - steps[:, None]) / k), atol=1e-14)
-    np.testing.assert_allclose(V.sum(1), 0, atol=1e-14)
-
-
-@pytest.mark.parametrize("k", range(1, 12))
-def test_a_simplex_is_regular(k):
-    V = polytopes.simplex(k)
-    assert V.shape == (k, k + 1)
-    np.testing.assert_allclose(V.T @ V, np.where(np.eye(k + 1), 1, -1 / k), atol=1e-14)
-    np.testing.assert_allclose(V.sum(1), 0, atol=1e-13)
-
-
-def test_small_polytopes_are_each_other():
-    assert tm.distance(polytopes.simplex(1), polytopes.digon()) < 1e-12
-    assert tm.distance(polytopes.simplex(2), polytopes.polygon(3)) < 1e-12
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -164,17 +167,105 @@ def test_any_matrix_has_a_name_and_its_factors_are_a_partition(seed, m, n):
     cosine = abs(tm.gram(W)) / np.maximum(np.outer(tm.norms(W), tm.norms(W)), 1e-300)
     for k, part in enumerate(parts):
         for other in parts[:k]:
-            assert (cosine[np.ix_(part, other)] <= tegum.ORTHOGONAL + 1e-12).all()
-
-
-def test_recognise_does_not_split():
-    assert polytopes.recognise(polytopes.polygon(4)) == "square"            # of itself; as a solution it is two digons
-    assert polytopes.recognise(np.eye(2)) is None
-    assert polytopes.recognise(np.zeros((2, 2))) is None
-    assert polytopes.recognise(np.array([[2.0], [1.0]])) == "orthogonal"
-    assert polytopes.recognise(np.array([[1, -1, 1]])) is None
+            assert (cosine[np.ix_(part, other)] <= tegum.BLURRED[-1] + 1e-12).all()
 
 
 def test_a_name_of_one_geometry_is_not_given_to_another():
     """The negative control: names of different shapes differ."""
     assert len({tm.name_geometry(W) for W in NAMES.values()}) == len(NAMES)
+
+
+# -- products of many factors, with noise ----------------------------------------------------------------------------
+
+FACTORS = {
+    "digon": polytopes.digon(), "triangle": polytopes.polygon(3), "pentagon": polytopes.polygon(5),
+    "hexagon": polytopes.polygon(6), "tetrahedron": polytopes.simplex(3), "4-simplex": polytopes.simplex(4),
+    "triangular prism": polytopes.prism(3), "square antiprism": polytopes.antiprism(4),
+    "triangular antiprism": polytopes.antiprism(3, 0.8), "pentagonal antiprism": polytopes.antiprism(5),
+    "triangle of 6": polytopes.merged(polytopes.polygon(3), 2), "orthogonal": np.eye(1),
+}
+PLURALS = {"4-simplex": "4-simplices", "triangle of 6": "triangles of 6", "orthogonal": "orthogonal"}
+
+
+def parsed(name):
+    """Counter of the parts of a name, in the singular."""
+    singular = {PLURALS.get(one, f"{one}s"): one for one in FACTORS}
+    parts = Counter()
+    for words in name.split(" + "):
+        head, _, tail = words.partition(" ")
+        count, word = (int(head), singular.get(tail, tail)) if head.isdigit() else (1, words)
+        parts[word] += count
+    return parts
+
+
+def noisy(W, rng, degrees):
+    """Lengths up to 10 % and directions `degrees` off, in any of the dimensions that there are."""
+    noise = rng.normal(size=W.shape)
+    noise -= W * (noise * W).sum(0) / np.maximum((W * W).sum(0), 1e-300)
+    noise *= np.tan(np.radians(degrees)) * np.linalg.norm(W, axis=0) / np.maximum(np.linalg.norm(noise, axis=0), 1e-300)
+    return (W + noise) * rng.uniform(0.9, 1.1, W.shape[1])
+
+
+@given(st.lists(st.sampled_from(sorted(FACTORS)), min_size=1, max_size=12), st.integers(0, 5), seeds,
+       st.floats(0.02, 1e3))
+def test_a_product_is_named_by_its_factors(names, dropped, seed, scale):
+    """Directions 2.5 degrees off: right angles stay within |cos| <= 0.1."""
+    rng = np.random.default_rng(seed)
+    W = polytopes.tegum_product(*[FACTORS[name] for name in names], dropped=dropped)
+    W = np.vstack([W, np.zeros((rng.integers(1, 4), W.shape[1]))])          # room for the noise of a single digon
+    expected = Counter(names) + Counter(dropped=dropped)
+    assert parsed(tm.name_geometry(scale * moved(noisy(W, rng, 2.5), rng))) == expected
+
+
+def test_sixty_features_in_thirty_dimensions():
+    rng = np.random.default_rng(0)
+    names = ["digon"] * 12 + ["triangle"] * 4 + ["pentagon"] * 2 + ["square antiprism"] * 2
+    W = polytopes.tegum_product(*[FACTORS[name] for name in names], dropped=2)
+    assert W.shape == (30, 64)
+    assert (tm.name_geometry(moved(noisy(W, rng, 3), rng))
+            == "12 digons + 2 square antiprisms + 4 triangles + 2 pentagons + 2 dropped")
+
+
+# -- blurred solutions, and crowded ones -----------------------------------------------------------------------------
+
+def tilted(k, cosine):
+    """k digons whose axes have this cosine, each with the next."""
+    gram = np.eye(k) + cosine * (np.eye(k, k=1) + np.eye(k, k=-1))
+    return lines(np.linalg.cholesky(gram).T)
+
+
+@pytest.mark.parametrize("k, cosine, name", [
+    (2, 0.09, "2 digons"), (3, 0.09, "3 digons"), (2, 0.12, "square"), (3, 0.12, "octahedron"), (5, 0.12, "5 digons"),
+    (5, 0.28, "5 digons"), (5, 0.3, "irregular"), (9, 0.17, "9 digons")])
+def test_weak_links_are_cut_where_the_dimensions_add_up(k, cosine, name):
+    assert tm.name_geometry(moved(tilted(k, cosine), np.random.default_rng(k))) == name
+
+
+@pytest.mark.parametrize("k", range(4, 14))
+def test_one_digon_too_many_is_said(k):
+    """k + 1 lines in k dimensions have |cos| 1/k, and look like digons one by one."""
+    assert tm.name_geometry(moved(lines(polytopes.simplex(k)), np.random.default_rng(k))) == (
+        f"{k + 1} digons in {k} dimensions")
+
+
+@pytest.mark.parametrize("room, name", [(16, "12 digons + 2 pentagons"),
+                                        (15, "12 digons, 2 pentagons in 15 dimensions")])
+def test_shapes_without_room_are_one_factor(room, name):
+    """Sixteen dimensions of shapes, seen along their diagonal: no |cos| between them exceeds 0.1; one is missing."""
+    W = polytopes.tegum_product(*[polytopes.digon()] * 12, polytopes.polygon(5), polytopes.polygon(5))
+    onto = np.linalg.svd(np.ones((1, 16)))[2][16 - room:]
+    assert tm.name_geometry(moved(onto @ W, np.random.default_rng(0))) == name
+
+
+def test_two_features_are_orthogonal_or_not():
+    """The looser cuts are for the sake of polytopes."""
+    assert tm.name_geometry(at(0, 95)) == "2 orthogonal"
+    assert tm.name_geometry(at(0, 98)) == "irregular"                       # |cos| = 0.14
+    assert tm.name_geometry(at(0, 180, 98)) == "digon + orthogonal"
+
+
+@given(seeds, st.integers(3, 12), st.integers(2, 4))
+def test_random_weights_are_irregular(seed, m, times):
+    """The negative control: at least twice as many features as dimensions, in no order."""
+    W = np.random.default_rng(seed).normal(size=(m, times * m))
+    assert tm.name_geometry(W).count("irregular") == 1

@@ -129,10 +129,13 @@ class Model:
         """The loss (...) and its gradient, a model of the same class whose arrays are dL/d(parameter)."""
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
-    def unchecked_loss_and_grad(self, x, features):
-        """`loss_and_grad` for a caller who has checked x and features: the training loop."""
+    def unchecked_loss_and_grad(self, x, features, target=None):
+        """`loss_and_grad` for a caller who has checked x and features: the training loop.
+
+        A `target` replaces that of x: under attack inputs move and targets do not.
+        """
         output, cache = self._forward(x)
-        residual = output - features.target(x)                              # (..., B, n)
+        residual = output - (features.target(x) if target is None else target)          # (..., B, n)
         weighted = self._importance(features, residual) * residual          # (..., B, n)
         loss = self._mean_loss(residual, weighted)                          # (...)               (2.1)
         weighted *= 2 / x.shape[-2]                                         # dx'                 (2.2)

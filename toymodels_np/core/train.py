@@ -5,17 +5,31 @@ its samples from the stream (seed, i) and nothing in a step mixes instances: its
 many run beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from . import checks
+from .features import Features
 from .models import TRAIN_STREAM, Model, check_sizes, random_stream
-from .optim import AdamState, adam, adamw, schedule
+from .optim import SCHEDULES, AdamState, adam, adamw, schedule
 
 TILE = 2**17                # entries of x that one tile of instances works on in a step
 BLOCK = 2**15               # entries that one instance draws at once, which may be several small steps
+
+
+class TrainingState(NamedTuple):
+    """Where a run stands, all that `resume` needs beside the model: one row an instance.
+
+    mean, square : Adam's running means, tuples of arrays like the parameters
+    random : (instances, 6) uint64, the generators before they drew the block of samples that holds the last step's
+    """
+
+    mean: tuple
+    square: tuple
+    random: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,12 +39,16 @@ class History:
     model : the trained model                 steps : (T,) steps taken at each record
     losses : (T, ...) the loss of the batch that was drawn there, before the step is taken
     parameters : a model with a leading axis T, the parameters at each record
+    features, settings, state : what was trained on, how (arguments of `train`), and where it stands, for `resume`
     """
 
     model: Model
     steps: np.ndarray
     losses: np.ndarray
     parameters: Model
+    features: Features | None = None
+    settings: dict | None = None
+    state: TrainingState | None = None
 
 
 def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3, schedule="constant",
@@ -49,80 +67,137 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
 
     Returns a History. Raises ValueError or TypeError on bad arguments, FloatingPointError when a loss is not finite.
     """
-    rate = _check(model, features, steps, batch_size, learning_rate, schedule, weight_decay, seed, record_every)
+    if isinstance(model, History):
+        raise TypeError("model must be a model, got a History: tm.resume(history, steps=…) continues it")
+    check_sizes(model, features)
+    if len(model.instances) > 1:
+        raise ValueError(f"train takes a single model or one instance axis, got instances {model.instances}")
+    if features.n_instances is not None and model.instances != (features.n_instances,):
+        raise ValueError(f"features have {features.n_instances} instances, the model {model.instances}")
+    settings = check_settings(batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
+                              weight_decay=weight_decay, seed=seed, record_every=record_every)
+    return _train(model, features, settings, 0, checks.integer("steps", steps), None, progress)
+
+
+def resume(history, *, steps, progress=None):
+    """Train `steps` more from where `history` ended, as if it had never stopped: 500 + 500 steps are 1000, to the bit.
+
+    Settings, features, the optimiser's state and the streams of samples are the history's, before or after
+    `tm.save` and `tm.load`. Returns the History of the whole run, in which step 0 is the first run's.
+    Raises ValueError where the learning rate has fallen to zero (schedules "linear", "cosine"); otherwise as `train`.
+    """
+    if not isinstance(history, History):
+        raise TypeError(f"history must be the History of tm.train or tm.load, got {history!r}")
+    if history.state is None:
+        raise ValueError("this history was made without an optimiser's state, so it cannot be continued")
+    if history.settings["schedule"] != "constant":
+        raise ValueError(f"the schedule {history.settings['schedule']!r} has taken the learning rate to zero: only runs "
+                         f"with schedule='constant' can be continued")
+    start = int(history.steps[-1])
+    later = _train(history.model, history.features, history.settings, start, start + checks.integer("steps", steps),
+                   history.state, progress)
+    earlier = history.steps < start                                     # the last record may be one that 1000 lack
+    join = lambda old, new: np.concatenate([old[earlier], new])
+    records = map(join, history.parameters.parameters, later.parameters.parameters)
+    return replace(later, steps=join(history.steps, later.steps), losses=join(history.losses, later.losses),
+                   parameters=history.model.from_parameters(list(records)))
+
+
+def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every):
+    """The settings of a run as a dictionary, if they are good ones, else ValueError or TypeError."""
+    return {"batch_size": checks.integer("batch_size", batch_size),
+            "learning_rate": checks.real("learning_rate", learning_rate, above=0),
+            "schedule": checks.choice("schedule", schedule, tuple(SCHEDULES)),
+            "weight_decay": checks.real("weight_decay", weight_decay, minimum=0),
+            "seed": checks.seed(seed),
+            "record_every": checks.integer("record_every", record_every)}
+
+
+def _train(model, features, settings, start, stop, state, progress):
+    """Steps start … stop - 1 of every instance: the History of these steps alone."""
     if progress is not None and not isinstance(progress, bool):
         raise TypeError(f"progress must be True, False or None, got {progress!r}")
     single = model.instances == ()
     count = 1 if single else model.instances[0]
     stack = model.from_parameters([a[None] for a in model.parameters]) if single else model
+    rngs = [random_stream(settings["seed"], TRAIN_STREAM, i) for i in range(count)]
+    if state is None:
+        state = TrainingState(*AdamState.zeros_like(stack.parameters)[1:], np.array([_position(rng) for rng in rngs]))
+    for rng, position in zip(rngs, state.random):
+        _set_position(rng, position)
 
-    per_tile = max(1, TILE // (batch_size * model.n_features))
+    per_tile = max(1, TILE // (settings["batch_size"] * model.n_features))
     tiles = [slice(i, min(i + per_tile, count)) for i in range(0, count, per_tile)]
     runs = []
-    with tqdm(total=steps * len(tiles), unit="step", desc="train", delay=0 if progress else 2, leave=bool(progress),
-              disable=None if progress is None else not progress) as bar:
+    with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", delay=0 if progress else 2,
+              leave=bool(progress), disable=None if progress is None else not progress) as bar:
         for tile in tiles:
             part = features if features.n_instances is None else features[tile]
-            streams = [random_stream(seed, TRAIN_STREAM, i) for i in range(count)[tile]]
-            runs.append(_run(stack[tile], part, streams, steps, batch_size, rate, weight_decay, record_every,
-                             tile.start, bar))
+            adam_state = AdamState(start, *(tuple(a[tile] for a in arrays) for arrays in (state.mean, state.square)))
+            runs.append(_run(stack[tile], part, rngs[tile], settings, start, stop, adam_state, tile.start, bar))
 
-    losses = np.concatenate([losses for losses, _ in runs], axis=1)
-    records = [np.concatenate(parts, axis=1) for parts in zip(*(records for _, records in runs))]
+    losses = np.concatenate([run[0] for run in runs], axis=1)
+    records = [np.concatenate(parts, axis=1) for parts in zip(*(run[1] for run in runs))]
+    mean, square = ([np.concatenate(parts) for parts in zip(*(run[2][i] for run in runs))] for i in (1, 2))
+    state = TrainingState(tuple(mean), tuple(square), np.concatenate([run[3] for run in runs]))
     if single:
         losses, records = losses[:, 0], [a[:, 0] for a in records]
-    return History(model.from_parameters([a[-1].copy() for a in records]), _record_steps(steps, record_every), losses,
-                   model.from_parameters(records))
+    return History(model.from_parameters([a[-1].copy() for a in records]),
+                   _record_steps(start, stop, settings["record_every"]), losses, model.from_parameters(records),
+                   features, settings, state)
 
 
-def _run(model, features, streams, steps, batch_size, rate, weight_decay, record_every, first, bar):
-    """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter)."""
-    n, dtype = model.n_features, model.dtype
+def _run(model, features, rngs, settings, start, stop, state, first, bar):
+    """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter, AdamState, generators (k, 6))."""
+    n, dtype, batch_size, decay = model.n_features, model.dtype, settings["batch_size"], settings["weight_decay"]
+    rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     steps_per_block = max(1, BLOCK // (batch_size * n))
-    block = np.empty((len(streams), steps_per_block * batch_size, n), dtype)
-    parameters, state = model.parameters, AdamState.zeros_like(model.parameters)
-    record_at = _record_steps(steps, record_every)
-    losses = np.empty((len(record_at), len(streams)), dtype)
+    block = np.empty((len(rngs), steps_per_block * batch_size, n), dtype)
+    parameters = model.parameters
+    record_at = _record_steps(start, stop, settings["record_every"])
+    losses = np.empty((len(record_at), len(rngs)), dtype)
     records = [np.empty((len(record_at), *a.shape), dtype) for a in parameters]
 
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(steps + 1):
+        for step in range(start, stop + 1):
             offset = step % steps_per_block * batch_size
-            if offset == 0:
-                features.sample(streams, len(block[0]), out=block)
+            if offset == 0 or step == start:
+                if step // steps_per_block == stop // steps_per_block:
+                    positions = np.array([_position(rng) for rng in rngs])
+                features.sample(rngs, len(block[0]), out=block)
             x = block[:, offset:offset + batch_size]                            # (k, B, n)
             loss, gradient = model.unchecked_loss_and_grad(x, features)
             if not np.isfinite(loss).all():
                 bad = int(np.flatnonzero(~np.isfinite(loss))[0])
                 raise FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
                                          f"try a smaller learning_rate than {rate(0):g}")
-            if step % record_every == 0 or step == steps:
-                t = np.searchsorted(record_at, step)
+            t = np.searchsorted(record_at, step)
+            if record_at[t] == step:
                 losses[t] = loss
                 for record, a in zip(records, parameters):
                     record[t] = a
-            if step == steps:
-                return losses, records
+            if step == stop:
+                return losses, records, state, positions
             update = (parameters, gradient.parameters, state, rate(step))
-            parameters, state = adamw(*update, weight_decay=weight_decay) if weight_decay else adam(*update)
+            parameters, state = adamw(*update, weight_decay=decay) if decay else adam(*update)
             model = model.from_parameters(parameters)
             bar.update()
 
 
-def _record_steps(steps, record_every):
-    """0, record_every, 2 record_every, … and the end."""
-    return np.unique(np.append(np.arange(0, steps, record_every), steps))
+def _record_steps(start, stop, every):
+    """The multiples of `every` from start on, and the end."""
+    return np.append(np.arange(-(-start // every) * every, stop, every), stop)
 
 
-def _check(model, features, steps, batch_size, learning_rate, schedule_name, weight_decay, seed, record_every):
-    check_sizes(model, features)
-    if len(model.instances) > 1:
-        raise ValueError(f"train takes a single model or one instance axis, got instances {model.instances}")
-    if features.n_instances is not None and model.instances != (features.n_instances,):
-        raise ValueError(f"features have {features.n_instances} instances, the model {model.instances}")
-    for name, value in (("steps", steps), ("batch_size", batch_size), ("record_every", record_every)):
-        checks.integer(name, value)
-    checks.real("learning_rate", learning_rate, above=0)
-    checks.real("weight_decay", weight_decay, minimum=0)
-    checks.seed(seed)
-    return schedule(schedule_name, learning_rate, steps)
+def _position(rng):
+    """The state of a PCG64 generator as six uint64: two of 128 bits, highest first, and what is left of a draw."""
+    state = rng.bit_generator.state
+    words = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
+    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def _set_position(rng, position):
+    """Put a PCG64 generator where `_position` was called."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
+    rng.bit_generator.state = {"bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
+                               "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}

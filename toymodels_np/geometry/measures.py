@@ -44,6 +44,15 @@ def feature_dimensionality(W):
     return square / np.where(shared > 0, shared, 1)
 
 
+def leverage_scores(W):
+    """W_i' (WW')^+ W_i, (..., n): at least D_i, and their sum is the rank of W, as `np.linalg.matrix_rank` counts it.
+    (7.3), (7.4)"""
+    W = _weights(W)
+    _, singular, Vt = np.linalg.svd(W, full_matrices=False)                             # W = U diag(singular) Vt
+    counts = singular > singular[..., :1] * max(W.shape[-2:]) * np.finfo(np.float64).eps
+    return ((Vt * counts[..., None]) ** 2).sum(-2)
+
+
 def dimensions_per_feature(W):
     """D* = m / ‖W‖_F², (...): hidden dimensions for each represented feature; infinite where W = 0. (7.2)"""
     W = _weights(W)

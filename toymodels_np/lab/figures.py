@@ -199,6 +199,53 @@ def draw_phases(axes, importance, probability, phase, *, dots=None, triangles=No
     axes.set_xlabel(r"feature probability $p = 1 - S$", fontsize=STYLE["font"])
 
 
+def sweep_map(names, places, losses, by, labels):
+    """A sweep's best models over the one or two settings that vary: what they are, and what they lose.
+
+    names : of the settings      places : for each its values (C,)      losses : (C,)      labels : (C,) strings, of what
+    `by` says
+    """
+    ranking = sorted(set(labels), key=lambda label: (-np.sum(labels == label), label))
+    colours = PHASE_COLOURS if by == "phase" else dict(zip(ranking, (*FEATURE_COLOURS[:7], *[GREY] * len(ranking))))
+    log = [np.min(place) > 0 and np.max(place) > 8 * np.min(place) for place in places]
+    scales = ["log" if is_log else "linear" for is_log in log]
+    words = [name.replace("_", " ") for name in names]
+    figure = Figure(figsize=(13, 6) if len(names) == 2 else (9, 6), layout="constrained")
+    handles = [Line2D([], [], linestyle="", marker="s" if len(names) == 2 else "o", markersize=11, color=colours[label],
+                      markeredgecolor="0.5", label=label if colours[label] != GREY else "other")
+               for label in colours if label in ranking[:8]]
+    if len(names) == 1:
+        axes = figure.subplots()
+        order = np.argsort(places[0])
+        axes.plot(np.array(places[0])[order], np.array(losses)[order], color="0.7", zorder=1)
+        axes.scatter(places[0], losses, c=[colours[label] for label in labels], s=70, edgecolors="0.3", zorder=2)
+        axes.set(xscale=scales[0], yscale="log" if np.min(losses) > 0 else "linear")
+        axes.set_xlabel(words[0], fontsize=STYLE["font"])
+        axes.set_ylabel("loss of the best", fontsize=STYLE["font"])
+        panels = [axes]
+    else:
+        values, cells = zip(*(np.unique(place, return_inverse=True) for place in places))
+        codes, loss = np.full([len(value) for value in values], np.nan), np.full([len(value) for value in values], np.nan)
+        codes[cells], loss[cells] = [list(colours).index(label) for label in labels], losses
+        edges = [_edges(value, is_log) for value, is_log in zip(values, log)]
+        panels = figure.subplots(1, 2)
+        panels[0].pcolormesh(edges[1], edges[0], codes, vmin=-0.5, vmax=len(colours) - 0.5,
+                             cmap=ListedColormap(list(colours.values())), edgecolors="white", linewidth=0.5)
+        image = panels[1].pcolormesh(edges[1], edges[0], loss, cmap="cividis",
+                                     norm="log" if np.min(losses) > 0 else "linear")
+        figure.colorbar(image, ax=panels[1]).ax.tick_params(labelsize=STYLE["font"] - 1)
+        for axes in panels:
+            axes.set(xscale=scales[1], yscale=scales[0])
+            axes.set_xlabel(words[1], fontsize=STYLE["font"])
+        panels[0].set_ylabel(words[0], fontsize=STYLE["font"])
+        panels[1].set_title("its loss", fontsize=STYLE["title"])
+    panels[0].set_title(f"{by} of the best model", fontsize=STYLE["title"])
+    for axes in panels:
+        axes.tick_params(labelsize=STYLE["font"] - 1)
+    figure.legend(handles=handles, fontsize=STYLE["font"], frameon=False, loc="outside lower center", ncols=4)
+    return figure
+
+
 def phase_diagram(diagrams, near):
     """Fixed candidates, true minima and trained models side by side, a row a size; then a close-up of equal importance.
 

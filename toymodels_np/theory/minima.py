@@ -40,6 +40,7 @@ class Minimum:
     model : the solution, float64         loss, gradient_norm : the exact loss and its gradient's norm there
     hessian_eigenvalues : (P,) ascending  start_losses : (starts,) where each start ended, ascending
     geometry : its name                   symmetry_directions : flat directions that rotations explain
+    unit : the power of 2 next to the largest importance, in which small gradients are small
     """
 
     model: Model
@@ -49,6 +50,7 @@ class Minimum:
     start_losses: np.ndarray
     geometry: str
     symmetry_directions: int
+    unit: float = 1.0
 
     @property
     def hessian_rank(self):
@@ -60,7 +62,7 @@ class Minimum:
     def is_local_minimum(self):
         """True if no direction goes down to second order: the gradient is zero and no eigenvalue is negative."""
         lowest, highest = self.hessian_eigenvalues[[0, -1]]
-        return bool(self.gradient_norm <= GRADIENT and lowest >= -FLAT * highest)
+        return bool(self.gradient_norm <= GRADIENT * self.unit and lowest >= -FLAT * highest)
 
     @property
     def learning_coefficient(self):
@@ -85,10 +87,14 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     starts : int; W from N(0, 1/m) and b = E[x]        seed : int
     initial : a model whose instances are the starts, instead of random ones
 
-    Returns a Minimum. Raises NotConverged (an ArithmeticError) where the lowest point has a gradient above 1e-8,
-    ValueError or TypeError on bad arguments.
+    Returns a Minimum. Raises NotConverged (an ArithmeticError) where the lowest point has a gradient above 1e-8
+    (for a largest importance of 1), ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
+    highest = features.importance.max()
+    unit = 2.0 ** np.round(np.log2(highest)) if highest else 1.0    # a power of 2, so that no digit changes
+    features = Features(features.n_features, features.feature_probability, features.importance / unit,
+                        signed=features.signed, correlated=features.correlated, anticorrelated=features.anticorrelated)
     points, losses = settle(stack, features)
     best, loss, norm = polish(points[int(losses.argmin())], features)
     for _ in range(5):                                              # leave a saddle along its steepest way down
@@ -104,10 +110,11 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
         values = np.linalg.eigvalsh(hessian(best, features))
     loss = float(expected_loss(best, features, rtol=RTOL))          # or an error: nothing doubtful is certified
     if norm > GRADIENT:
-        raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss:.8g} and a gradient of norm "
-                           f"{norm:.1e}, above {GRADIENT:g}: the loss has a kink there, or more starts are needed")
-    return Minimum(best, loss, norm, values, np.sort(losses), name_geometry(best.W),
-                   rotations(best).shape[1])
+        raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss * unit:.8g} and a gradient of norm "
+                           f"{norm * unit:.1e}, above {GRADIENT * unit:g}: the loss has a kink there, or more starts are "
+                           f"needed")
+    return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(losses) * unit, name_geometry(best.W),
+                   rotations(best).shape[1], unit)
 
 
 def settle(model, features, *, tolerance=1e-7):

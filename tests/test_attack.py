@@ -1,0 +1,258 @@
+"""Attacks: never weaker than they claim, equal to closed forms where there are some, scored on the clean target."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+import toymodels_np as tm
+
+seeds = st.integers(0, 2**32 - 1)
+LAW = tm.Features(6, 0.4, 0.9 ** np.arange(6))
+
+
+@st.composite
+def problems(draw, classes=(tm.Linear, tm.ReluOutput)):
+    """(model, x, features, epsilon): random weights and biases, some of x exactly 0, epsilon from small to large."""
+    cls, n, m = draw(st.sampled_from(classes)), draw(st.integers(1, 7)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(seeds))
+    model = cls(rng.normal(size=(m, n)) / m**0.5, rng.normal(scale=0.3, size=n))
+    if draw(st.booleans()):
+        model.W[:, rng.integers(n)] = 0
+    features = tm.Features(n, 0.5, rng.uniform(0.1, 2, n))
+    return model, features.sample(rng, 9), features, float(10 ** rng.uniform(-2, 0.5))
+
+
+def f(model, moved, x, features):
+    """The loss of each sample at its attacked input, against the target of the clean one: (..., B)."""
+    return ((model.forward(moved) - features.target(x)) ** 2 * features.importance[..., None, :]).sum(-1)
+
+
+def slow_attack(model, x, features, epsilon):
+    """The largest f over the rows of G, one sample, one row and one sign at a time."""
+    G, result = model.W.T @ model.W, []
+    for sample in x:
+        tried = []
+        for row in G:
+            length = np.linalg.norm(row)
+            for sign in (1, -1):
+                moved = sample + sign * epsilon * row / length if length > 1e-12 else sample
+                tried.append(f(model, moved[None], sample[None], features)[0])
+        result.append(max(tried))
+    return np.array(result)
+
+
+def attack_is_right(model, x, moved, features, epsilon):
+    """Is `moved` within epsilon, and as harmful as the loop says?"""
+    inside = (np.linalg.norm(moved - x, axis=-1) <= epsilon * (1 + 1e-9)).all()
+    return inside and np.allclose(f(model, moved, x, features), slow_attack(model, x, features, epsilon), rtol=1e-9)
+
+
+def linear_optimum(model, sample, features, epsilon):
+    """max f over the ball for a Linear model: a quadratic on a sphere, by its eigenvalues and the secular equation.
+
+    f = ‖A delta + r‖² with A = sqrt(I) G. At the maximum (mu - A'A) delta = A'r, where mu is at least the largest
+    eigenvalue of A'A and ‖delta‖ = epsilon; ‖delta‖ falls with mu, so there is one such mu. If A'r has no part along
+    the top eigenvector, mu may be the eigenvalue itself, and that vector fills delta up.
+    """
+    root = np.sqrt(features.importance)
+    A = root[:, None] * (model.W.T @ model.W)
+    r = root * (model.forward(sample[None])[0] - sample)
+    values, vectors = np.linalg.eigh(A.T @ A)
+    c, gaps = vectors.T @ (A.T @ r), values[-1] - values
+
+    def coordinates(above):
+        return c / (above + gaps)
+
+    above = 1e-13 * max(1, values[-1])
+    if np.linalg.norm(coordinates(above)) > epsilon:
+        above = brentq(lambda above: np.linalg.norm(coordinates(above)) - epsilon, above,
+                       np.linalg.norm(c) / epsilon + 1, xtol=1e-300)
+    delta = coordinates(above)
+    delta[-1] += max(0, epsilon**2 - delta @ delta) ** 0.5
+    delta = vectors @ (delta * epsilon / np.linalg.norm(delta))
+    return np.sum((A @ delta + r) ** 2)
+
+
+# -- the attacks -----------------------------------------------------------------------------------------------------
+
+@given(problems())
+def test_the_attack_is_the_worst_row_of_the_gram_matrix(problem):
+    model, x, features, epsilon = problem
+    assert attack_is_right(model, x, tm.attack(model, x, features, epsilon), features, epsilon)
+
+
+def test_an_attack_that_is_a_little_wrong_is_noticed():
+    rng = np.random.default_rng(0)
+    model, x = tm.ReluOutput(rng.normal(size=(2, 6)), rng.normal(size=6)), LAW.sample(rng, 50)
+    moved = tm.attack(model, x, LAW, 0.2)
+    assert attack_is_right(model, x, moved, LAW, 0.2)
+    assert not attack_is_right(model, x, x + 0.999 * (moved - x), LAW, 0.2)
+    assert not attack_is_right(model, x, x + 1.001 * (moved - x), LAW, 0.2)
+    assert not attack_is_right(model, x, tm.attack(model, x, tm.Features(6, 0.4, LAW.importance**-9), 0.2), LAW, 0.2)
+
+
+@given(problems(), seeds)
+def test_the_search_beats_the_attack_and_all_random_directions(problem, seed):
+    model, x, features, epsilon = problem
+    found = tm.strongest_attack(model, x, features, epsilon)
+    assert (np.linalg.norm(found - x, axis=-1) <= epsilon * (1 + 1e-9)).all()
+    harm = f(model, found, x, features)
+    assert (harm >= f(model, tm.attack(model, x, features, epsilon), x, features) * (1 - 1e-12)).all()
+    assert (harm >= f(model, x, x, features) * (1 - 1e-12)).all()
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        delta = rng.normal(size=x.shape)
+        delta *= epsilon / np.linalg.norm(delta, axis=-1, keepdims=True) * rng.choice([1, rng.random()])
+        assert (harm >= 0.99 * f(model, x + delta, x, features)).all()
+
+
+@given(problems(classes=(tm.Linear,)))
+def test_the_search_reaches_the_optimum_of_a_linear_model(problem):
+    model, x, features, epsilon = problem
+    harm = f(model, tm.strongest_attack(model, x, features, epsilon, steps=150), x, features)
+    exact = [linear_optimum(model, sample, features, epsilon) for sample in x]
+    assert (harm <= np.multiply(exact, 1 + 1e-9)).all()
+    np.testing.assert_allclose(harm, exact, rtol=1e-6)
+
+
+def test_the_search_reaches_a_fine_grid_in_two_hidden_dimensions():
+    """f depends on W delta alone, so all that can happen lies in the row space of W: polar coordinates there."""
+    rng = np.random.default_rng(3)
+    model = tm.ReluOutput(rng.normal(size=(2, 6)), rng.normal(scale=0.2, size=6))
+    x, epsilon = LAW.sample(rng, 30), 0.4
+    rows = np.linalg.svd(model.W)[2][:2]
+    best = np.zeros(30)
+    for radius in np.linspace(0, epsilon, 21):
+        for angle in np.linspace(0, 2 * np.pi, 721):
+            step = radius * np.array([np.cos(angle), np.sin(angle)]) @ rows
+            best = np.maximum(best, f(model, x + step, x, LAW))
+    harm = f(model, tm.strongest_attack(model, x, LAW, epsilon), x, LAW)
+    assert (harm >= best * (1 - 2e-4)).all()
+    assert (f(model, tm.attack(model, x, LAW, epsilon), x, LAW) <= best * (1 + 2e-4)).all()
+
+
+@given(problems())
+def test_without_a_perturbation_nothing_moves(problem):
+    model, x, features, _ = problem
+    np.testing.assert_array_equal(tm.attack(model, x, features, 0), x)
+    np.testing.assert_array_equal(tm.strongest_attack(model, x, features, 0, steps=2), x)
+
+
+def test_a_rotation_of_the_hidden_space_is_no_defence():
+    rng = np.random.default_rng(0)
+    W, x = rng.normal(size=(3, 6)), LAW.sample(rng, 40)
+    Q = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    moved, turned = (tm.attack(tm.ReluOutput(V, np.zeros(6)), x, LAW, 0.3) for V in (W, Q @ W))
+    np.testing.assert_allclose(turned, moved, atol=1e-12)
+
+
+def test_a_stack_is_attacked_one_by_one():
+    law = tm.Features(5, [[0.5], [0.2], [1.0]], 0.8 ** np.arange(5))
+    model = tm.ReluOutput.init(5, 2, 3, seed=0).astype(float)
+    x = law.sample(np.random.default_rng(0), 20)
+    epsilon = np.array([0.1, 0.5, 0.0])
+    for function in (tm.attack, tm.strongest_attack):
+        moved = function(model, x, law, epsilon)
+        for i in range(3):
+            np.testing.assert_allclose(moved[i], function(model[i], x[i], law[i], epsilon[i]), atol=1e-12)
+    clean, attacked = tm.adversarial_loss(model, law, samples=200)
+    assert clean.shape == attacked.shape == (3,) and (attacked > clean).all()
+    one = tm.adversarial_loss(model[0], law[0], samples=200)
+    np.testing.assert_allclose(one, (clean[0], attacked[0]), rtol=1e-12)
+
+
+# -- the mean norm ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_mean_norm_in_one_and_two_dimensions(signed):
+    """One feature: p/2. Two: on the unit square the mean distance from a corner is (√2 + asinh 1)/3."""
+    square = (2**0.5 + np.arcsinh(1)) / 3
+    for p in (1.0, 0.3, 1e-3, 1e-12):
+        assert tm.mean_input_norm(tm.Features(1, p, signed=signed)) == pytest.approx(p / 2, rel=1e-10)
+        two = tm.Features(2, p, signed=signed)
+        assert tm.mean_input_norm(two) == pytest.approx(p**2 * square + p * (1 - p), rel=1e-9)
+        together = tm.Features(2, p, signed=signed, correlated=[(0, 1)])
+        assert tm.mean_input_norm(together) == pytest.approx(p * square, rel=1e-9)
+        apart = tm.Features(2, p, signed=signed, anticorrelated=[(0, 1)])
+        assert tm.mean_input_norm(apart) == pytest.approx(p / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("law", [
+    tm.Features(20, 0.1),
+    tm.Features(7, [0.1, 0.1, 0.5, 0.5, 0.5, 1, 0.01], correlated=[(0, 1)], anticorrelated=[(2, 3, 4)]),
+    tm.Features(50, 1.0, signed=True),
+    tm.Features(300, 0.003),
+], ids=str)
+def test_the_mean_norm_is_that_of_the_sampler(law):
+    lengths = np.linalg.norm(law.sample(np.random.default_rng(0), 40_000), axis=1)
+    error = lengths.std(ddof=1) / 200
+    assert abs(lengths.mean() - tm.mean_input_norm(law)) < 4 * error
+    assert abs(lengths.mean() * 1.05 - tm.mean_input_norm(law)) > 4 * error             # the control
+
+
+def test_the_mean_norm_of_instances_is_one_number_each():
+    law = tm.Features(4, [[0.5], [0.1]])
+    np.testing.assert_allclose(tm.mean_input_norm(law), [tm.mean_input_norm(law[0]), tm.mean_input_norm(law[1])])
+    assert tm.mean_input_norm(law).shape == (2,) and np.shape(tm.mean_input_norm(law[0])) == ()
+
+
+# -- vulnerability and training --------------------------------------------------------------------------------------
+
+def test_a_model_without_superposition_has_vulnerability_1():
+    """(10.8) by both attacks: the linear model with a dimension for each of its m features."""
+    importance = 0.8 ** np.arange(6)
+    law = tm.Features(6, 0.3, importance)
+    b = np.where(np.arange(6) < 3, 0, law.mean())
+    for search in (False, True):
+        flat = tm.vulnerability(tm.Linear(np.eye(3, 6), b), law, samples=100, search=search)
+        assert flat == pytest.approx(1, rel=1e-9)
+    rotated = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0] @ np.eye(3, 6)
+    assert tm.vulnerability(tm.Linear(rotated, b), law, samples=100) == pytest.approx(1, rel=1e-9)
+
+
+def test_a_tight_frame_under_attack_costs_the_square_of_its_features_per_dimension():
+    """(10.5): where no ReLU is off, W W' = lambda 1 gives a rise of (lambda epsilon)² over a residual of 0."""
+    angle = 2 * np.pi * np.arange(5) / 5
+    model, law = tm.Linear([np.cos(angle), np.sin(angle)], np.zeros(5)), tm.Features(5, 1.0)
+    moved = tm.attack(model, np.zeros((1, 5)), law, 0.1)
+    assert f(model, moved, np.zeros((1, 5)), law)[0] == pytest.approx((2.5 * 0.1) ** 2, rel=1e-9)
+    assert 1 / tm.dimensions_per_feature(model.W) == pytest.approx(2.5)
+
+
+def test_superposition_makes_vulnerable_and_training_against_attacks_takes_it_away():
+    law = tm.Features(12, 0.08)
+    start = tm.ReluOutput.init(12, 3, 2, seed=0)
+    model = tm.adversarial_training(start, law, size=[0.0, 0.9], steps=1500, batch_size=128, learning_rate=1e-2,
+                                    schedule="cosine").model
+    plain, hardened = 1 / tm.dimensions_per_feature(model.W)
+    assert plain > 2.5 and hardened < 1.5
+    first, second = tm.vulnerability(model, law, samples=1000)
+    assert first > 3 and second < first / 2
+
+
+def test_training_on_attacks_of_size_0_is_training():
+    law, start = tm.Features(4, 0.3), tm.ReluOutput.init(4, 2, seed=1)
+    history = tm.adversarial_training(start, law, size=0, progress=False, steps=1000, batch_size=64, learning_rate=1e-2,
+                                      schedule="cosine")
+    plain = tm.train(start, law, steps=1000, batch_size=64, learning_rate=1e-2, schedule="cosine", progress=False)
+    attained = [float(tm.expected_loss(h.model, law)) for h in (history, plain)]
+    assert attained[0] == pytest.approx(attained[1], rel=0.03)
+    assert history.steps.tolist() == [0, 1000] and history.losses.shape == (2,)
+    np.testing.assert_array_equal(history.parameters.W[0], start.W)
+    again = tm.adversarial_training(start, law, size=0, progress=False, steps=1000, batch_size=64, learning_rate=1e-2,
+                                    schedule="cosine")
+    np.testing.assert_array_equal(again.model.W, history.model.W)
+
+
+def test_the_gradient_of_adversarial_training_has_the_clean_target():
+    """Finite differences of the loss at fixed attacked inputs, against the target of the clean ones."""
+    rng = np.random.default_rng(0)
+    model, x = tm.ReluOutput(rng.normal(size=(2, 6)), rng.normal(size=6)), LAW.sample(rng, 30)
+    moved = tm.attack(model, x, LAW, 0.3)
+    loss, gradient = model.unchecked_loss_and_grad(moved, LAW, target=x)
+    assert loss == pytest.approx(f(model, moved, x, LAW).mean(), rel=1e-12)
+    step = 1e-6 * rng.normal(size=(2, 6))
+    change = [f(tm.ReluOutput(model.W + s * step, model.b), moved, x, LAW).mean() for s in (1, -1)]
+    assert (change[0] - change[1]) / 2 == pytest.approx((gradient.W * step).sum(), rel=1e-5)

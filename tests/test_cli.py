@@ -1,0 +1,333 @@
+"""The command line does what the library does, refuses in one line with exit code 2, and says how to go on after Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import toymodels_np as tm
+from toymodels_np.lab import cli, jobs
+from toymodels_np.lab.cli import main
+
+ROOT = Path(__file__).parents[1]
+SMALL = 'n_features = 2\nn_hidden = 1\nsteps = 5\nbatch_size = 8\n'
+GRID = SMALL + 'seeds = 2\n[grid]\nextra_importance = [0.5, 2.0]\nfeature_probability = [0.1, 1.0, 0.5]\n'
+
+
+def run(*words):
+    """The exit code of a command line."""
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(GRID)
+    return path
+
+
+# -- it does what the library does -----------------------------------------------------------------------------------
+
+def test_training_is_that_of_the_library(tmp_path, capsys):
+    words = "train --features 4 --hidden 2 --probability 0.3 --importance-decay 0.9 --instances 3 --steps 40 --seed 7"
+    assert run(*words.split(), "--batch-size", 16, "--correlated", "0,1", "--out", tmp_path / "run.npz") == 0
+    features = tm.Features(4, 0.3, 0.9 ** np.arange(4), correlated=[(0, 1)])
+    twin = tm.train(tm.ReluOutput.init(4, 2, 3, seed=7), features, steps=40, batch_size=16, seed=7)
+    assert (tm.load(tmp_path / "run.npz").model.W == twin.model.W).all()
+    out = capsys.readouterr().out
+    assert f"{tm.expected_loss(twin.model, features).min():.6g}"[:6] in out and "wrote" in out
+
+
+def test_parts_and_resumed_runs_are_one_run(monkeypatch, tmp_path, capsys):
+    common = "train --features 4 --hidden 2 --probability 0.3 --batch-size 16 --steps".split()
+    assert run(*common, 50, "--out", tmp_path / "whole.npz") == 0
+    monkeypatch.setattr(cli, "PART", 7)
+    assert run(*common, 30, "--out", tmp_path / "part.npz") == 0
+    assert run("train", "--resume", tmp_path / "part.npz", "--steps", 20, "--out", tmp_path / "part.npz") == 0
+    whole, parts = tm.load(tmp_path / "whole.npz"), tm.load(tmp_path / "part.npz")
+    assert (whole.model.W == parts.model.W).all() and (whole.state.random == parts.state.random).all()
+    assert run("show", tmp_path / "part.npz") == 0
+    assert "50 steps" in capsys.readouterr().out
+
+
+def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
+    assert run("minimum", "--features", 3, "--hidden", 2, "--probability", 0.1, "--starts", 4,
+               "--out", tmp_path / "m.npz") == 0
+    twin = tm.find_minimum(tm.Features(3, 0.1), 2, starts=4)
+    out = capsys.readouterr().out
+    assert twin.geometry in out and f"{twin.loss:.10g}" in out and f"rank {twin.hessian_rank}" in out
+    assert (tm.load(tmp_path / "m.npz").W == twin.model.W).all()
+    assert run("show", tmp_path / "m.npz") == 0
+
+
+@pytest.mark.parametrize("model", ["Linear", "ReluHidden", "AbsoluteValue"])
+def test_every_model_has_a_command(model, capsys):
+    signed = ["--signed"] if model == "AbsoluteValue" else []
+    assert run("train", "--model", model, "--features", 3, "--hidden", 2, "--steps", 5, "--batch-size", 8, *signed) == 0
+    assert "instance" in capsys.readouterr().out
+
+
+def test_a_sweep_is_its_jobs_one_by_one(tmp_path, config, capsys):
+    assert run("sweep", config, "--out", tmp_path / "out") == 0
+    table = tm.load_sweep(tmp_path / "out")
+    assert len(table["loss"]) == 12
+    for row, job in enumerate(jobs.read_config(config)):
+        assert {name: table[name][row] for name in ("seed", "extra_importance", "feature_probability")} == \
+               {name: job[name] for name in ("seed", "extra_importance", "feature_probability")}
+        result = jobs.run_job(job)
+        assert result["loss"] == table["loss"][row] and (result["W"] == table["W"][row]).all()
+    assert run("sweep", config, "--out", tmp_path / "out") == 0
+    assert "0 computed now, 12 found there" in capsys.readouterr().out
+    assert run("show", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "sweep.png").stat().st_size > 10_000
+    assert "phase" in capsys.readouterr().out
+
+
+def test_worker_processes_change_nothing(tmp_path, config):
+    assert run("sweep", config, "--out", tmp_path / "one") == 0
+    assert run("sweep", config, "--out", tmp_path / "two", "--workers", 2, "--chunk", 1) == 0
+    contents = [sorted((p.name, p.read_bytes()) for p in (tmp_path / folder).rglob("*.npz")) for folder in ("one", "two")]
+    assert contents[0] == contents[1] and len(contents[0]) == 12
+
+
+@pytest.mark.parametrize("text, said", [
+    (SMALL + "[grid]\nextra_importance = [0.5, 2]", "wrote"),
+    (SMALL + "[grid]\nmodel = ['Linear', 'ReluOutput']", "a picture needs one or two, both numbers"),
+    (SMALL + "[grid]\ninstances = [1, 2]\nweight_decay = [0.1, 0.0]\nlearning_rate = [0.1, 0.01]", "a picture needs"),
+    (SMALL + "seeds = 2", "settings that vary: none"),
+    ("task = 'minimum'\nn_features = 2\nn_hidden = 1\nstarts = 3\n[grid]\nfeature_probability = [0.1, 0.2]", "digon"),
+    (SMALL + "model = 'AbsoluteValue'\nsigned = true\n[grid]\nn_hidden = [1, 2]".replace("n_hidden = 1\n", ""), "stands both"),
+])
+def test_what_show_says(tmp_path, capsys, text, said):
+    (tmp_path / "config.toml").write_text(text)
+    code = run("sweep", tmp_path / "config.toml", "--out", tmp_path / "out")
+    if code == 0:
+        assert run("show", tmp_path / "out") == 0
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err and code == (2 if "stands both" in said else 0)
+
+
+def square(job):
+    return {"square": job["x"] ** 2, "name": "x"}
+
+
+def test_show_takes_any_sweep(tmp_path, capsys):
+    tm.sweep(square, [{"x": x} for x in range(3)], tmp_path / "out", progress=False)
+    assert run("show", tmp_path / "out") == 0
+    assert "square                   0 … 4" in capsys.readouterr().out
+
+
+def test_a_job_that_fails_is_told(monkeypatch, tmp_path, config, capsys):
+    def find(features, *_, **__):
+        raise tm.NotConverged("no start came to rest")
+
+    config.write_text("task = 'minimum'\nn_features = 2\nn_hidden = 1\n[grid]\nfeature_probability = [0.1, 0.2]")
+    monkeypatch.setattr(jobs, "find_minimum", find)
+    assert run("sweep", config, "--out", tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    assert "2 failed" in out and "no start came to rest" in out and "--retry-failed" in out
+    assert run("show", tmp_path / "out") == 0 and "no start came to rest" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert run("sweep", config, "--out", tmp_path / "out", "--retry-failed") == 0
+    assert "2 computed now" in capsys.readouterr().out
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(monkeypatch, tmp_path, config, capsys):
+    done, true = [], jobs.run_job
+
+    def interrupted(job):
+        if len(done) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append(job)
+        return true(job)
+
+    interrupted.__module__, interrupted.__qualname__ = true.__module__, true.__qualname__
+    monkeypatch.setattr(cli, "run_job", interrupted)
+    assert run("sweep", config, "--out", tmp_path / "out") == 130
+    error = capsys.readouterr().err
+    assert error.startswith("interrupted: finished jobs are in") and "goes on from there" in error
+    monkeypatch.undo()
+    assert run("sweep", config, "--out", tmp_path / "out") == 0
+    assert "7 computed now, 5 found there" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path, capsys):
+    common = "train --features 3 --hidden 2 --batch-size 8".split()
+    assert run(*common, "--steps", 30, "--out", tmp_path / "whole.npz") == 0
+    monkeypatch.setattr(cli, "PART", 10)
+    calls, true = [], cli.resume
+
+    def interrupted(history, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return true(history, **options)
+
+    monkeypatch.setattr(cli, "resume", interrupted)
+    assert run(*common, "--steps", 30, "--out", tmp_path / "run.npz") == 130
+    error = capsys.readouterr().err
+    assert "20 of 30 steps are in" in error
+    monkeypatch.undo()
+    command = error.split("toymodels_np ", 1)[1].split()
+    assert run(*command) == 0
+    assert (tm.load(tmp_path / "run.npz").model.W == tm.load(tmp_path / "whole.npz").model.W).all()
+
+
+def test_ctrl_c_on_a_real_process_with_workers(tmp_path):
+    """The child prints what it has kept once the first results are there; then the test interrupts it."""
+    (tmp_path / "config.toml").write_text("n_features = 2\nn_hidden = 1\nbatch_size = 8\nseeds = 100000\n[grid]\nsteps = [3]")
+    program = ("import sys, toymodels_np.lab.cli as cli, toymodels_np.lab.chunks as chunks\n"
+               "write = chunks.write\n"
+               "def tell(*arguments):\n    write(*arguments); print('kept', flush=True)\n"
+               "chunks.write = tell\n"
+               "if __name__ == '__main__':\n    sys.exit(cli.main(sys.argv[1:]))\n")
+    (tmp_path / "program.py").write_text(program)
+    child = subprocess.Popen([sys.executable, tmp_path / "program.py", "sweep", tmp_path / "config.toml", "--out",
+                              tmp_path / "out", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, start_new_session=True)
+    assert child.stdout.readline() == "kept\n"
+    os.killpg(child.pid, signal.SIGINT)
+    _, error = child.communicate(timeout=60)
+    assert child.returncode == 130, error
+    assert error.strip().splitlines()[-1].startswith("interrupted: finished jobs are in") and "Traceback" not in error
+    assert len(tm.load_sweep(tmp_path / "out")["loss"]) >= 1
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+TRAIN = "train --steps 2 --batch-size 4"
+BAD_COMMANDS = [
+    "", "tarin", "--nothing", "train extra", "train --step", f"{TRAIN} --features 0", f"{TRAIN} --features -2",
+    f"{TRAIN} --features 2.5", f"{TRAIN} --features many", f"{TRAIN} --hidden 0", f"{TRAIN} --hidden x",
+    f"{TRAIN} --probability 0", f"{TRAIN} --probability 1.5", f"{TRAIN} --probability nan", f"{TRAIN} --probability p",
+    f"{TRAIN} --probability", f"{TRAIN} --probability 0.1 0.2", f"{TRAIN} --importance -1", f"{TRAIN} --importance inf",
+    f"{TRAIN} --importance 1 2 3", f"{TRAIN} --importance-decay 0", f"{TRAIN} --importance-decay -1",
+    f"{TRAIN} --importance-decay nan", f"{TRAIN} --extra-importance -1", f"{TRAIN} --extra-probability 0",
+    f"{TRAIN} --extra-probability 100", f"{TRAIN} --correlated 0", f"{TRAIN} --correlated 0,0",
+    f"{TRAIN} --correlated 0,9", f"{TRAIN} --correlated 0,a", f"{TRAIN} --correlated 0,1 --correlated 1,2",
+    f"{TRAIN} --correlated 0,1 --anticorrelated 1,2", f"{TRAIN} --anticorrelated -1,2", f"{TRAIN} --signed 3",
+    f"{TRAIN} --correlated 0,1 --probability 0.1 0.2 0.3 0.4 0.5",
+    f"{TRAIN} --model GPT", f"{TRAIN} --model", f"{TRAIN} --instances 0", f"{TRAIN} --instances 1.5", "train --steps 0",
+    "train --steps -5", "train --steps 1e3", "train --batch-size 0", "train --batch-size x", f"{TRAIN} --learning-rate 0",
+    f"{TRAIN} --learning-rate -1", f"{TRAIN} --learning-rate inf", f"{TRAIN} --schedule exponential",
+    f"{TRAIN} --weight-decay -1", f"{TRAIN} --weight-decay nan", f"{TRAIN} --seed -1", f"{TRAIN} --seed 0.5",
+    f"{TRAIN} --starts 3", f"{TRAIN} --out", f"{TRAIN} --out HERE/none/run.npz", f"{TRAIN} --out HERE",
+    "train --resume HERE/none.npz", "train --resume HERE", "train --resume HERE/config.toml",
+    "train --resume HERE/model.npz", "train --resume HERE/cosine.npz --steps 3", "train --resume HERE/run.npz --steps 0",
+    "minimum --features 0", "minimum --hidden 0", "minimum --starts 0", "minimum --starts x", "minimum --steps 3",
+    "minimum --model Linear", "minimum --probability 2", "minimum --seed -1", "minimum --out HERE/none/m.npz",
+    "sweep", "sweep HERE/config.toml", "sweep HERE/none.toml --out HERE/out", "sweep HERE --out HERE/out",
+    "sweep HERE/config.toml --out HERE/config.toml", "sweep HERE/config.toml --out HERE/config.toml/out",
+    "sweep HERE/config.toml --out HERE/out --workers 0", "sweep HERE/config.toml --out HERE/out --workers two",
+    "sweep HERE/config.toml --out HERE/out --workers -1", "sweep HERE/config.toml --out HERE/out --chunk 0",
+    "sweep HERE/config.toml --out HERE/out --chunk x", "sweep HERE/config.toml --out HERE/out --dask",
+    "sweep HERE/config.toml --out HERE/out --dask nonsense://x", "sweep HERE/run.npz --out HERE/out",
+    "sweep HERE/config.toml --out HERE/out --dask tcp://127.0.0.1:1 --workers 2",
+    "show", "show HERE/none", "show HERE/config.toml", "show HERE/empty", "show HERE/run.npz --figure HERE/x.png",
+    "show HERE/swept --figure HERE/none/x.png", "show HERE/swept --figure HERE/x.gift", "show HERE/broken",
+]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with the files that the commands name."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "config.toml").write_text(GRID)
+    (folder / "empty").mkdir()
+    features, model = tm.Features(2, 0.5), tm.ReluOutput.init(2, 1)
+    tm.save(folder / "model.npz", model)
+    tm.save(folder / "run.npz", tm.train(model, features, steps=2, batch_size=4))
+    tm.save(folder / "cosine.npz", tm.train(model, features, steps=2, batch_size=4, schedule="cosine"))
+    for name in ("swept", "broken"):
+        assert run("sweep", folder / "config.toml", "--out", folder / name) == 0
+    next((folder / "broken").rglob("*.npz")).write_bytes(b"PK")
+    return folder
+
+
+@pytest.mark.parametrize("command", BAD_COMMANDS)
+def test_a_bad_command_is_one_line_and_exit_code_2(here, capsys, command):
+    capsys.readouterr()
+    assert run(*command.replace("HERE", str(here)).split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and len(captured.err) > 20
+    assert captured.out == "" and "Traceback" not in captured.err
+
+
+def test_so_is_one_in_a_real_process(here):
+    done = subprocess.run([sys.executable, "-m", "toymodels_np", "train", "--steps", "0"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "error: steps must be at least 1, got 0\n"
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["minimum"], ["sweep"], ["show"]], ids=str)
+def test_help_has_an_example(capsys, command):
+    assert run(*command, "--help") == 0
+    assert "example: python -m toymodels_np" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [
+    "=", "task = ", "[grid", "a = 1\na = 2", "\x00", "task = 'fly'", "task = 3", "grid = 3", "grid = []", "tsk = 'train'",
+    "steps = 0", "steps = '5'", "steps = 1.5", "steps = true", "steps = [5]", "batch_size = -1", "n_features = 0",
+    "n_features = 'two'", "n_hidden = 0", "n_hidden = 1.0", "feature_probability = 0", "feature_probability = 2",
+    "feature_probability = nan", "feature_probability = 'rare'", "feature_probability = []",
+    "feature_probability = [0.1, 0.2]", "feature_probability = [[0.1]]", "feature_probability = {low = 1}",
+    "importance = -1", "importance = [1, 2]", "importance = inf", "importance_decay = 0", "importance_decay = [1]",
+    "extra_importance = -1", "extra_importance = '2'", "extra_probability = 0", "extra_probability = 30",
+    "signed = 1", "signed = 'yes'", "correlated = 3", "correlated = [0, 1]", "correlated = [[0]]",
+    "correlated = [[0, 9]]", "correlated = [[0, 1], [1, 2]]", "anticorrelated = [['a', 'b']]", "model = 'GPT'",
+    "model = 3", "instances = 0", "learning_rate = 0", "learning_rate = 'fast'", "schedule = 'step'",
+    "weight_decay = -1", "starts = 3", "task = 'minimum'\nstarts = 0", "task = 'minimum'\nsteps = 3", "seed = 3",
+    "seeds = 0", "seeds = -1", "seeds = 1.5", "seeds = []", "seeds = [1, 1]", "seeds = [-1]", "seeds = ['a']",
+    "seeds = true", "[grid]\nseeds = [1]", "[grid]\ntask = ['train']", "[grid]\nstep = [1]", "[grid]\nsteps = 5",
+    "[grid]\nsteps = []", "[grid]\nsteps = [5, 5]", "[grid]\nsteps = [5, 0]", "[grid]\nsteps = [5, 1.5]",
+    "[grid]\nsteps = {start = 1}", "[grid]\nsteps = {start = 1, stop = 2, points = 0}",
+    "[grid]\nsteps = {start = 1, stop = 2, points = 2, by = 3}", "[grid]\nsteps = {start = 1, stop = 3, points = 2}",
+    "[grid]\nfeature_probability = {start = 0, stop = 1, points = 3, scale = 'log'}",
+    "[grid]\nfeature_probability = {start = 0.1, stop = 1, points = 3, scale = 'cubic'}",
+    "[grid]\nfeature_probability = {start = 0.5, stop = 0.5, points = 2}",
+    "[grid]\nfeature_probability = [0.1, 2]", "steps = 3\n[grid]\nsteps = [3]", "[grid.steps.deep]\nx = 1",
+    "[gird]\nsteps = [3]",
+])
+def test_a_bad_configuration_is_a_sentence(tmp_path, capsys, text):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="config.toml") as error:
+        jobs.read_config(path)
+    assert "\n" not in str(error.value)
+    assert run("sweep", path, "--out", tmp_path / "out") == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.out == "" and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text, nearest", [("stepz = 3", "steps"), ("n_feature = 3", "n_features"), ("grids = 3", "grid"),
+                                           ("[grid]\nlearning_rte = [1]", "learning_rate"), ("seed = 3", "seeds")])
+def test_an_unknown_key_suggests_the_nearest(tmp_path, text, nearest):
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ValueError, match=f"did you mean '{nearest}'"):
+        jobs.read_config(tmp_path / "config.toml")
+
+
+values = st.recursive(st.none() | st.booleans() | st.integers(-3, 50) | st.floats(-2, 3) | st.text(max_size=3),
+                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(jobs.RANGE), inner), max_leaves=4)
+keys = st.sampled_from([*jobs.TASKS["train"], "starts", "seeds", "sed", "grid"])
+
+
+@given(config=st.dictionaries(keys, values, max_size=3), grid=st.dictionaries(keys, values, max_size=2))
+@settings(max_examples=200)
+def test_any_configuration_is_jobs_or_a_sentence(config, grid):
+    try:
+        found = jobs.parse_config(config | ({"grid": grid} if grid else {}))
+    except (ValueError, TypeError) as error:
+        assert str(error)
+    else:
+        for job in found:
+            jobs.check_job(job)

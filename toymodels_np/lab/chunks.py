@@ -1,0 +1,158 @@
+"""What a sweep keeps: jobs as canonical JSON, their outcomes, and the file that holds a chunk of both.
+
+An outcome is a dictionary of strings, NumPy scalars and arrays: what the job returned, or its "error" and "traceback".
+"""
+
+import json
+import traceback
+from hashlib import blake2b
+
+import numpy as np
+
+from . import files
+
+FORMAT = 1                              # of the files; part of their names
+FAILURE = ("error", "traceback")        # what a failed job has; neither a job nor a result may have such a key
+
+NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def job_text(index, job):
+    """The job as canonical JSON, else TypeError or ValueError."""
+    if not isinstance(job, dict):
+        raise TypeError(f"jobs must be dictionaries, job {index} is {job!r}")
+    try:
+        text = canonical(job)
+        if json.loads(text) != job:
+            raise TypeError("a tuple, or a key that is not a string, would come back as something else")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(
+            f"job {index} must hold only strings, finite numbers, True, False, None, lists and dictionaries with "
+            f"string keys: {error}") from None
+    if any(key in job for key in FAILURE):
+        raise ValueError(f"job {index} must not have the key 'error' or 'traceback', which are columns of the table")
+    return text
+
+
+def chunk_text(function, texts):
+    """What a chunk's name is the hash of: the format, the function's name and the jobs."""
+    return f'{{"format":{FORMAT},"function":{canonical(function)},"jobs":[{",".join(texts)}]}}'
+
+
+def name(text):
+    """32 hexadecimal digits, the hash of the chunk's text."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def path(out, text):
+    """Where under `out` the chunk is kept; 256 folders share the files."""
+    return out / name(text)[:2] / f"{name(text)}.npz"
+
+
+def failure(error):
+    """The outcome of a job that raised `error`."""
+    return {"error": "".join(traceback.format_exception_only(error)).strip(),
+            "traceback": "".join(traceback.format_exception(error))}
+
+
+def success(job, result):
+    """The outcome of a job that returned `result`, without what it repeats of the job; TypeError or ValueError."""
+    if not isinstance(result, dict):
+        raise TypeError(f"function must return a dictionary, got {type(result).__name__}")
+    outcome = {}
+    for key, value in result.items():
+        if not isinstance(key, str) or key in FAILURE:
+            raise ValueError(f"keys of a result must be strings other than 'error' and 'traceback', got {key!r}")
+        if isinstance(value, str):
+            value = str(value)
+        elif type(value) is np.ndarray and value.dtype.kind in files.KINDS and value.dtype.itemsize:
+            value = value.copy()                                # the function may write into it again
+        elif isinstance(value, NUMBERS) and np.asarray(value).dtype.kind in files.KINDS:
+            value = np.asarray(value)[()]
+        else:
+            got = f"array of dtype {value.dtype}" if type(value) is np.ndarray else f"{type(value).__name__}"
+            raise TypeError(f"a result must be a string, a number of at most 64 bits or a NumPy array of numbers or "
+                            f"text, got {got} for {key!r}")
+        if key not in job:
+            outcome[key] = value
+        elif isinstance(value, np.ndarray) or isinstance(job[key], (list, dict)) or value != job[key]:
+            raise ValueError(f"{key!r} is a key of the job, and the result has another value for it")
+    return outcome
+
+
+def write(path, text, outcomes):
+    """Write the chunk file of these jobs; values of the same key, kind, dtype and shape lie together."""
+    blocks = {}
+    for row, outcome in enumerate(outcomes):
+        for key, value in outcome.items():
+            kind = ("text",) if isinstance(value, str) else (type(value) is np.ndarray, value.dtype, value.shape)
+            rows, values = blocks.setdefault((key, *kind), ([], []))
+            rows.append(row)
+            values.append(value)
+    columns, arrays = [], {}
+    for index, ((key, kind, *dtype), (rows, values)) in enumerate(blocks.items()):
+        if kind == "text":                                      # a text array would lose null characters at the end
+            columns.append([key, rows, "text", values])
+        else:
+            columns.append([key, rows, "array" if kind else "scalar", str(index)])
+            arrays[str(index)] = np.stack(values, dtype=dtype[0]) if kind else np.array(values, dtype[0])
+    head = {"jobs": text, "columns": json.dumps(columns)}
+    head = {name: np.frombuffer(text.encode(), np.uint8) for name, text in head.items()}
+    files.write_arrays(path, head | arrays, note=str(sum("error" in outcome for outcome in outcomes)))
+
+
+def failures(path):
+    """How many jobs of the chunk file failed, from its last bytes alone; None if there is no whole file."""
+    try:
+        return int(files.read_note(path))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def read(path):
+    """(the function's name, jobs, outcomes) of a chunk file; ValueError with a sentence if it is anything else."""
+    try:
+        arrays = files.read_arrays(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it and run the sweep again") from None
+    try:
+        text = arrays["jobs"].tobytes().decode()
+        if name(text) != path.stem:
+            raise ValueError("its name is not that of its jobs")
+        chunk = json.loads(text)
+        outcomes = [{} for _ in chunk["jobs"]]
+        for key, rows, kind, values in json.loads(arrays["columns"].tobytes()):
+            if kind == "array":
+                values = [arrays[values][i, ...] for i in range(len(rows))]
+            elif kind == "scalar":
+                values = list(arrays[values])
+            for row, value in zip(rows, values, strict=True):
+                outcomes[row][key] = value
+        return chunk["function"], chunk["jobs"], outcomes
+    except files.DAMAGE as error:
+        raise ValueError(f"{path} is not a chunk of a sweep ({error}); delete it and run the sweep again") from None
+
+
+def column(values):
+    """The values as a typed array if they are numbers with a common type that holds each exactly, else as objects."""
+    kinds = {type(value) for value in values} - {type(None)}
+    gaps = any(value is None for value in values)
+    if kinds and all(issubclass(kind, NUMBERS) for kind in kinds):
+        dtype = np.result_type(*(np.int64 if kind is int else np.dtype(kind) for kind in kinds))
+        if not gaps or dtype.kind in "fc":
+            try:
+                typed = np.array([np.nan if value is None else value for value in values], dtype)
+                if len(kinds) == 1 or all(a == b or a != a for a, b in zip(typed.tolist(), map(_python, values))
+                                          if b is not None):
+                    return typed
+            except OverflowError:                               # an integer beyond 64 bits
+                pass
+    objects = np.empty(len(values), object)
+    for row, value in enumerate(values):
+        objects[row] = _python(value)
+    return objects
+
+
+def _python(value):
+    return value.item() if isinstance(value, np.generic) else value

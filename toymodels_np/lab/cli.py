@@ -1,0 +1,252 @@
+"""The command line: python -m toymodels_np train | minimum | sweep | show.
+
+An error is one line on stderr and exit code 2; Ctrl-C says how to go on and is exit code 130.
+"""
+
+import argparse
+import multiprocessing
+import signal
+import sys
+import threading
+import warnings
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..core import checks
+from ..core.optim import SCHEDULES
+from ..core.train import History, resume, train
+from ..theory.minima import find_minimum
+from ..version import __version__
+from .jobs import MODELS, TASKS, check_job, judge, read_config, run_job, training_settings
+from .saving import load, save
+from .show import check_folder, print_models, show_run, show_sweep
+from .sweep import load_sweep, sweep
+
+COMMAND = "python -m toymodels_np"
+PART = 500                                      # steps between two saves of a run that can be continued
+KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError)
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
+        return 130
+    except KNOWN_ERRORS as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser():
+    parser = _Parser(prog=COMMAND, description="Toy models of superposition: train them, solve them, sweep over them.",
+                     epilog=f"example: {COMMAND} minimum --features 5 --hidden 2 --probability 0.05")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run, summary, example):
+        name = run.__name__.removeprefix("_run_")
+        added = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {COMMAND} {example}",
+                                    formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        added.set_defaults(run=run)
+        return added
+
+    one = command(_run_train, "train models on one law of features",
+                  "train --features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz")
+    _add_settings(one, "train")
+    one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps more; with --out, "
+                     "where to save it, and no other option")
+    one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps if --schedule is "
+                     "constant")
+    one = command(_run_minimum, "find the true minimum of the exact population loss",
+                  "minimum --features 5 --hidden 2 --probability 0.05")
+    _add_settings(one, "minimum")
+    one.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
+    one = command(_run_sweep, "train or solve at every point of a grid, from a file in TOML",
+                  "sweep examples/sweep.toml --out out/phases --workers 2")
+    one.add_argument("config", type=Path, metavar="CONFIG.toml", help="settings, seeds and a table [grid]")
+    one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results; what is there is "
+                     "not computed again")
+    one.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    one.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler to run on instead, such as tcp://host:8786")
+    one.add_argument("--chunk", type=int, default=1, metavar="N", help="jobs to a file")
+    one.add_argument("--retry-failed", action="store_true", help="run jobs that failed again")
+    one = command(_run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
+    one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
+    one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
+                     ".pdf; without this, sweep.png in its folder")
+    return parser
+
+
+def _add_settings(parser, task):
+    """An option for each setting of the task, under the names of `jobs.TASKS`."""
+    short = {"n_features": "features", "n_hidden": "hidden", "feature_probability": "probability"}
+    helps = {"n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",
+             "importance": "I_i, one or n numbers", "importance_decay": "r, for importances I_i r^i",
+             "extra_importance": "factor on the last feature's importance",
+             "extra_probability": "factor on the last feature's probability",
+             "signed": "active values in [-1, 1], target |x|",
+             "correlated": "features that are on together, such as 0,1; may be repeated",
+             "anticorrelated": "features of which at most one is on; may be repeated",
+             "instances": "models side by side", "starts": "starts of the search"}
+    for name, default in TASKS[task].items():
+        option = {"dest": name, "help": helps.get(name, name.replace("_", " ")), "default": default}
+        if name == "task":
+            continue
+        if name == "signed":
+            option["action"] = "store_true"
+        elif name.endswith("correlated"):
+            option |= {"action": "append", "type": _index_set, "metavar": "I,J", "default": []}
+        elif name in ("feature_probability", "importance"):
+            option |= {"nargs": "+", "type": float, "metavar": "P" if name == "feature_probability" else "I"}
+        elif name in ("model", "schedule"):
+            option["choices"] = tuple(MODELS if name == "model" else SCHEDULES)
+        else:
+            option |= {"type": type(default), "metavar": "N" if isinstance(default, int) else "X"}
+        parser.add_argument(f"--{short.get(name, name).replace('_', '-')}", **option)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random streams")
+    parser.set_defaults(task=task)
+
+
+def _index_set(text):
+    return [int(part) for part in text.split(",")]
+
+
+def _figure(text):
+    path = Path(text)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError(f"must end in .png, .svg or .pdf, got {text!r}")
+    return path
+
+
+def _job(options):
+    """The options as a job, and its Features."""
+    job = {name: getattr(options, name) for name in (*TASKS[options.task], "seed")}
+    for name in ("feature_probability", "importance"):
+        if isinstance(job[name], list) and len(job[name]) == 1:
+            job[name] = job[name][0]
+    return job, check_job(job)
+
+
+def _run_train(options):
+    job, features = _job(options)
+    steps, done, history = job["steps"], 0, None
+    if options.resume is not None:
+        history = load(options.resume)
+        if not isinstance(history, History):
+            raise ValueError(f"{options.resume} holds a model and no run to go on with")
+    else:
+        model = MODELS[job["model"]].init(features.n_features, job["n_hidden"], job["instances"], seed=job["seed"])
+        settings = training_settings(job) | {"record_every": min(100, steps)}
+    in_parts = options.out is not None and (history is not None or job["schedule"] == "constant")
+    if options.out is not None:
+        check_folder(options.out)
+    with tqdm(total=steps, unit="step", desc="train", delay=2, leave=False, disable=None if in_parts else True) as bar:
+        while done < steps:
+            part = {"steps": min(PART, steps - done) if in_parts else steps, "progress": False if in_parts else None}
+            try:
+                history = resume(history, **part) if history else train(model, features, **settings | part)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("nothing was kept" if not in_parts or not done else
+                                        f"{done} of {steps} steps are in {options.out}; go on with: {COMMAND} train "
+                                        f"--resume {options.out} --steps {steps - done} --out {options.out}") from None
+            done += part["steps"]
+            bar.update(part["steps"])
+            if options.out is not None:
+                save(options.out, history)
+    print_models(history.model, judge(history.model, history.features))
+    if options.out is not None:
+        print(f"wrote {options.out}")
+
+
+def _run_minimum(options):
+    job, features = _job(options)
+    if options.out is not None:
+        check_folder(options.out)
+    minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
+    print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
+    print(f"gradient norm   {minimum.gradient_norm:.1e}")
+    eigenvalues = minimum.hessian_eigenvalues
+    print(f"Hessian         rank {minimum.hessian_rank} of {len(eigenvalues)}, smallest {min(eigenvalues):.2e}")
+    print(f"starts          {(minimum.start_losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(minimum.start_losses)} "
+          f"ended here")
+    print_models(minimum.model, np.asarray(minimum.loss))
+    if options.out is not None:
+        save(options.out, minimum.model)
+        print(f"wrote {options.out}")
+
+
+def _run_sweep(options):
+    jobs = read_config(options.config)
+    checks.integer("--workers", options.workers)
+    if options.dask and options.workers > 1:
+        raise ValueError("--workers and --dask do not go together")
+    try:
+        with _executor(options) as executor, warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)             # it says what the report says
+            report = sweep(run_job, jobs, options.out, executor=executor, chunk=options.chunk,
+                           retry_failed=options.retry_failed)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"finished jobs are in {options.out}; the same command goes on from there") from None
+    print(f"{report.jobs} jobs in {report.out}: {report.computed} computed now, {report.found} found there")
+    if report.failed:
+        table = load_sweep(options.out)
+        reasons = Counter(error for error in table["error"] if error)
+        print(f"{report.failed} failed; run them again with --retry-failed. The most frequent reason: "
+              f"{reasons.most_common(1)[0][0]}")
+    print(f"look at it with: {COMMAND} show {report.out}")
+
+
+@contextmanager
+def _executor(options):
+    """None, a pool of processes that leave Ctrl-C to this one, or a Dask cluster."""
+    if options.dask:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ImportError('--dask needs dask and distributed: pip install "toymodels_np[dask]"') from None
+        with Client(options.dask, timeout=10) as client:
+            yield client.get_executor()
+    elif options.workers > 1:
+        pool = ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), _start_worker)
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)          # workers inherit it when they are started,
+        for _ in range(options.workers):
+            pool.submit(int)                                            # one for each task while none is idle
+        signal.signal(signal.SIGINT, handler)
+        try:
+            yield pool
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+    else:
+        yield None
+
+
+def _start_worker():
+    tqdm.set_lock(threading.RLock())            # its own is shared by processes, and would outlive one that is stopped
+
+
+def _run_show(options):
+    if options.path.is_dir():
+        show_sweep(options.path, options.figure)
+    elif options.figure is not None:
+        raise ValueError("--figure is for the folder of a sweep")
+    else:
+        show_run(options.path)
