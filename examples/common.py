@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import toymodels_np as tm
 from toymodels_np.lab import figures
 
 
@@ -45,3 +46,25 @@ def write(figure, record, path):
     figures.save(figure, png)
     numbers.write_text(json.dumps(record, indent=1, default=lambda a: a.tolist()))
     return png, numbers
+
+
+def experiment(name, description, arguments, **settings):
+    """Run one of `tm.experiments` with these settings over its quick or full ones: claims, a figure and JSON."""
+    row = tm.experiments[name]
+    words = parser(description, f"python examples/{Path(sys.argv[0]).name} --out out", seed=False,
+                   full="the paper's sizes and more seeds, from minutes to an hour; can be resumed")
+    words.add_argument("--seeds", type=int, metavar="N", help="how many runs, each with its own seed")
+    options = parse(words, arguments)
+    settings = row.settings(options.full) | ({} if options.full else settings)
+    if options.seeds is not None:
+        if options.seeds < 1:
+            words.error(f"argument --seeds: must be at least 1, got {options.seeds}")
+        settings["seeds"] = options.seeds
+    runs = row.runs(settings, options.out / "runs")
+    records = row.check(runs)
+    for record in records:
+        print(f"{record['name']}: {record['sentence']}\n    measured {record['measured']:.6g} "
+              f"({record['summary']} of {record['count']}, {record['spread'][0]:.4g} to {record['spread'][1]:.4g}), "
+              f"expected {record['expected']}: {record['verdict']}. {record['correction']}".rstrip())
+    for path in write(row.draw(runs), {"settings": settings, "claims": records}, options.out / name.replace("-", "_")):
+        print("wrote", path)

@@ -15,8 +15,13 @@ ORDER = [
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
     "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
-    "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims", "lab.figures", "lab.report",
-    "lab.show", "lab.cli", "lab.__main__", "lab",
+    "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims", "lab.figures",
+    "lab.experiments.base",
+    *(f"lab.experiments.{name}" for name in (
+        "introduction", "demonstration", "phases", "uniform_geometry", "perturbed_pentagon", "correlated_sets",
+        "local_bases", "principal_components", "energy_jumps", "learning_dynamics", "adversarial", "privileged_basis",
+        "absolute_value", "asymmetric_motif")),
+    "lab.experiments", "lab.report", "lab.show", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np
 ]

@@ -19,6 +19,8 @@ from .theory.branches import CriticalPoint, Parameter, StabilityLimit, critical_
 from .theory.flow import Flow, Plateau, gradient_flow
 from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm, strongest_attack,
                             vulnerability)
+from .lab.claims import Claim
+from .lab.experiments import EXPERIMENTS as experiments
 from .lab.saving import load, save
 from .lab.sweep import SweepReport, load_sweep, sweep
 from .version import __version__

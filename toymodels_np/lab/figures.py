@@ -4,7 +4,8 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; a featur
 """
 
 import numpy as np
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -30,6 +31,46 @@ def draw_directions(axes, W, limit):
         colour = FEATURE_COLOURS[i % len(FEATURE_COLOURS)]
         axes.plot([0, x], [0, y], color=colour, linewidth=2.5, solid_capstyle="round")
         axes.plot(x, y, "o", color=colour, markersize=7)
+
+
+def canvas(width, height):
+    """An empty Figure of so many inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def gram_rows(models, titles):
+    """W'W of each model as a heat map, with a bar for each feature's norm, coloured by how far it shares its dimension.
+
+    models : list of W (m, n)          titles : one each
+    """
+    columns = min(len(models), 4)
+    rows = -(-len(models) // columns)
+    figure = canvas(4.4 * columns, 4.0 * rows)
+    cells = figure.subplots(rows, 2 * columns, width_ratios=(3, 1) * columns, squeeze=False)
+    image = None
+    for i, (W, title) in enumerate(zip(models, titles)):
+        row, column = divmod(i, columns)
+        image, colours = _gram_panel(*cells[row, 2 * column:2 * column + 2], W, title)
+    for axes in cells.ravel()[2 * len(models):]:
+        axes.axis("off")
+    figure.colorbar(image, ax=cells, shrink=0.6, label=r"$W^T W$", location="right")
+    figure.colorbar(colours, ax=cells, shrink=0.6, label="superposition of the feature", location="right")
+    return figure
+
+
+def _gram_panel(heat, bars, W, title):
+    norm = np.linalg.norm(W, axis=0)
+    unit = W / np.where(norm > 0, norm, 1)
+    shared = ((unit.T @ W)**2).sum(1) - norm**2                         # sum over j != i of (W_i . W_j)^2 / |W_i|^2
+    image = heat.imshow(W.T @ W, cmap="RdBu_r", vmin=-1.2, vmax=1.2, aspect="auto")
+    heat.set(xticks=[], yticks=[])
+    heat.set_title(title, fontsize=STYLE["title"])
+    colours = ScalarMappable(Normalize(0, 1), "viridis")
+    bars.barh(np.arange(W.shape[1]), norm, color=colours.to_rgba(np.clip(shared, 0, 1)), edgecolor="0.4", linewidth=0.3)
+    bars.set(ylim=(W.shape[1] - 0.5, -0.5), xlim=(0, 1.4), yticks=[], xticks=[0, 1])
+    bars.set_xlabel(r"$\|W_i\|$", fontsize=STYLE["font"])
+    bars.axvline(1, color="0.7", linewidth=0.8, zorder=0)
+    return image, colours
 
 
 def pentagon_to_digon(vary, ratios, branches, crossing, trained, solutions, norms, biases):
