@@ -72,7 +72,7 @@ class Law:
         return result
 
     def sums(self, p, zero):
-        """t (J, N) from an active feature's E e^{iwgx}, or any other transform of its law, zero (n, N). (4.15)"""
+        """t (J, …, N) from an active feature's E e^{iwgx}, or any other transform of its law, zero (n, …, N). (4.15)"""
         sets = [p[J] * (zero[members].prod(0) if self.together[J] else zero[members].mean(0))
                 for J, members in enumerate(self.members) if J in self.several]
         return np.concatenate([zero[self.single] * p[:len(self.single)], *[t[None] for t in sets]])
@@ -100,12 +100,16 @@ class Uniform:
         self.alpha, self.kappa, self.weight = alpha, kappa, np.broadcast_to(weight, alpha.shape)
         self.column = self.weight[..., None] + 0j                       # NumPy is slow where it has to mix types
         self.turn = waves(alpha, kappa, weight, room)
-        self.over_alpha, self.over_kappa = -1j / alpha[..., None], 1 / kappa + 0j           # their product: 1 / (i phi)
+        self.over_alpha, self.over_kappa = -1j / alpha[..., None], 1 / kappa + 0j
         self.some_small = (abs(alpha) * kappa[0] < SMALL).any(-1)
+
+    def over_phi(self, j):
+        """1 / (i phi) at feature j: (N, K)."""
+        return self.over_alpha[j] * self.over_kappa
 
     def __call__(self, j, order):
         """weight E[u^r e^{i phi u}] at feature j, (N, K), for r = 0 … order - 1, and i phi times that for r = order."""
-        inverse, turn = self.over_alpha[j] * self.over_kappa, self.turn[j]
+        inverse, turn = self.over_phi(j), self.turn[j]
         result = [(turn - self.column[j]) * inverse]
         for r in range(1, order):
             result.append((turn - (result[-1] if r == 1 else r * result[-1])) * inverse)    # by parts
@@ -186,18 +190,16 @@ def reach(law, b, g):
 def half_period(law, p, b, g):
     """P (N,): max |z|, or less where |z| > P is too rare to matter, by Chernoff's bound. (4.19)"""
     largest = abs(np.stack(reach(law, b, g))).max(0)
-    P = largest = np.where(largest > 0, largest, 1.0)                   # (N,)
+    largest = np.where(largest > 0, largest, 1.0)                       # (N,)
+    slope = RARE / largest * 2.0 ** np.arange(6)[:, None]               # (6, N)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for power in range(6):
-            slope = RARE / largest * 2.0**power
-            bound = 0.0
-            for s in (slope, -slope):
-                y = g * s
-                y = np.where(abs(y) < 1e-300, 1e-300, y)
-                t = law.sums(p, np.sinh(y) / y if law.signed else np.expm1(y) / y)
-                bound = np.maximum(bound, s * b + np.log(t + (1 - p)).sum(0) + RARE)
-            P = np.where(bound < P * slope, bound / slope, P)           # False where the bound overflowed
-    return P
+        s = np.concatenate([slope, -slope])
+        y = g[:, None] * s                                              # (n, 12, N)
+        y = np.where(abs(y) < 1e-300, 1e-300, y)
+        t = law.sums(p[:, None], np.sinh(y) / y if law.signed else np.expm1(y) / y)
+        bound = s * b + np.log(t + (1 - p)[:, None]).sum(0) + RARE
+        P = bound.reshape(2, *slope.shape).max(0) / slope
+    return np.minimum(largest, np.where(np.isfinite(P), P, np.inf).min(0))
 
 
 def off(law, p, own):
@@ -308,16 +310,18 @@ def block(law, p, b, g, own, P, kappa, with_grad, room, pieces):
 
     There are at most SLICE pairs of a row and a node, so that arrays (N, K) stay in the cache.
     """
-    own_set, shape = law.set_of[own], (len(b), len(kappa))
-    sums = lambda x: x.reshape(len(x), pieces, -1).sum(-1).real
-    lifted, factors, before = room[:, :(law.n + 1) * len(b) * len(kappa)].reshape(3, law.n + 1, *shape)
-    alpha = np.pi * g / P                                               # (n, N)
-    T_off, T, t_y, same = own_terms(law, p, alpha, own, kappa, with_grad)
+    own_set, rows, shape = law.set_of[own], np.arange(len(b)), (len(b), len(kappa))
     S, S_before, S_after = off(law, p, own)                             # (J, N)
-    off_chance, off_before, off_after = (x[..., None] + 0j for x in (S, S_before, S_after))         # (J, N, 1)
     q = law.active(1 - S)                                               # (n, N), 0 for the own set
-    integrals = Uniform(alpha, kappa, np.where(law.alone[:, None], q, 1), lifted[:-1])      # of several: t times q, later
+    room = room[:, :(law.n + 1) * len(b) * len(kappa)].reshape(3, law.n + 1, *shape)
+    lifted, factors, before = room                                      # t_j times i phi; S + t; products of those before
+    gains = np.concatenate([g, g[None, own, rows]])                     # the own gain once more, on its own
+    weight = np.where(law.alone[:, None], q, 1)                         # t of several members is multiplied by q later
+    integrals = Uniform(np.pi * gains / P, kappa, np.concatenate([weight, np.ones((1, len(b)))]), lifted)
+    T_off, T, t_y, same = own_terms(law, p, integrals, own, with_grad)
+
     before[0], D = 1, np.zeros(shape, complex)
+    off_chance, off_before, off_after = (x[..., None] + 0j for x in (S, S_before, S_after))         # (J, N, 1)
     for J, members in enumerate(law.members):
         psi = [integrals(j, 1) for j in members]
         zero = [law.even(x[0]) for x in psi]
@@ -330,23 +334,37 @@ def block(law, p, b, g, own, P, kappa, with_grad, room, pieces):
         t *= before[J] - off_before[J] if law.simple[J] else before[J]
         D += t                                                          # (N, K)                    (4.16)
         for k, j in enumerate(members) if with_grad else ():
-            lifted[j] = law.even(psi[k][1])                             # t_j times i phi
+            lifted[j] = law.even(psi[k][1])
             for other in zero[:k] + zero[k + 1:] if law.together[J] else ():
                 lifted[j] *= other
+
     F = before[len(p)]
     a3, a2, a1 = (c * P[:, None]**k / kappa**(k + 1) for c, k in ((4 / np.pi**3, 2), (4 / np.pi**2, 1), (4 / np.pi, 0)))
     turn = waves(np.pi * b / P, kappa)                                  # (N, K)
     tau = turn * (1j * a3 * T + a2 * t_y)
     closed = law.simple[own_set][:, None]                               # whether pairs with the own set are taken out
     tau_closed = np.where(closed, tau, turn * (1j * a3 * T_off))
+    sums = lambda x: x.reshape(len(x), pieces, -1).sum(-1).real
     terms = tau_closed * D + (tau - tau_closed) * F
     l = sums(terms)                                                                                 # (4.13)
     if not with_grad:
         return (l,)
-
     db = sums(1j * np.pi * kappa / P[:, None] * terms)                                              # (4.18)
-    row, column = (lambda x: x.reshape(len(b), pieces, 1, -1)), (lambda x: x.reshape(len(b), pieces, -1, 1))
-    dots, tau_closed = np.empty((2, law.n, len(b), pieces, 1, 1), complex), row(tau_closed)
+    apart = (law.simple[:, None] * S_before * S_after)[law.set_of]      # (n, N)
+    slopes = leave_one_out(law, room, tau, tau_closed, apart, pieces)   # (n, N, pieces), but for the factor iw / (i phi)
+    dg = (np.where(law.alone[:, None], 1, q) / integrals.alpha[:-1] * np.pi / P)[..., None] * slopes
+    inside = turn * np.where(closed, D, F)                              # the own set's features
+    for j, r, t_j, t_yj in same:
+        dg[j, r] = sums(inside[r] * (1j * a1[r] * t_yj - a2[r] * t_j))
+    return l, db, dg
+
+
+def leave_one_out(law, room, tau, tau_closed, apart, pieces):
+    """Re sum tau t_j (products without the own set and j's, less `apart` with tau_closed): (n, N, pieces). (4.18)"""
+    lifted, factors, before = room
+    row, column = (lambda x: x.reshape(len(tau), pieces, 1, -1)), (lambda x: x.reshape(len(tau), pieces, -1, 1))
+    dots, tau_closed = np.empty((2, law.n, len(tau), pieces, 1, 1), complex), row(tau_closed)
+    tau = tau.copy()
     for J, members in reversed(list(enumerate(law.members))):           # tau is that of all later sets, too
         C = row(before[J] * tau)                                        # all sets but the own and J
         for j in members:
@@ -354,36 +372,28 @@ def block(law, p, b, g, own, P, kappa, with_grad, room, pieces):
             np.matmul(tau_closed, column(lifted[j]), out=dots[1, j])
         tau *= factors[J]
     dots = dots[..., 0, 0].real                                         # (2, n, N, pieces)
-    apart = (law.simple[:, None] * S_before * S_after)[law.set_of]      # (n, N)
-    q = np.where(law.alone[:, None], 1, q)
-    dg = (q / integrals.alpha * np.pi / P)[..., None] * (dots[0] - apart[..., None] * dots[1])     # (4.18)
-    inside = turn * np.where(closed, D, F)                              # the own set's features
-    for j, r, t_j, t_yj in same:
-        dg[j, r] = sums(inside[r] * (1j * a1[r] * t_yj - a2[r] * t_j))
-    return l, db, dg
+    return dots[0] - apart[..., None] * dots[1]
 
 
-def own_terms(law, p, alpha, own, kappa, with_grad):
-    """T_off (N, 1), T and t_y (N, K), and a list of (j, r, t_j, t_yj): in the rows r feature j belongs to the own set."""
-    def psi(alpha, order):
-        """E[u^r e^{i phi u}] for r = 0 … order, over the signs of u if it has two: even, odd in u."""
-        integrals = Uniform(alpha[None], kappa)
-        result = integrals(0, order)
-        result[-1] *= integrals.over_alpha[0] * integrals.over_kappa
-        return [law.even(x) for x in result], [law.odd(x) for x in result]
+def own_terms(law, p, integrals, own, with_grad):
+    """T_off (N, 1), T and t_y (N, K), and a list of (j, r, t_j, t_yj): in the rows r feature j belongs to the own set.
 
+    integrals (4.14) of all features, those of sets of several with weight 1, and last of the own gain with weight 1.
+    """
     rows, own_set = np.arange(len(own)), law.set_of[own]
     T_off, q = 1 - p[own_set, rows][:, None], law.active(p)[own, rows][:, None]
-    even, odd = psi(alpha[own, rows], 1 + with_grad)                    # 
-    T, t_y, t_j, t_yj = T_off + q * even[0], q * even[1], q * odd[1], q * odd[-1]
+    psi = integrals(law.n, 1 + with_grad)
+    psi[-1] *= integrals.over_phi(law.n)
+    T, t_y, t_j, t_yj = T_off + q * law.even(psi[0]), q * law.even(psi[1]), q * law.odd(psi[1]), q * law.odd(psi[-1])
     same = [(own, rows, t_j, t_yj)]
     for J, i in ((J, i) for J in law.several for i in law.members[J]):
         r = np.flatnonzero(own == i)
         if not len(r):
             continue
         members = [i] + [j for j in law.members[J] if j != i]
-        parts = [psi(x, 1) for x in alpha[members][:, r]]
-        zero, one = [even[0] for even, _ in parts], [odd[1] for _, odd in parts]
+        psi = [integrals(j, 1) for j in members]
+        zero = [law.even(x[0][r]) for x in psi]
+        one = [law.odd((x[1] * integrals.over_phi(j))[r]) for j, x in zip(members, psi)]
         if not law.together[J]:
             T[r] = T_off[r] + q[r] * sum(zero)
             same += [(j, r, q[r] * x, 0) for j, x in zip(members[1:], one[1:])]
