@@ -1,9 +1,10 @@
-"""The command line: python -m toymodels_np train | minimum | sweep | show.
+"""The command line: python -m toymodels_np train | minimum | sweep | show | phase | experiment | claims | report.
 
 An error is one line on stderr and exit code 2; Ctrl-C says how to go on and is exit code 130.
 """
 
 import argparse
+import json
 import multiprocessing
 import signal
 import sys
@@ -21,8 +22,12 @@ from ..core import checks
 from ..core.optim import SCHEDULES
 from ..core.train import History, resume, train
 from ..theory.minima import find_minimum
+from ..theory.phase import phase_diagram
 from ..version import __version__
+from . import figures
+from .experiments import EXPERIMENTS, run_all
 from .jobs import MODELS, TASKS, check_job, judge, read_config, run_job, training_settings
+from .report import check_all, page
 from .saving import load, save
 from .show import check_folder, print_models, show_run, show_sweep
 from .sweep import load_sweep, sweep
@@ -89,7 +94,30 @@ def _parser():
     one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
     one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
                      ".pdf; without this, sweep.png in its folder")
+    one = command(_run_phase, "draw the phase diagram of the last of a few features",
+                  "phase --features 3 --hidden 2 --points 20 --out phases.png")
+    one.add_argument("--features", type=int, default=2, metavar="N", help="n")
+    one.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
+    one.add_argument("--points", type=int, default=20, metavar="N", help="cells along each axis")
+    one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE", help="the picture")
+    one = command(_run_experiment, "run one of the paper's experiments and check its claims",
+                  "experiment demonstration --out out")
+    one.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
+    _add_modes(one)
+    one = command(_run_claims, "check every claim of the paper", "claims --quick --json claims.json")
+    _add_modes(one)
+    one.add_argument("--json", type=Path, metavar="FILE", help="write the records here")
+    one = command(_run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
+    _add_modes(one)
     return parser
+
+
+def _add_modes(parser):
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--quick", action="store_true", default=True, help="small sizes and few seeds: minutes")
+    mode.add_argument("--full", action="store_true", help="the paper's sizes: hours, and it goes on where it was stopped")
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder for runs and results")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
 
 
 def _add_settings(parser, task):
@@ -190,6 +218,70 @@ def _run_minimum(options):
         print(f"wrote {options.out}")
 
 
+def _run_phase(options):
+    checks.integer("--points", options.points, minimum=2)
+    check_folder(options.out)
+    diagram = phase_diagram(options.features, options.hidden, importance=np.geomspace(0.1, 10, options.points),
+                            feature_probability=np.geomspace(0.01, 1, options.points))
+    importance, probability = np.meshgrid(diagram.importance, diagram.feature_probability, indexing="ij")
+    figure = figures.sweep_map(("importance of the last feature", "feature probability"),
+                               (importance.ravel(), probability.ravel()), diagram.loss.ravel(), "phase",
+                               diagram.phase.ravel())
+    print(f"{diagram.loss.size} true minima, gradients of norm {diagram.gradient_norm.max():.1e} at most")
+    for name, values in (("phase", diagram.phase), ("geometry", diagram.geometry)):
+        for value, count in Counter(values.ravel()).most_common():
+            print(f"{name:10s} {value}: {count} cells")
+    print(f"the paper's candidates say otherwise in {int(diagram.differs.sum())} cells")
+    figures.save(figure, options.out)
+    print(f"wrote {options.out}")
+
+
+def _runs(options, names):
+    """{name: runs} of these experiments, from the folder or computed."""
+    checks.integer("--workers", options.workers)
+    folder = options.out / ("runs-full" if options.full else "runs-quick")
+    try:
+        with _pool(options.workers) as executor:
+            return run_all(names, folder, full=options.full, executor=executor)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"finished runs are in {folder}; the same command goes on from there") from None
+
+
+def _run_experiment(options):
+    runs = _runs(options, [options.name])[options.name]
+    _print_records(EXPERIMENTS[options.name].check(runs))
+    path = options.out / f"{options.name}.png"
+    figures.save(EXPERIMENTS[options.name].draw(runs), path)
+    print(f"wrote {path}")
+
+
+def _run_claims(options):
+    if options.json is not None:
+        check_folder(options.json)
+    records = check_all(_runs(options, list(EXPERIMENTS)))
+    _print_records(records)
+    if options.json is not None:
+        options.json.write_text(json.dumps(records, indent=1))
+        print(f"wrote {options.json}")
+
+
+def _run_report(options):
+    runs = _runs(options, list(EXPERIMENTS))
+    path = options.out / ("report-full.html" if options.full else "report.html")
+    path.write_text(page(runs, full=options.full), encoding="utf-8")
+    print(f"{dict(Counter(record['verdict'] for record in check_all(runs)))}")
+    print(f"wrote {path}")
+
+
+def _print_records(records):
+    for record in records:
+        low, high = record["spread"]
+        print(f"{record['verdict']:24s} {record['name']}: {record['measured']:.6g} ({record['summary']} of "
+              f"{record['count']}, {low:.4g} to {high:.4g}), expected {record['expected']}")
+        if record["correction"]:
+            print(f"{'':24s} {record['correction']}")
+
+
 def _run_sweep(options):
     jobs = read_config(options.config)
     checks.integer("--workers", options.workers)
@@ -213,7 +305,7 @@ def _run_sweep(options):
 
 @contextmanager
 def _executor(options):
-    """None, a pool of processes that leave Ctrl-C to this one, or a Dask cluster."""
+    """None, a pool of processes, or a Dask cluster."""
     if options.dask:
         try:
             from distributed import Client
@@ -221,10 +313,20 @@ def _executor(options):
             raise ImportError('--dask needs dask and distributed: pip install "toymodels_np[dask]"') from None
         with Client(options.dask, timeout=10) as client:
             yield client.get_executor()
-    elif options.workers > 1:
-        pool = ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), _start_worker)
+    else:
+        with _pool(options.workers) as pool:
+            yield pool
+
+
+@contextmanager
+def _pool(workers):
+    """None for one worker, else a pool of processes that leave Ctrl-C to this one."""
+    if workers == 1:
+        yield None
+    else:
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)          # workers inherit it when they are started,
-        for _ in range(options.workers):
+        for _ in range(workers):
             pool.submit(int)                                            # one for each task while none is idle
         signal.signal(signal.SIGINT, handler)
         try:
@@ -235,8 +337,6 @@ def _executor(options):
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
-    else:
-        yield None
 
 
 def _start_worker():

@@ -136,25 +136,32 @@ def load_sweep(out):
     ended here, then come the jobs that it did not name. Raises OSError, or ValueError if a file is damaged or there is
     none.
     """
+    rows = load_rows(out)
+    job_keys = {key for job, _ in rows for key in job}
+    keys = {key for _, outcome in rows for key in outcome}
+    names = [*sorted(job_keys), *sorted(keys - job_keys - {*chunks.FAILURE})]
+    rows = [outcome | job for job, outcome in rows]
+    table = {name: chunks.column([row.get(name) for row in rows]) for name in names}
+    return table | {name: chunks.column([row.get(name, "") for row in rows]) for name in chunks.FAILURE}
+
+
+def load_rows(out):
+    """What `load_sweep` makes columns of: a list of (job, outcome), two dictionaries; failures have an "error"."""
     out = files.check_path("out", out)
     with files.os_errors_as(f"cannot read {out}"):
         folders = sorted(path for path in out.iterdir() if len(path.name) == 2)
         paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.npz"))}
         order = (out / ORDER).read_text("ascii", "replace").split() if (out / ORDER).is_file() else []
-    rows, job_keys, keys = {}, set(), set()
+    rows = {}
     for stem in dict.fromkeys([*(stem for stem in order if stem in paths), *paths]):
         function, jobs, outcomes = chunks.read(paths[stem])
         for job, outcome in zip(jobs, outcomes):
             same = function, chunks.canonical(job)                  # in two files, where the chunks were cut otherwise
-            if same not in rows or "error" in rows[same]:
-                rows[same] = outcome | job
-                job_keys |= job.keys()
-                keys |= outcome.keys()
+            if same not in rows or "error" in rows[same][1]:
+                rows[same] = job, outcome
     if not rows:
         raise ValueError(f"{out} holds no finished job of a sweep")
-    names = [*sorted(job_keys), *sorted(keys - job_keys - {*chunks.FAILURE})]
-    table = {name: chunks.column([row.get(name) for row in rows.values()]) for name in names}
-    return table | {name: chunks.column([row.get(name, "") for row in rows.values()]) for name in chunks.FAILURE}
+    return list(rows.values())
 
 
 def _work(function, texts, ticket):

@@ -1,11 +1,10 @@
 """What every experiment is: settings, a run for one seed, a figure over the runs, and claims."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from ..sweep import load_sweep, sweep
+from ..sweep import load_rows, sweep
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,18 @@ class Experiment:
 
     def runs(self, settings, out, *, executor=None, progress=None):
         """The results of all seeds, from `out` where they are there; RuntimeError with the reason if one failed."""
-        jobs = self.jobs(settings)
-        folder = Path(out) / self.name
-        report = sweep(self.run, jobs, folder, executor=executor, progress=progress, retry_failed=True)
-        table = load_sweep(folder)
-        rows = [{key: column[row] for key, column in table.items()} for row in range(report.jobs)]
-        failed = [row["error"] for row in rows if row["error"]]
-        if failed:
-            raise RuntimeError(f"{len(failed)} of {len(rows)} runs of {self.name} failed, the first with {failed[0]}")
-        return rows
+        return gather(self.run, self.jobs(settings), Path(out) / self.name, executor=executor, progress=progress)
 
     def check(self, runs):
         """The record of each claim, with the experiment's name and row."""
         return [claim.check(runs) | {"experiment": self.name, "row": self.row} for claim in self.claims]
 
 
-def timed(function, *arguments):
-    """(what the function returns, seconds)."""
-    start = time.perf_counter()
-    return function(*arguments), time.perf_counter() - start
+def gather(function, jobs, out, *, executor=None, progress=None):
+    """The results of a sweep with their jobs' settings, in the order of the jobs; RuntimeError if some failed."""
+    report = sweep(function, jobs, out, executor=executor, progress=progress, retry_failed=True)
+    rows = [job | outcome for job, outcome in load_rows(out)[:report.jobs]]
+    failed = [row["error"] for row in rows if "error" in row]
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(rows)} runs failed, the first with {failed[0]}")
+    return rows
