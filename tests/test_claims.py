@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.lab import cli, experiments, figures, report
+from toymodels_np.lab import cli, commands, experiments, figures, report
 from toymodels_np.lab.claims import CORRECTED, FAILS, HOLDS
 from toymodels_np.lab.experiments import run_all
 from toymodels_np.lab.experiments.base import Experiment
@@ -38,7 +38,7 @@ TINY = Experiment("tiny", 1, "A tiny <experiment>", "Section", "01", {"x": 2, "s
 
 @pytest.fixture
 def tiny(monkeypatch):
-    for module in (experiments, report, cli):
+    for module in (experiments, report, commands, cli):
         monkeypatch.setattr(module, "EXPERIMENTS", {"tiny": TINY})
     return TINY
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.lab import cli, jobs
+from toymodels_np.lab import commands, jobs
 from toymodels_np.lab.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def test_training_is_that_of_the_library(tmp_path, capsys):
 def test_parts_and_resumed_runs_are_one_run(monkeypatch, tmp_path, capsys):
     common = "train --features 4 --hidden 2 --probability 0.3 --batch-size 16 --steps".split()
     assert run(*common, 50, "--out", tmp_path / "whole.npz") == 0
-    monkeypatch.setattr(cli, "PART", 7)
+    monkeypatch.setattr(commands, "PART", 7)
     assert run(*common, 30, "--out", tmp_path / "part.npz") == 0
     assert run("train", "--resume", tmp_path / "part.npz", "--steps", 20, "--out", tmp_path / "part.npz") == 0
     whole, parts = tm.load(tmp_path / "whole.npz"), tm.load(tmp_path / "part.npz")
@@ -152,7 +152,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(monkeypatch, tmp_path, 
         return true(job)
 
     interrupted.__module__, interrupted.__qualname__ = true.__module__, true.__qualname__
-    monkeypatch.setattr(cli, "run_job", interrupted)
+    monkeypatch.setattr(commands, "run_job", interrupted)
     assert run("sweep", config, "--out", tmp_path / "out") == 130
     error = capsys.readouterr().err
     assert error.startswith("interrupted: finished jobs are in") and "goes on from there" in error
@@ -164,8 +164,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(monkeypatch, tmp_path, 
 def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path, capsys):
     common = "train --features 3 --hidden 2 --batch-size 8".split()
     assert run(*common, "--steps", 30, "--out", tmp_path / "whole.npz") == 0
-    monkeypatch.setattr(cli, "PART", 10)
-    calls, true = [], cli.resume
+    monkeypatch.setattr(commands, "PART", 10)
+    calls, true = [], commands.resume
 
     def interrupted(history, **options):
         calls.append(1)
@@ -173,7 +173,7 @@ def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path,
             raise KeyboardInterrupt
         return true(history, **options)
 
-    monkeypatch.setattr(cli, "resume", interrupted)
+    monkeypatch.setattr(commands, "resume", interrupted)
     assert run(*common, "--steps", 30, "--out", tmp_path / "run.npz") == 130
     error = capsys.readouterr().err
     assert "20 of 30 steps are in" in error

@@ -21,7 +21,7 @@ ORDER = [
         "introduction", "demonstration", "phases", "uniform_geometry", "perturbed_pentagon", "correlated_sets",
         "local_bases", "principal_components", "energy_jumps", "learning_dynamics", "adversarial", "privileged_basis",
         "absolute_value", "asymmetric_motif")),
-    "lab.experiments", "lab.report", "lab.show", "lab.cli", "lab.__main__", "lab",
+    "lab.experiments", "lab.report", "lab.show", "lab.commands", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np
 ]

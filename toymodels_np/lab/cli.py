@@ -4,36 +4,16 @@ An error is one line on stderr and exit code 2; Ctrl-C says how to go on and is 
 """
 
 import argparse
-import json
-import multiprocessing
-import signal
 import sys
-import threading
-import warnings
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from ..core import checks
 from ..core.optim import SCHEDULES
-from ..core.train import History, resume, train
-from ..theory.minima import find_minimum
-from ..theory.phase import phase_diagram
 from ..version import __version__
-from . import figures
-from .experiments import EXPERIMENTS, run_all
-from .jobs import MODELS, TASKS, check_job, judge, read_config, run_job, training_settings
-from .report import check_all, page
-from .saving import load, save
-from .show import check_folder, print_models, show_run, show_sweep
-from .sweep import load_sweep, sweep
+from .commands import (COMMAND, run_claims, run_experiment, run_minimum, run_phase, run_report, run_show, run_sweep,
+                       run_train)
+from .experiments import EXPERIMENTS
+from .jobs import MODELS, TASKS
 
-COMMAND = "python -m toymodels_np"
-PART = 500                                      # steps between two saves of a run that can be continued
 KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError)
 
 
@@ -64,24 +44,24 @@ def _parser():
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(run, summary, example):
-        name = run.__name__.removeprefix("_run_")
+        name = run.__name__.removeprefix("run_")
         added = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {COMMAND} {example}",
                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         added.set_defaults(run=run)
         return added
 
-    one = command(_run_train, "train models on one law of features",
+    one = command(run_train, "train models on one law of features",
                   "train --features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz")
     _add_settings(one, "train")
     one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps more; with --out, "
                      "where to save it, and no other option")
     one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps if --schedule is "
                      "constant")
-    one = command(_run_minimum, "find the true minimum of the exact population loss",
+    one = command(run_minimum, "find the true minimum of the exact population loss",
                   "minimum --features 5 --hidden 2 --probability 0.05")
     _add_settings(one, "minimum")
     one.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
-    one = command(_run_sweep, "train or solve at every point of a grid, from a file in TOML",
+    one = command(run_sweep, "train or solve at every point of a grid, from a file in TOML",
                   "sweep examples/sweep.toml --out out/phases --workers 2")
     one.add_argument("config", type=Path, metavar="CONFIG.toml", help="settings, seeds and a table [grid]")
     one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results; what is there is "
@@ -90,24 +70,24 @@ def _parser():
     one.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler to run on instead, such as tcp://host:8786")
     one.add_argument("--chunk", type=int, default=1, metavar="N", help="jobs to a file")
     one.add_argument("--retry-failed", action="store_true", help="run jobs that failed again")
-    one = command(_run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
+    one = command(run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
     one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
     one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
                      ".pdf; without this, sweep.png in its folder")
-    one = command(_run_phase, "draw the phase diagram of the last of a few features",
+    one = command(run_phase, "draw the phase diagram of the last of a few features",
                   "phase --features 3 --hidden 2 --points 20 --out phases.png")
     one.add_argument("--features", type=int, default=2, metavar="N", help="n")
     one.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
     one.add_argument("--points", type=int, default=20, metavar="N", help="cells along each axis")
     one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE", help="the picture")
-    one = command(_run_experiment, "run one of the paper's experiments and check its claims",
+    one = command(run_experiment, "run one of the paper's experiments and check its claims",
                   "experiment demonstration --out out")
     one.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
     _add_modes(one)
-    one = command(_run_claims, "check every claim of the paper", "claims --quick --json claims.json")
+    one = command(run_claims, "check every claim of the paper", "claims --quick --json claims.json")
     _add_modes(one)
     one.add_argument("--json", type=Path, metavar="FILE", help="write the records here")
-    one = command(_run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
+    one = command(run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
     _add_modes(one)
     return parser
 
@@ -159,194 +139,3 @@ def _figure(text):
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise argparse.ArgumentTypeError(f"must end in .png, .svg or .pdf, got {text!r}")
     return path
-
-
-def _job(options):
-    """The options as a job, and its Features."""
-    job = {name: getattr(options, name) for name in (*TASKS[options.task], "seed")}
-    for name in ("feature_probability", "importance"):
-        if isinstance(job[name], list) and len(job[name]) == 1:
-            job[name] = job[name][0]
-    return job, check_job(job)
-
-
-def _run_train(options):
-    job, features = _job(options)
-    steps, done, history = job["steps"], 0, None
-    if options.resume is not None:
-        history = load(options.resume)
-        if not isinstance(history, History):
-            raise ValueError(f"{options.resume} holds a model and no run to go on with")
-    else:
-        model = MODELS[job["model"]].init(features.n_features, job["n_hidden"], job["instances"], seed=job["seed"])
-        settings = training_settings(job) | {"record_every": min(100, steps)}
-    in_parts = options.out is not None and (history is not None or job["schedule"] == "constant")
-    if options.out is not None:
-        check_folder(options.out)
-    with tqdm(total=steps, unit="step", desc="train", delay=2, leave=False, disable=None if in_parts else True) as bar:
-        while done < steps:
-            part = {"steps": min(PART, steps - done) if in_parts else steps, "progress": False if in_parts else None}
-            try:
-                history = resume(history, **part) if history else train(model, features, **settings | part)
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt("nothing was kept" if not in_parts or not done else
-                                        f"{done} of {steps} steps are in {options.out}; go on with: {COMMAND} train "
-                                        f"--resume {options.out} --steps {steps - done} --out {options.out}") from None
-            done += part["steps"]
-            bar.update(part["steps"])
-            if options.out is not None:
-                save(options.out, history)
-    print_models(history.model, judge(history.model, history.features))
-    if options.out is not None:
-        print(f"wrote {options.out}")
-
-
-def _run_minimum(options):
-    job, features = _job(options)
-    if options.out is not None:
-        check_folder(options.out)
-    minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
-    print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
-    print(f"gradient norm   {minimum.gradient_norm:.1e}")
-    eigenvalues = minimum.hessian_eigenvalues
-    print(f"Hessian         rank {minimum.hessian_rank} of {len(eigenvalues)}, smallest {min(eigenvalues):.2e}")
-    print(f"starts          {(minimum.start_losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(minimum.start_losses)} "
-          f"ended here")
-    print_models(minimum.model, np.asarray(minimum.loss))
-    if options.out is not None:
-        save(options.out, minimum.model)
-        print(f"wrote {options.out}")
-
-
-def _run_phase(options):
-    checks.integer("--points", options.points, minimum=2)
-    check_folder(options.out)
-    diagram = phase_diagram(options.features, options.hidden, importance=np.geomspace(0.1, 10, options.points),
-                            feature_probability=np.geomspace(0.01, 1, options.points))
-    importance, probability = np.meshgrid(diagram.importance, diagram.feature_probability, indexing="ij")
-    figure = figures.sweep_map(("importance of the last feature", "feature probability"),
-                               (importance.ravel(), probability.ravel()), diagram.loss.ravel(), "phase",
-                               diagram.phase.ravel())
-    print(f"{diagram.loss.size} true minima, gradients of norm {diagram.gradient_norm.max():.1e} at most")
-    for name, values in (("phase", diagram.phase), ("geometry", diagram.geometry)):
-        for value, count in Counter(values.ravel()).most_common():
-            print(f"{name:10s} {value}: {count} cells")
-    print(f"the paper's candidates say otherwise in {int(diagram.differs.sum())} cells")
-    figures.save(figure, options.out)
-    print(f"wrote {options.out}")
-
-
-def _runs(options, names):
-    """{name: runs} of these experiments, from the folder or computed."""
-    checks.integer("--workers", options.workers)
-    folder = options.out / ("runs-full" if options.full else "runs-quick")
-    try:
-        with _pool(options.workers) as executor:
-            return run_all(names, folder, full=options.full, executor=executor)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"finished runs are in {folder}; the same command goes on from there") from None
-
-
-def _run_experiment(options):
-    runs = _runs(options, [options.name])[options.name]
-    _print_records(EXPERIMENTS[options.name].check(runs))
-    path = options.out / f"{options.name}.png"
-    figures.save(EXPERIMENTS[options.name].draw(runs), path)
-    print(f"wrote {path}")
-
-
-def _run_claims(options):
-    if options.json is not None:
-        check_folder(options.json)
-    records = check_all(_runs(options, list(EXPERIMENTS)))
-    _print_records(records)
-    if options.json is not None:
-        options.json.write_text(json.dumps(records, indent=1))
-        print(f"wrote {options.json}")
-
-
-def _run_report(options):
-    runs = _runs(options, list(EXPERIMENTS))
-    path = options.out / ("report-full.html" if options.full else "report.html")
-    path.write_text(page(runs, full=options.full), encoding="utf-8")
-    print(f"{dict(Counter(record['verdict'] for record in check_all(runs)))}")
-    print(f"wrote {path}")
-
-
-def _print_records(records):
-    for record in records:
-        low, high = record["spread"]
-        print(f"{record['verdict']:24s} {record['name']}: {record['measured']:.6g} ({record['summary']} of "
-              f"{record['count']}, {low:.4g} to {high:.4g}), expected {record['expected']}")
-        if record["correction"]:
-            print(f"{'':24s} {record['correction']}")
-
-
-def _run_sweep(options):
-    jobs = read_config(options.config)
-    checks.integer("--workers", options.workers)
-    if options.dask and options.workers > 1:
-        raise ValueError("--workers and --dask do not go together")
-    try:
-        with _executor(options) as executor, warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # it says what the report says
-            report = sweep(run_job, jobs, options.out, executor=executor, chunk=options.chunk,
-                           retry_failed=options.retry_failed)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"finished jobs are in {options.out}; the same command goes on from there") from None
-    print(f"{report.jobs} jobs in {report.out}: {report.computed} computed now, {report.found} found there")
-    if report.failed:
-        table = load_sweep(options.out)
-        reasons = Counter(error for error in table["error"] if error)
-        print(f"{report.failed} failed; run them again with --retry-failed. The most frequent reason: "
-              f"{reasons.most_common(1)[0][0]}")
-    print(f"look at it with: {COMMAND} show {report.out}")
-
-
-@contextmanager
-def _executor(options):
-    """None, a pool of processes, or a Dask cluster."""
-    if options.dask:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise ImportError('--dask needs dask and distributed: pip install "toymodels_np[dask]"') from None
-        with Client(options.dask, timeout=10) as client:
-            yield client.get_executor()
-    else:
-        with _pool(options.workers) as pool:
-            yield pool
-
-
-@contextmanager
-def _pool(workers):
-    """None for one worker, else a pool of processes that leave Ctrl-C to this one."""
-    if workers == 1:
-        yield None
-    else:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)          # workers inherit it when they are started,
-        for _ in range(workers):
-            pool.submit(int)                                            # one for each task while none is idle
-        signal.signal(signal.SIGINT, handler)
-        try:
-            yield pool
-        except BaseException:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
-
-
-def _start_worker():
-    tqdm.set_lock(threading.RLock())            # its own is shared by processes, and would outlive one that is stopped
-
-
-def _run_show(options):
-    if options.path.is_dir():
-        show_sweep(options.path, options.figure)
-    elif options.figure is not None:
-        raise ValueError("--figure is for the folder of a sweep")
-    else:
-        show_run(options.path)
