@@ -11,7 +11,7 @@ PACKAGE = "toymodels_np"
 # From the top floor down. A file may import any file that stands before it, and no other file of the package.
 ORDER = [
     "version",
-    "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.train", "core",
+    "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.fast", "core.train", "core",
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
     "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
@@ -20,7 +20,7 @@ ORDER = [
     *(f"lab.experiments.{name}" for name in (
         "introduction", "demonstration", "phases", "uniform_geometry", "perturbed_pentagon", "correlated_sets",
         "local_bases", "principal_components", "energy_jumps", "learning_dynamics", "adversarial", "privileged_basis",
-        "absolute_value", "asymmetric_motif")),
+        "absolute_value", "absolute_superposition", "asymmetric_motif")),
     "lab.experiments", "lab.report", "lab.show", "lab.commands", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np

@@ -1,22 +1,30 @@
 """The training loop over steps and instances, and its history.
 
-Instances are independent, so they are trained in tiles of bounded memory, one tile after the other. Instance i draws
-its samples from the stream (seed, i) and nothing in a step mixes instances: its trajectory is the same bits however
-many run beside it.
+Instances are independent, so they are trained in tiles that fit the cache, each from its first step to its last, on as
+many threads as there are cores: NumPy's kernels leave the lock to the others. Instance i draws its samples from the
+stream (seed, i) and nothing in a step mixes instances: its trajectory is the same bits however many run beside it, on
+any number of threads. Matrix products stay on one thread each while the loop runs.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 from . import checks
+from .fast import Adam, Step, chunk_rows
 from .features import Features
 from .models import TRAIN_STREAM, Model, check_sizes, random_stream
-from .optim import SCHEDULES, AdamState, adam, adamw, schedule
+from .optim import SCHEDULES, AdamState, schedule
 
-TILE = 2**17                # entries of x that one tile of instances works on in a step
+TILE = 2**16                # entries of x that the instances of a tile work on at once
+SHARE = 2**15               # and how many there should be for a thread of its own
 BLOCK = 2**15               # entries that one instance draws at once, which may be several small steps
 
 
@@ -126,20 +134,27 @@ def _train(model, features, settings, start, stop, state, progress):
     for rng, position in zip(rngs, state.random):
         _set_position(rng, position)
 
-    per_tile = max(1, TILE // (settings["batch_size"] * model.n_features))
-    tiles = [slice(i, min(i + per_tile, count)) for i in range(0, count, per_tile)]
-    runs = []
+    tiles = _tiles(count, model.n_features, settings["batch_size"])
+    stop_now = Event()
     with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", delay=0 if progress else 2,
               leave=bool(progress), disable=None if progress is None else not progress) as bar:
-        for tile in tiles:
+
+        def run(tile):
             part = features if features.n_instances is None else features[tile]
             adam_state = AdamState(start, *(tuple(a[tile] for a in arrays) for arrays in (state.mean, state.square)))
-            runs.append(_run(stack[tile], part, rngs[tile], settings, start, stop, adam_state, tile.start, bar))
+            return _run(stack[tile], part, rngs[tile], settings, start, stop, adam_state, tile.start, bar, stop_now)
+
+        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_threads()) as threads:
+            try:
+                runs = list((threads.map if len(tiles) > 1 else map)(run, tiles))
+            except BaseException:
+                stop_now.set()
+                raise
 
     losses = np.concatenate([run[0] for run in runs], axis=1)
     records = [np.concatenate(parts, axis=1) for parts in zip(*(run[1] for run in runs))]
-    mean, square = ([np.concatenate(parts) for parts in zip(*(run[2][i] for run in runs))] for i in (1, 2))
-    state = TrainingState(tuple(mean), tuple(square), np.concatenate([run[3] for run in runs]))
+    mean, square = (tuple(np.concatenate(parts) for parts in zip(*(run[2][i] for run in runs))) for i in (0, 1))
+    state = TrainingState(mean, square, np.concatenate([run[2].random for run in runs]))
     if single:
         losses, records = losses[:, 0], [a[:, 0] for a in records]
     return History(model.from_parameters([a[-1].copy() for a in records]),
@@ -147,41 +162,60 @@ def _train(model, features, settings, start, stop, state, progress):
                    features, settings, state)
 
 
-def _run(model, features, rngs, settings, start, stop, state, first, bar):
-    """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter, AdamState, generators (k, 6))."""
-    n, dtype, batch_size, decay = model.n_features, model.dtype, settings["batch_size"], settings["weight_decay"]
+@cache
+def _blas():
+    return ThreadpoolController()
+
+
+def _threads():
+    return os.cpu_count() or 1
+
+
+def _tiles(count, n_features, batch_size):
+    """The instances as slices of nearly equal size: small enough for the cache, and one for each thread if it pays."""
+    entries = chunk_rows(n_features, batch_size) * n_features           # of one instance
+    tiles = -(-count * entries // TILE)
+    if tiles < _threads():
+        tiles = max(1, min(_threads(), count * entries // SHARE))
+    ends = np.linspace(0, count, min(tiles, count) + 1).round().astype(int)
+    return [slice(int(i), int(j)) for i, j in zip(ends[:-1], ends[1:])]
+
+
+def _run(model, features, rngs, settings, start, stop, state, first, bar, stop_now):
+    """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter, its state)."""
+    n, batch_size = model.n_features, settings["batch_size"]
     rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     steps_per_block = max(1, BLOCK // (batch_size * n))
-    block = np.empty((len(rngs), steps_per_block * batch_size, n), dtype)
-    parameters = model.parameters
+    block = np.empty((len(rngs), steps_per_block * batch_size, n), model.dtype)
+    step_of, adam = Step(model, features, batch_size), Adam(model.parameters, state, settings["weight_decay"])
     record_at = _record_steps(start, stop, settings["record_every"])
-    losses = np.empty((len(record_at), len(rngs)), dtype)
-    records = [np.empty((len(record_at), *a.shape), dtype) for a in parameters]
+    losses = np.empty((len(record_at), len(rngs)), model.dtype)
+    records = [np.empty((len(record_at), *a.shape), model.dtype) for a in adam.parameters]
+    t = 0
 
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for step in range(start, stop + 1):
             offset = step % steps_per_block * batch_size
             if offset == 0 or step == start:
                 if step // steps_per_block == stop // steps_per_block:
                     positions = np.array([_position(rng) for rng in rngs])
                 features.sample(rngs, len(block[0]), out=block)
-            x = block[:, offset:offset + batch_size]                            # (k, B, n)
-            loss, gradient = model.unchecked_loss_and_grad(x, features)
+                bar.update(min(steps_per_block, stop - step))
+                if stop_now.is_set():
+                    raise RuntimeError("another tile of instances has stopped")
+            loss, gradient = step_of(adam.parameters, block[:, offset:offset + batch_size])
             if not np.isfinite(loss).all():
                 bad = int(np.flatnonzero(~np.isfinite(loss))[0])
                 raise FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
                                          f"try a smaller learning_rate than {rate(0):g}")
-            t = np.searchsorted(record_at, step)
             if record_at[t] == step:
                 losses[t] = loss
-                for record, a in zip(records, parameters):
+                for record, a in zip(records, adam.parameters):
                     record[t] = a
-            if step == stop:
-                return losses, records, state, positions
-            update = (parameters, gradient.parameters, state, rate(step))
-            parameters, state = adamw(*update, weight_decay=decay) if decay else adam(*update)
-            model = model.from_parameters(parameters)
-            bar.update()
+                t += 1
+            if step < stop:
+                adam(gradient, rate(step))
+    return losses, records, TrainingState(tuple(adam.mean), tuple(adam.square), positions)
 
 
 def _record_steps(start, stop, every):

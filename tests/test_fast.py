@@ -1,0 +1,118 @@
+"""The fast step says what the reference says; threads, chunks and company leave no trace; nothing piles up."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import toymodels_np as tm
+from toymodels_np.core import fast, train as train_module
+from toymodels_np.core.optim import AdamState, adam, adamw
+
+MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
+every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+
+
+def stack(cls, k, m, n, dtype, rng):
+    """k models with biases that are not zero."""
+    model = cls.init(n, m, k, seed=int(rng.integers(99)), dtype=dtype)
+    return model.from_parameters([*model.parameters[:-1], rng.normal(size=(k, n)).astype(dtype) / 3])
+
+
+def relative(found, expected):
+    return abs(found - expected).max() / abs(expected).max()
+
+
+@given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
+       rows=st.integers(1, 50), chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(), signed=st.booleans(),
+       dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, signed, dtype, seed):
+    rng = np.random.default_rng(seed)
+    model = stack(cls, k, m, n, dtype, rng)
+    features = tm.Features(n, 0.5, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
+    x = rng.uniform(-1 if signed else 0, 1, (k, rows, n)).astype(dtype)
+    loss, gradient = model.loss_and_grad(x, features)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "CHUNK", chunk)
+        step = fast.Step(model, features, rows)
+    for _ in range(2):                                              # nothing is left over from the first call
+        found, slopes = step(model.parameters, x)
+        tolerance = 200 * np.finfo(dtype).eps
+        assert abs(found / loss - 1).max() <= tolerance
+        for a, b in zip(slopes, gradient.parameters, strict=True):
+            assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_in_place_is_adam_to_the_bit(decay, dtype):
+    rng = np.random.default_rng(3)
+    theta = tuple(rng.normal(size=shape).astype(dtype) for shape in [(2, 3, 4), (2, 4)])
+    state, fast_adam = AdamState.zeros_like(theta), fast.Adam(theta, AdamState.zeros_like(theta), decay)
+    for step in range(20):
+        gradients = tuple((10.0 ** rng.uniform(-6, 3) * rng.normal(size=a.shape)).astype(dtype) for a in theta)
+        options = {"weight_decay": decay} if decay else {}
+        theta, state = (adamw if decay else adam)(theta, gradients, state, 0.1 / (step + 1), **options)
+        fast_adam(gradients, 0.1 / (step + 1))
+        for found, expected in ((fast_adam.parameters, theta), (fast_adam.mean, state.mean),
+                                (fast_adam.square, state.square)):
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@every_model
+def test_any_number_of_threads_is_the_same_run(monkeypatch, cls):
+    features = tm.Features(40, 0.3, signed=cls is tm.AbsoluteValue)
+    model, options = cls.init(40, 5, 7), {"steps": 4, "batch_size": 512, "record_every": 2}
+    runs = []
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(train_module, "_threads", lambda: threads)
+        runs.append(tm.train(model, features, **options))
+    alone = tm.train(model[3], features, **options)
+    for run in runs[1:]:
+        for a, b in zip([*run.model.parameters, run.losses], [*runs[0].model.parameters, runs[0].losses]):
+            np.testing.assert_array_equal(a, b)
+    assert alone.losses[0] != runs[0].losses[0, 3]                  # it is instance 0 now, with another stream
+
+
+@pytest.mark.parametrize("count, n, batch_size, threads", [(1, 5, 1024, 2), (10, 5, 1024, 2), (7, 20, 1024, 2),
+                                                           (20, 400, 1024, 2), (3, 400, 1024, 16), (100_000, 5, 64, 2)])
+def test_tiles_hold_every_instance_once(monkeypatch, count, n, batch_size, threads):
+    monkeypatch.setattr(train_module, "_threads", lambda: threads)
+    tiles = train_module._tiles(count, n, batch_size)
+    assert tiles[0].start == 0 and tiles[-1].stop == count
+    assert all(a.stop == b.start for a, b in zip(tiles, tiles[1:])) and all(t.stop > t.start for t in tiles)
+    sizes = [t.stop - t.start for t in tiles]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_blas_has_its_threads_back(monkeypatch):
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = [pool["num_threads"] for pool in threadpool_info()]
+        tm.train(tm.ReluOutput.init(5, 2), tm.Features(5, 0.1), steps=3, batch_size=8)
+        with pytest.raises(FloatingPointError):
+            tm.train(tm.Linear(np.full((1, 2), 1e30, np.float32), np.zeros(2, np.float32)), tm.Features(2, 0.9), steps=3)
+        assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+def test_one_tile_that_fails_stops_all(monkeypatch):
+    monkeypatch.setattr(train_module, "TILE", 1)
+    weights = np.zeros((6, 1, 2), np.float32)
+    weights[4] = 1e30
+    with pytest.raises(FloatingPointError, match="instance 4 is (inf|nan) at step 0"):
+        tm.train(tm.Linear(weights, np.zeros((6, 2), np.float32)), tm.Features(2, 0.9), steps=100_000, batch_size=8)
+
+
+def test_nothing_piles_up():
+    """The most that is held at any moment does not depend on the number of steps."""
+    model, features = tm.ReluOutput.init(5, 2, 3), tm.Features(5, 0.1)
+    peaks = []
+    for steps in (10, 10, 1000):
+        tracemalloc.start()
+        tm.train(model, features, steps=steps, batch_size=64, record_every=steps)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] <= peaks[1] + 20_000
