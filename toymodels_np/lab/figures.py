@@ -3,7 +3,11 @@
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; a feature has one colour throughout.
 """
 
+import re
+
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.animation import FuncAnimation
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
@@ -381,3 +385,78 @@ def gradient_flow(times, losses, plateaus, directions, sets):
                        label="features that share a direction")]
     bottom.legend(handles=handles, fontsize=STYLE["font"] + 1, frameon=False, loc="lower center", ncols=len(handles))
     return figure
+
+
+def draw_stack(axes, height, bottom, monosemantic, *, least=0.25):
+    """A stack plot: a bar of weights for each neuron, a rectangle a feature, with a number where there is room for it.
+
+    height, bottom : (m, n) of the rectangles          monosemantic : (m,), blue bars, or orange and hatched ones
+    least : the height that has room for the number
+    """
+    m, n = height.shape
+    for j in range(m):
+        look = {"color": BLUE} if monosemantic[j] else {"color": ORANGE, "hatch": "//"}
+        axes.bar(np.full(n, j), height[j], bottom=bottom[j], width=0.85, edgecolor="white", linewidth=1.5, **look)
+        for i in np.flatnonzero(abs(height[j]) >= least):
+            axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
+                      fontsize=STYLE["font"], fontweight="bold", color="white" if monosemantic[j] else "black",
+                      bbox=None if monosemantic[j] else {"boxstyle": "round,pad=0.12", "color": ORANGE})
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set_xticks(range(m))
+    axes.tick_params(labelsize=STYLE["font"] - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_sets(axes, W, sets):
+    """The columns of W (3, n) in space, a colour and a marker for each of the sets of features, and their outline."""
+    limit = 0.72
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
+    axes.set_box_aspect((1, 1, 1), zoom=1.25)
+    axes.set_axis_off()
+    axes.patch.set_visible(False)
+    axes.view_init(elev=18, azim=35)
+    for members, colour, marker in zip(sets, (BLUE, VERMILION, GREEN), "o^s"):
+        members, look = list(members), {"color": colour, "clip_on": False}
+        for w in W[:, members].T:
+            axes.plot(*zip((0, 0, 0), w), linewidth=3.5, solid_capstyle="round", **look)
+        axes.plot(*W[:, [*members, members[0]]], linewidth=1.5, linestyle=":", **look)
+        axes.plot(*W[:, members], linestyle="", marker=marker, markersize=12, **look)
+
+
+ICONS = {"minus": "−", "plus": "+", "fast-backward": "«", "step-backward": "‹", "pause": "‖", "play": "▸",
+         "step-forward": "›", "fast-forward": "»", "play.fa-flip-horizontal": "◂"}
+
+
+def animate(steps, losses, chosen, directions, sets, titles):
+    """Learning as a self-contained HTML page with buttons: the loss so far, and the columns of W in space.
+
+    steps, losses : (T,)        chosen : (F,) indices of the frames     directions : (F, 3, n) W at these
+    sets : of features          titles : F strings
+    """
+    figure = Figure(figsize=(11, 5.2))
+    axes = figure.add_axes((0.09, 0.14, 0.42, 0.76))
+    space = figure.add_axes((0.53, 0.0, 0.46, 0.92), projection="3d")
+    axes.semilogy(steps, losses, color="0.8", linewidth=2)
+    line, = axes.semilogy([], [], color="black", linewidth=3)
+    dot, = axes.semilogy([], [], "o", color=ORANGE, markersize=11)
+    axes.set(xscale="log", xlim=(steps[1], steps[-1]))
+    axes.set_xlabel("training step", fontsize=STYLE["title"])
+    axes.set_ylabel("expected loss (exact)", fontsize=STYLE["title"])
+    axes.tick_params(labelsize=STYLE["font"])
+    axes.spines[["top", "right"]].set_visible(False)
+
+    def frame(k):
+        at = chosen[k]
+        line.set_data(steps[:at + 1], losses[:at + 1])
+        dot.set_data([steps[at]], [losses[at]])
+        space.clear()
+        draw_sets(space, directions[k], sets)
+        space.set_title(f"step {steps[at]}: {titles[k]}", fontsize=STYLE["title"] + 2)
+
+    moving = FuncAnimation(figure, frame, frames=len(chosen), interval=150)
+    with rc_context({"savefig.dpi": 70, "animation.embed_limit": 10.0}):
+        page = moving.to_jshtml(fps=7, default_mode="once")
+    # The buttons' icons are a font from the network: signs that every browser has take their place.
+    signs = "".join(f".fa-{name}::before {{content: '{sign}'}} " for name, sign in ICONS.items())
+    page = re.sub(r"<link[^>]*>", f"<style>{signs}i {{font-style: normal}}</style>", page)
+    return '<meta charset="utf-8">\n' + page
