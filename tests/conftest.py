@@ -1,7 +1,9 @@
 """Hypothesis profiles: "ci" draws the same few examples each time; HYPOTHESIS_PROFILE=nightly draws many, at random."""
 
 import os
+import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, max_examples=25, deadline=None, print_blob=True,
@@ -9,3 +11,11 @@ settings.register_profile("ci", derandomize=True, max_examples=25, deadline=None
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises KeyboardInterrupt, even in a suite that runs in the background, where a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

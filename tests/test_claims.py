@@ -82,9 +82,9 @@ def test_the_bounds_in_words(bounds, words):
 def test_experiments_are_rows_of_one_table():
     rows = list(tm.experiments.values())
     assert [name for name in tm.experiments] == [row.name for row in rows]
-    assert len({row.row for row in rows}) == len(rows) and [row.row for row in rows] == sorted(row.row for row in rows)
+    assert [row.row for row in rows] == list(range(1, 18))
     names = [each.name for row in rows for each in row.claims]
-    assert len(set(names)) == len(names)
+    assert len(set(names)) == len(names) >= 40
     for row in rows:
         assert row.claims and set(row.quick) == set(row.full) and json.loads(json.dumps(row.full)) == row.full
         for each in row.claims:

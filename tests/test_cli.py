@@ -142,7 +142,7 @@ def test_a_job_that_fails_is_told(monkeypatch, tmp_path, config, capsys):
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(monkeypatch, tmp_path, config, capsys):
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(interrupts, monkeypatch, tmp_path, config, capsys):
     done, true = [], jobs.run_job
 
     def interrupted(job):
@@ -192,12 +192,17 @@ def test_ctrl_c_on_a_real_process_with_workers(tmp_path):
                "chunks.write = tell\n"
                "if __name__ == '__main__':\n    sys.exit(cli.main(sys.argv[1:]))\n")
     (tmp_path / "program.py").write_text(program)
-    child = subprocess.Popen([sys.executable, tmp_path / "program.py", "sweep", tmp_path / "config.toml", "--out",
-                              tmp_path / "out", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, start_new_session=True)
-    assert child.stdout.readline() == "kept\n"
-    os.killpg(child.pid, signal.SIGINT)
-    _, error = child.communicate(timeout=60)
+    command = [sys.executable, tmp_path / "program.py", "sweep", tmp_path / "config.toml", "--out", tmp_path / "out",
+               "--workers", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
+        try:
+            assert child.stdout.readline() == "kept\n"
+            os.killpg(child.pid, signal.SIGINT)
+            _, error = child.communicate(timeout=60)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
     assert child.returncode == 130, error
     assert error.strip().splitlines()[-1].startswith("interrupted: finished jobs are in") and "Traceback" not in error
     assert len(tm.load_sweep(tmp_path / "out")["loss"]) >= 1

@@ -476,7 +476,7 @@ def test_cancelled_futures_stop_the_sweep(tmp_path):
 
 # -- interruptions -----------------------------------------------------------------------------------------------------
 
-def test_ctrl_c_keeps_what_is_finished_and_the_rest_is_computed_later(tmp_path):
+def test_ctrl_c_keeps_what_is_finished_and_the_rest_is_computed_later(interrupts, tmp_path):
     def interrupted(job):
         if job["seed"] == 2 and not (tmp_path / "seen").exists():
             (tmp_path / "seen").touch()

@@ -1,14 +1,28 @@
 """The paper's experiments, one file a row of its table or a few rows that belong together: run, drawn and claimed."""
 
 import time
-from importlib import import_module
-from pkgutil import iter_modules
 
-from .base import Experiment, gather
+from .absolute_superposition import ABSOLUTE_SUPERPOSITION
+from .absolute_value import ABSOLUTE_VALUE
+from .adversarial import ADVERSARIAL
+from .asymmetric_motif import ASYMMETRIC_MOTIF
+from .base import gather
+from .correlated_sets import CORRELATED_SETS
+from .demonstration import DEMONSTRATION, DEMONSTRATION_LARGER
+from .energy_jumps import ENERGY_JUMPS
+from .introduction import INTRODUCTION
+from .learning_dynamics import LEARNING_DYNAMICS
+from .local_bases import LOCAL_BASES
+from .perturbed_pentagon import PERTURBED_PENTAGON
+from .phases import PHASE_THREE_TWO, PHASE_TWO_ONE
+from .principal_components import PRINCIPAL_COMPONENTS
+from .privileged_basis import PRIVILEGED_BASIS
+from .uniform_geometry import UNIFORM_GEOMETRY
 
-_found = [value for module in iter_modules(__path__) for value in vars(import_module(f".{module.name}", __name__)).values()
-          if isinstance(value, Experiment)]
-EXPERIMENTS = {experiment.name: experiment for experiment in sorted(_found, key=lambda e: e.row)}
+ROWS = (INTRODUCTION, DEMONSTRATION, DEMONSTRATION_LARGER, PHASE_TWO_ONE, PHASE_THREE_TWO, UNIFORM_GEOMETRY,
+        PERTURBED_PENTAGON, CORRELATED_SETS, LOCAL_BASES, PRINCIPAL_COMPONENTS, ENERGY_JUMPS, LEARNING_DYNAMICS,
+        ADVERSARIAL, PRIVILEGED_BASIS, ABSOLUTE_VALUE, ABSOLUTE_SUPERPOSITION, ASYMMETRIC_MOTIF)
+EXPERIMENTS = {experiment.name: experiment for experiment in ROWS}
 
 
 def run_named(job):
