@@ -12,7 +12,7 @@ import toymodels_np as tm
 from toymodels_np.lab import cli, commands, experiments, figures, report
 from toymodels_np.lab.claims import CORRECTED, FAILS, HOLDS
 from toymodels_np.lab.experiments import run_all
-from toymodels_np.lab.experiments.base import Experiment
+from toymodels_np.lab.experiments.base import FIRST_SEED, Experiment
 
 finite = st.floats(-1e6, 1e6)
 
@@ -24,7 +24,7 @@ def claim(measure=lambda runs: [run["y"] for run in runs], **options):
 def square(job):
     if job["seed"] < 0:
         raise ArithmeticError("no square")
-    return {"y": job["x"] * (job["seed"] + 1), "W": np.eye(2)}
+    return {"y": job["x"] * (job["seed"] - FIRST_SEED + 1), "W": np.eye(2)}
 
 
 def draw(runs):
@@ -94,7 +94,7 @@ def test_experiments_are_rows_of_one_table():
 
 def test_all_seeds_of_all_experiments_are_one_sweep(tmp_path, tiny):
     runs = run_all(["tiny"], tmp_path)["tiny"]
-    assert [(run["x"], run["seed"], run["y"]) for run in runs] == [(2, 0, 2), (2, 1, 4), (2, 2, 6)]
+    assert [(run["x"], run["seed"] - FIRST_SEED, run["y"]) for run in runs] == [(2, 0, 2), (2, 1, 4), (2, 2, 6)]
     again = run_all(["tiny"], tmp_path)["tiny"]
     assert [run["seconds"] for run in again] == [run["seconds"] for run in runs]           # from the files
     assert len(run_all(["tiny"], tmp_path, full=True)["tiny"]) == 4

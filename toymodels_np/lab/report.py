@@ -98,7 +98,7 @@ def _section(name, runs, records, full):
     return (f"<h2 id='{name}'>{experiment.row}. {html.escape(experiment.title)}</h2>{story}"
             f"<img alt='{html.escape(experiment.title)}' src='data:image/png;base64,{_png(experiment.draw(runs))}'>"
             f"{_table(records, with_row=False)}"
-            f"<p>Seeds 0 to {len(runs) - 1}, {seconds:.0f} s. The mathematics: {chapter}. Run it again with</p>"
+            f"<p>Seeds {runs[0]['seed']} to {runs[-1]['seed']}, {seconds:.0f} s. The mathematics: {chapter}. Run it again with</p>"
             f"<pre>{command}</pre><details><summary>settings</summary><pre>{html.escape(settings)}</pre></details>")
 
 
