@@ -72,6 +72,6 @@ DEMONSTRATION = Experiment(
 
 DEMONSTRATION_LARGER = Experiment(
     "demonstration-larger", 3, "Demonstrating superposition: eighty features in twenty dimensions", SECTION, "01",
-    LARGER | {"steps": 6000, "batch_size": 256, "learning_rate": 3e-2, "seeds": 2},
+    LARGER | {"steps": 2000, "batch_size": 256, "learning_rate": 3e-2, "seeds": 2},
     LARGER | {"steps": 10_000, "seeds": 5}, run, draw,
     tuple(replace(claim, name=f"larger-{claim.name}") for claim in CLAIMS))
