@@ -130,7 +130,8 @@ class Page(HTMLParser):
 
 
 def test_the_report_has_every_claim_and_needs_no_network(tmp_path, tiny):
-    text = report.page(run_all(["tiny"], tmp_path))
+    runs = run_all(["tiny"], tmp_path)
+    text = report.page(runs, report.check_all(runs))
     page = Page(text)
     words = " ".join(page.words)
     assert words.count("It grows & grows.") == 6 and "A tiny <experiment>" in words          # on top, and below

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from test_examples import load
+from loading import load
 
 distributed = pytest.importorskip("distributed")
 

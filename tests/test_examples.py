@@ -1,29 +1,13 @@
 """The theory examples, run in this process at a reduced size: what they write, what the library says, how they refuse."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def load(name):
-    """The example as a module; it finds common.py beside it, as it does when it is run as a script."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
-
+from loading import assert_refused, load
 
 exact_loss, phase_diagram, critical_points = map(load, ("exact_loss", "phase_diagram", "critical_points"))
 
@@ -219,13 +203,7 @@ MODULES = [exact_loss, phase_diagram, critical_points]
     (["--steps", "10"], ["unrecognized", "--steps 10"]),
 ])
 def test_a_bad_argument_gets_one_line_and_exit_code_2(module, arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        module.main(arguments)
-    said = capsys.readouterr()
-    assert stop.value.code == 2 and said.out == ""
-    assert said.err.startswith("error: ") and said.err.count("\n") == 1 and said.err.endswith("; see --help\n")
-    missing = [word for word in words if word not in said.err]
-    assert not missing, f"{missing} not in {said.err!r}"
+    assert_refused(module, arguments, words, capsys)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

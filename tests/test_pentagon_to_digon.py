@@ -1,6 +1,5 @@
 """The main job, run in this process at a reduced size: what it prints, what it writes, and how it refuses."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -9,11 +8,9 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
+from loading import assert_refused, load
 
-ROOT = Path(__file__).parents[1]
-SPEC = importlib.util.spec_from_file_location("pentagon_to_digon", ROOT / "examples" / "pentagon_to_digon.py")
-job = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(job)
+job = load("pentagon_to_digon")
 
 CROSSING = {"importance": 0.367779, "probability": 0.269081}
 RATIOS = {"importance": (1.0, 0.4, 0.35, 0.05), "probability": (1.0, 0.3, 0.25, 0.05)}
@@ -129,13 +126,7 @@ def test_help_explains(capsys):
     (["--out", "/proc/nowhere"], ["--out", "cannot write", "/proc/nowhere"]),
 ])
 def test_a_bad_argument_gets_one_line_and_exit_code_2(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        job.main(arguments)
-    said = capsys.readouterr()
-    assert stop.value.code == 2 and said.out == ""
-    assert said.err.startswith("error: ") and said.err.count("\n") == 1 and said.err.endswith("; see --help\n")
-    missing = [word for word in words if word not in said.err]
-    assert not missing, f"{missing} not in {said.err!r}"
+    assert_refused(job, arguments, words, capsys)
 
 
 # -- its parts ---------------------------------------------------------------------------------------------------------

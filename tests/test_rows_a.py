@@ -1,30 +1,13 @@
 """Rows 1, 3, 6 and 11 of the paper's table: the examples at a reduced size, and their measures on made inputs."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
+from loading import load
 from toymodels_np.lab.experiments import demonstration, energy_jumps, introduction, uniform_geometry
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def load(name):
-    """The example as a module; it finds common.py beside it, as it does when it is run as a script."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
-
 
 SMALL = {
     "01_introduction": ("introduction", {"PROBABILITIES": [1.0, 0.2, 0.1], "SWEEP": [1.0, 0.1], "MODELS": 2,

@@ -1,29 +1,13 @@
 """Rows 4, 5, 7, 8, 9 and 10: their examples at a reduced size, and their measures on inputs made by hand."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
+from loading import load
 from toymodels_np.lab.experiments import correlated_sets, local_bases, perturbed_pentagon, phases, principal_components
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def load(name):
-    """The example as a module; it finds common.py beside it, as it does when it is run as a script."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
 
 
 def pairs(angles, spreads, norm=1.0):

@@ -1,27 +1,22 @@
 """Rows 12, 13 and 16: the examples at a reduced size, and what their claims measure, on inputs made by hand."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
+from loading import load
 from toymodels_np.lab.experiments import absolute_superposition, adversarial, learning_dynamics
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
 PRISM, ANTIPRISM = tm.polytopes.prism(3), tm.polytopes.antiprism(3)
 
 
 def run_example(name, folder, monkeypatch, capsys, **constants):
     """(JSON record, lines printed) of the example's main() with these constants."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(name)
     monkeypatch.setattr(sys, "argv", [f"{name}.py"])
     for constant, value in constants.items():
         assert hasattr(module, constant)

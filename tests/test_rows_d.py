@@ -1,18 +1,16 @@
 """Rows 14, 15 and 17: what their claims measure, by hand and with runs that must fail them; their examples, reduced."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
+from loading import EXAMPLES, load
 from toymodels_np.lab.experiments import absolute_value as absolute
 from toymodels_np.lab.experiments import asymmetric_motif as motif
 from toymodels_np.lab.experiments import privileged_basis as privileged
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def verdicts(experiment, runs):
@@ -29,9 +27,7 @@ def verdicts(experiment, runs):
     ("17_asymmetric_motif", "asymmetric_motif", dict(N_FEATURES=2, N_HIDDEN=3, N_ROOM=4, MODELS=3, STEPS=100)),
 ])
 def test_the_example_runs(name, figure, constants, tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = load(name)
     for constant, value in constants.items():
         assert hasattr(example, constant)
         monkeypatch.setattr(example, constant, value)

@@ -84,6 +84,13 @@ def precision(name, value):
     return np.dtype(value)
 
 
+def progress(value):
+    """tqdm's options for a bar: True, False, or None for one on a terminal once two seconds have passed."""
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"progress must be True, False or None, got {value!r}")
+    return {"delay": 0 if value else 2, "leave": bool(value), "disable": None if value is None else not value}
+
+
 def seed(value):
     """`value` as a non-negative int that seeds the random streams."""
     return integer("seed", value, minimum=0)

@@ -14,7 +14,7 @@ Why it is fast, in one place:
 import numpy as np
 
 from .arrays import transpose
-from .models import AbsoluteValue, Linear, ReluHidden, ReluOutput
+from .models import AbsoluteValue, Linear, ReluHidden
 
 CHUNK = 2**15               # entries of x, of one instance, that are worked on at once: they stay in the second-level cache
 HIDDEN_RELU = (ReluHidden, AbsoluteValue)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import checks
-from .arrays import array_module
 
 # Sets that are on more rarely than this are scattered event by event; the others are drawn entry by entry.
 SCATTER_BELOW = 0.25

@@ -130,7 +130,7 @@ class Model:
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
-        """`loss_and_grad` for a caller who has checked x and features: the training loop.
+        """`loss_and_grad` for a caller who has checked x and features.
 
         A `target` replaces that of x: under attack inputs move and targets do not.
         """
@@ -268,3 +268,6 @@ class AbsoluteValue(Model):
         dW2 = transpose(dz) @ h                                 # (..., n, m)             (2.12)
         da = (dz @ W2) * (a > 0)                                # (..., B, m)             (2.10)
         return transpose(da) @ x, dW2, _batch_sum(dz)           # (..., m, n), …          (2.13)
+
+
+MODELS = {cls.__name__: cls for cls in (Linear, ReluOutput, ReluHidden, AbsoluteValue)}

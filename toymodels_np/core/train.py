@@ -123,8 +123,7 @@ def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, r
 
 def _train(model, features, settings, start, stop, state, progress):
     """Steps start … stop - 1 of every instance: the History of these steps alone."""
-    if progress is not None and not isinstance(progress, bool):
-        raise TypeError(f"progress must be True, False or None, got {progress!r}")
+    look = checks.progress(progress)
     single = model.instances == ()
     count = 1 if single else model.instances[0]
     stack = model.from_parameters([a[None] for a in model.parameters]) if single else model
@@ -136,8 +135,7 @@ def _train(model, features, settings, start, stop, state, progress):
 
     tiles = _tiles(count, model.n_features, settings["batch_size"])
     stop_now = Event()
-    with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", delay=0 if progress else 2,
-              leave=bool(progress), disable=None if progress is None else not progress) as bar:
+    with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", **look) as bar:
 
         def run(tile):
             part = features if features.n_instances is None else features[tile]

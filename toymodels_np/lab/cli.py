@@ -7,12 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..core.models import MODELS
 from ..core.optim import SCHEDULES
 from ..version import __version__
 from .commands import (COMMAND, run_claims, run_experiment, run_minimum, run_phase, run_report, run_show, run_sweep,
                        run_train)
 from .experiments import EXPERIMENTS
-from .jobs import MODELS, TASKS
+from .jobs import TASKS
 
 KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError)
 

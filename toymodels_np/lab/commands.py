@@ -13,12 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core import checks
+from ..core.models import MODELS
 from ..core.train import History, resume, train
 from ..theory.minima import find_minimum
 from ..theory.phase import phase_diagram
 from . import figures
 from .experiments import EXPERIMENTS, run_all
-from .jobs import MODELS, TASKS, check_job, judge, read_config, run_job, training_settings
+from .jobs import TASKS, check_job, judge, read_config, run_job, training_settings
 from .report import check_all, page
 from .saving import load, save
 from .show import check_folder, print_models, show_run, show_sweep
@@ -135,8 +136,9 @@ def run_claims(options):
 def run_report(options):
     runs = _runs(options, list(EXPERIMENTS))
     path = options.out / ("report-full.html" if options.full else "report.html")
-    path.write_text(page(runs, full=options.full), encoding="utf-8")
-    print(f"{dict(Counter(record['verdict'] for record in check_all(runs)))}")
+    records = check_all(runs)
+    path.write_text(page(runs, records, full=options.full), encoding="utf-8")
+    print(f"{dict(Counter(record['verdict'] for record in records))}")
     print(f"wrote {path}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.features import Features
-from ..core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
+from ..core.models import MODELS, Linear, ReluOutput
 from ..core.train import check_settings, train
 from ..geometry.measures import dimensions_per_feature
 from ..geometry.tegum import name_geometry
@@ -20,7 +20,6 @@ from ..theory.minima import find_minimum
 from ..theory.phase import extra_phase
 from .files import check_path, os_errors_as
 
-MODELS = {cls.__name__: cls for cls in (ReluOutput, Linear, ReluHidden, AbsoluteValue)}
 LAW = {"n_features": 5, "n_hidden": 2, "feature_probability": 0.05, "importance": 1.0, "importance_decay": 1.0,
        "extra_importance": 1.0, "extra_probability": 1.0, "signed": False, "correlated": [], "anticorrelated": []}
 TASKS = {                                                               # task -> its settings and what they are if not said

@@ -11,13 +11,12 @@ import numpy as np
 from ..core import checks
 from ..core.arrays import to_host
 from ..core.features import Features
-from ..core.models import AbsoluteValue, Linear, Model, ReluHidden, ReluOutput
+from ..core.models import MODELS, Model
 from ..core.train import History, TrainingState, check_settings
 from ..version import __version__
 from .files import check_path, read_arrays, write_arrays
 
 FORMAT = 1                                      # of the files; a reader refuses what is newer than itself
-MODELS = {cls.__name__: cls for cls in (Linear, ReluOutput, ReluHidden, AbsoluteValue)}
 
 
 def save(path, history):

@@ -88,8 +88,7 @@ def sweep(function, jobs, out, *, executor=None, chunk=1, progress=None, retry_f
 
     total = len(jobs) if hasattr(jobs, "__len__") else None
     with (tempfile.SpooledTemporaryFile(2**20) as order,
-          tqdm(total=total, unit="job", desc="sweep", delay=0 if progress else 2, leave=bool(progress),
-               disable=None if progress is None else not progress) as bar):
+          tqdm(total=total, unit="job", desc="sweep", **checks.progress(progress)) as bar):
         try:
             texts = (chunks.job_text(index, job) for index, job in enumerate(jobs))
             while batch := list(islice(texts, chunk)):
@@ -245,8 +244,7 @@ def _check(function, jobs, executor, chunk, progress, retry_failed):
         hint = "; a Dask client has client.get_executor()" if hasattr(executor, "get_executor") else ""
         raise TypeError(f"executor must be None or a concurrent.futures.Executor, got {executor!r}{hint}")
     checks.integer("chunk", chunk)
-    if progress is not None and not isinstance(progress, bool):
-        raise TypeError(f"progress must be True, False or None, got {progress!r}")
+    checks.progress(progress)
     if not isinstance(retry_failed, bool):
         raise TypeError(f"retry_failed must be True or False, got {retry_failed!r}")
     if isinstance(executor, ProcessPoolExecutor):

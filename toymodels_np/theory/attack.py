@@ -145,16 +145,14 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     model and the other arguments as for `tm.train`; the History has the first and the last step alone
     """
     rate = _check_training(model, features, size, steps, batch_size, learning_rate, schedule, seed)
-    if progress is not None and not isinstance(progress, bool):
-        raise TypeError(f"progress must be True, False or None, got {progress!r}")
+    look = checks.progress(progress)
     single = model.instances == ()
     start = now = model.from_parameters([a[None] for a in model.parameters]) if single else model
     streams = [random_stream(seed, TRAIN_STREAM, i) for i in range(now.instances[0])]
     epsilon = np.broadcast_to(np.asarray(size) * mean_input_norm(features), now.instances).astype(model.dtype)
     relu, state, losses = isinstance(model, ReluOutput), AdamState.zeros_like(now.parameters), []
     importance = features.importance.astype(model.dtype)[..., None, :]
-    for step in tqdm(range(steps + 1), unit="step", desc="adversarial training", delay=0 if progress else 2,
-                     leave=bool(progress), disable=None if progress is None else not progress):
+    for step in tqdm(range(steps + 1), unit="step", desc="adversarial training", **look):
         x = features.sample(streams, batch_size, dtype=model.dtype)
         y, (W, b) = features.target(x), now.parameters
         moved = _attack(transpose(W) @ W, b[..., None, :], x, y, importance, epsilon[:, None], relu)[0]

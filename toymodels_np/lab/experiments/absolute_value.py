@@ -9,7 +9,7 @@ import numpy as np
 from ...core.features import Features
 from ...core.models import AbsoluteValue
 from ...core.train import train
-from ...geometry.neurons import MONOSEMANTIC, monosemanticity, served_features, service, stack_plot
+from ...geometry.neurons import MONOSEMANTIC, served_features, service, stack_plot
 from ...theory.exact import estimate_loss
 from .. import figures
 from ..claims import Claim
