@@ -108,11 +108,6 @@ CALLS = [
     ("Features.sample: no generators", sample(rng=[]), TypeError, ["rng", "Generator", "[]"]),
     ("Features.sample: a seed in the list", sample(rng=[RNG, 1]), TypeError, ["rng", "Generator", "1"]),
     ("Features.sample: too few generators", sample(rng=[RNG], law=PAIR), ValueError, ["rng", "2 instances", "1"]),
-    ("Features.sample: out of the wrong shape", sample(out=np.empty((3, 4))), ValueError,
-     ["out", "(4, 3)", "(3, 4)"]),
-    ("Features.sample: out of integers", sample(out=np.empty((4, 3), int)), TypeError,
-     ["out", "float32 or float64", "int"]),
-    ("Features.sample: a list for out", sample(out=[[0.0] * 3] * 4), TypeError, ["out", "float32 or float64 array"]),
     ("Features.sample: integer dtype", sample(dtype=int), ValueError, ["dtype", "float32 or float64", "int"]),
     ("Features.sample: unknown dtype", sample(dtype="real"), ValueError, ["dtype", "float32 or float64", "'real'"]),
     # -- check_gradient

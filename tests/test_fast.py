@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import toymodels_np as tm
-from toymodels_np.core import fast, train as train_module
+from toymodels_np.core import fast, threads, train as train_module
 from toymodels_np.core.optim import AdamState, adam, adamw
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
@@ -39,10 +39,10 @@ def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, e
         patch.setattr(fast, "CHUNK", chunk)
         step = fast.Step(model, features, rows)
     for _ in range(2):                                              # nothing is left over from the first call
-        found, slopes = step(model.parameters, x)
+        found, slopes = step(model.parameters, np.ascontiguousarray(x.swapaxes(1, 2)))
         tolerance = 200 * np.finfo(dtype).eps
         assert abs(found / loss - 1).max() <= tolerance
-        for a, b in zip(slopes, gradient.parameters, strict=True):
+        for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
             assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
 
 
@@ -56,37 +56,80 @@ def test_adam_in_place_is_adam_to_the_bit(decay, dtype):
         gradients = tuple((10.0 ** rng.uniform(-6, 3) * rng.normal(size=a.shape)).astype(dtype) for a in theta)
         options = {"weight_decay": decay} if decay else {}
         theta, state = (adamw if decay else adam)(theta, gradients, state, 0.1 / (step + 1), **options)
-        fast_adam(gradients, 0.1 / (step + 1))
+        fast_adam(fast.Flat(gradients), 0.1 / (step + 1))
         for found, expected in ((fast_adam.parameters, theta), (fast_adam.mean, state.mean),
                                 (fast_adam.square, state.square)):
-            for a, b in zip(found, expected, strict=True):
+            for a, b in zip(found.arrays, expected, strict=True):
                 np.testing.assert_array_equal(a, b)
 
 
 @every_model
 def test_any_number_of_threads_is_the_same_run(monkeypatch, cls):
     features = tm.Features(40, 0.3, signed=cls is tm.AbsoluteValue)
-    model, options = cls.init(40, 5, 7), {"steps": 4, "batch_size": 512, "record_every": 2}
+    model, options = cls.init(40, 5, 7), {"steps": 24, "batch_size": 64, "record_every": 5, "schedule": "cosine"}
+    monkeypatch.setattr(train_module, "SHARE", 1)
     runs = []
-    for threads in (1, 2, 16):
-        monkeypatch.setattr(train_module, "_threads", lambda: threads)
+    for count in (1, 2, 3, 5, 16):
+        monkeypatch.setattr(threads, "count", lambda: count)
         runs.append(tm.train(model, features, **options))
     alone = tm.train(model[3], features, **options)
     for run in runs[1:]:
-        for a, b in zip([*run.model.parameters, run.losses], [*runs[0].model.parameters, runs[0].losses]):
+        for a, b in zip([*run.model.parameters, run.losses, *run.state.mean, run.state.random],
+                        [*runs[0].model.parameters, runs[0].losses, *runs[0].state.mean, runs[0].state.random]):
             np.testing.assert_array_equal(a, b)
     assert alone.losses[0] != runs[0].losses[0, 3]                  # it is instance 0 now, with another stream
 
 
-@pytest.mark.parametrize("count, n, batch_size, threads", [(1, 5, 1024, 2), (10, 5, 1024, 2), (7, 20, 1024, 2),
-                                                           (20, 400, 1024, 2), (3, 400, 1024, 16), (100_000, 5, 64, 2)])
-def test_tiles_hold_every_instance_once(monkeypatch, count, n, batch_size, threads):
-    monkeypatch.setattr(train_module, "_threads", lambda: threads)
-    tiles = train_module._tiles(count, n, batch_size)
+@pytest.mark.parametrize("count, n, batch_size, n_threads", [(1, 5, 1024, 2), (10, 5, 1024, 2), (7, 20, 1024, 2), (9, 80, 1024, 4),
+                                                             (20, 400, 1024, 2), (3, 400, 1024, 16), (100_000, 5, 64, 2)])
+def test_tiles_hold_every_instance_once(count, n, batch_size, n_threads):
+    tiles = train_module._tiles(count, n * batch_size, n_threads)
     assert tiles[0].start == 0 and tiles[-1].stop == count
     assert all(a.stop == b.start for a, b in zip(tiles, tiles[1:])) and all(t.stop > t.start for t in tiles)
     sizes = [t.stop - t.start for t in tiles]
     assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) * n * batch_size <= train_module.TILE or max(sizes) == 1
+    assert len(tiles) >= min(count, n_threads)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 6))
+def test_every_thread_has_the_same_work_and_no_run_is_in_two_places(sizes, n_threads):
+    steps = 10_000
+    cuts = threads.cuts(sizes, n_threads, steps)
+    share = max(sum(sizes) / n_threads, max(sizes)) * steps         # what McNaughton's rule promises
+    loads, place = np.zeros(n_threads + 1), 0
+    for size, cut in zip(sizes, cuts):
+        thread = int(np.floor(place / share + 1e-9))
+        if cut < steps:
+            assert place + size * (steps - cut) <= (thread + 1) * share + size          # its end is the last thing on this thread
+            assert size * steps <= share + size
+            loads[thread + 1] += cut * size
+            loads[thread] += (steps - cut) * size
+        else:
+            loads[thread] += steps * size
+        place += size * steps
+    assert loads[-1] == 0
+    assert loads.max() <= share + 2 * max(sizes)                    # to the rounding of a cut to whole steps
+
+
+def test_runs_on_threads_are_handed_over_and_an_error_reaches_everybody():
+    class Stopped(Exception):
+        pass
+
+    def run(i, before, to):
+        if i == 1 and to == 12 and fails:
+            raise Stopped
+        return [*(before or []), (i, to)]
+
+    for fails in (False, True):
+        told = []
+        call = lambda: threads.run_all(run, [2, 2, 2], 2, 0, 12, lambda: told.append(True))
+        if fails:
+            with pytest.raises(Stopped):
+                call()
+        else:
+            assert call() == [[(0, 12)], [(1, 6), (1, 12)], [(2, 12)]]
+        assert told == [True] * fails
 
 
 def test_blas_has_its_threads_back(monkeypatch):

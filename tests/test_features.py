@@ -336,13 +336,12 @@ def test_a_list_of_generators_gives_instances_even_without_an_instance_axis():
     assert (x[0] != x[1]).any()
 
 
-@given(laws(), st.sampled_from([np.float32, np.float64]), seeds)
-def test_out_is_overwritten_and_decides_the_dtype(features, dtype, seed):
-    whole = np.full((3, 90, features.n_features), np.nan, dtype)
-    out = whole[:, 20:60]
-    assert features.sample(generators(seed, 1, 2), 40, out=out) is out
-    np.testing.assert_array_equal(out, features.sample(generators(seed, 1, 2), 40, dtype=dtype))
-    assert np.isnan(whole[:, :20]).all() and np.isnan(whole[:, 60:]).all()
+@given(laws(), st.integers(1, 4))
+def test_several_batches_at_once_follow_the_law_too(features, batches):
+    x = np.full((2, batches, features.n_features, ROWS // batches), np.nan, np.float32)
+    features.fill(generators(1, 2), x)
+    for rows in (np.concatenate(x[0].swapaxes(1, 2)), np.concatenate(x[1].swapaxes(1, 2)), x[1, -1].T):
+        assert moments_hold(rows, features) and supports_hold(rows, features) and values_hold(rows, features)
 
 
 @given(laws())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import checks
+from .arrays import transpose
 
 # Sets that are on more rarely than this are scattered event by event; the others are drawn entry by entry.
 SCATTER_BELOW = 0.25
@@ -133,7 +134,7 @@ class Features:
 
     # -- the sampler -----------------------------------------------------------------------------------------
 
-    def sample(self, rng, batch_size, *, dtype=np.float64, out=None):
+    def sample(self, rng, batch_size, *, dtype=np.float64):
         """Draw a batch.
 
         Parameters
@@ -142,11 +143,10 @@ class Features:
             With a single generator the instances are drawn from it one after the other.
         batch_size : int
         dtype : float64 (default) or float32
-        out : array (B, n) or (K, B, n), optional
-            Where to write; every sample (B, n) in it must be C-contiguous. Decides the dtype.
 
-        Returns x (B, n), or (K, B, n) if there are instances or several generators. The cost is that of clearing x,
-        plus that of the active entries where p is small or of all entries where it is not. (1.7)
+        Returns x (B, n), or (K, B, n) if there are instances or several generators; in memory, each feature's B values
+        lie side by side. The cost is that of clearing x, plus that of the active entries where p is small or of all
+        entries where it is not. (1.7)
         """
         checks.integer("batch_size", batch_size)
         rngs = list(rng) if isinstance(rng, (list, tuple)) else None
@@ -157,81 +157,92 @@ class Features:
             raise ValueError(f"rng must hold one generator for each of the {self.n_instances} instances, "
                              f"got {len(rngs)}")
         lead = self.n_instances if rngs is None else len(rngs)
-        shape = (() if lead is None else (lead,)) + (batch_size, self.n_features)
-        if out is None:
-            out = np.empty(shape, checks.precision("dtype", dtype))
-        elif not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
-            raise TypeError(f"out must be a float32 or float64 array, got {getattr(out, 'dtype', out)!r}")
-        elif out.shape != shape:
-            raise ValueError(f"out must have shape {shape}, got {out.shape}")
-        if lead is None:
-            self._fill(rng, out, None)
-        else:
-            for i in range(lead):
-                self._fill(rng if rngs is None else rngs[i], out[i], i)
-        return out
+        x = np.empty((1 if lead is None else lead, 1, self.n_features, batch_size), checks.precision("dtype", dtype))
+        self.fill(rngs or [rng] * len(x), x)
+        return x[0, 0].T if lead is None else transpose(x[:, 0])
 
-    def _fill(self, rng, x, instance):
-        """Write one instance's batch into x (B, n)."""
-        instance = None if self.n_instances is None else instance
-        if instance not in self._plans:
-            p = self.feature_probability if instance is None else self.feature_probability[instance]
-            self._plans[instance] = _plan(self.sets, p)
-        plan = self._plans[instance]
-        if len(plan) == 1 and plan[0].covers_all:
-            return plan[0].draw_all(rng, x, self.signed)
-        x[...] = 0
-        for group in plan:
-            group.draw(rng, x, self.signed)
+    def fill(self, rngs, x):
+        """Write S batches for each of K generators into x (K, S, n, B), C-contiguous; nothing is checked."""
+        for i, rng in enumerate(rngs):
+            instance = None if self.n_instances is None else i
+            if instance not in self._plans:
+                p = self.feature_probability if instance is None else self.feature_probability[instance]
+                self._plans[instance] = _plan(self.sets, p)
+            plan = self._plans[instance]
+            if len(plan) == 1 and plan[0].covers_all:
+                plan[0].draw_all(rng, x[i], self.signed)
+                continue
+            x[i] = 0
+            for group in plan:
+                group.draw(rng, x[i], self.signed)
 
 
 class _Group:
-    """Sets of one kind and one size, on with probabilities p (G,), that are drawn together."""
+    """G sets of one kind and one size k, on with probabilities p (G,), that are drawn together.
+
+    A line is one set in one of the S batches, B cells long, and a cell is one sample of it.
+    """
 
     def __init__(self, kind, members, p, n_features):
         self.members = np.array(members)                        # (G, k)
         self.p = p                                              # (G,)
         self.anticorrelated = kind == "anticorrelated"
-        self.uniform = bool((p == p[0]).all())
         self.scatter = bool(p.max() < SCATTER_BELOW)
         self.covers_all = (not self.scatter and self.members.shape == (n_features, 1))
-        if self.scatter:                                        # rates of the Poisson events (1.7)
-            rates = -np.log1p(-p)
-            self.rate = rates.sum()
-            self.cumulative = np.cumsum(rates) / self.rate
+        self.in_order = self.members.shape == (n_features, 1)   # cells are numbered as the entries of x are
+        if self.scatter:
+            rates = -np.log1p(-p)                               # (1.7)
+            self.rate, self.cumulative = rates.sum(), np.cumsum(rates)
+            self.uniform = bool((p == p[0]).all())
 
     def draw_all(self, rng, x, signed):
         """All features are single and frequent: one uniform u decides both activity and value, u/p given u < p."""
         rng.random(dtype=x.dtype.type, out=x)
         if (self.p < 1).any():
-            p = self.p.astype(x.dtype)
+            p = self.p.astype(x.dtype)[:, None]
             x *= x < p
             x /= p
         if signed:
             x[...] = np.where(x != 0, 2 * x - 1, 0)
 
     def draw(self, rng, x, signed):
-        row, group = (self._scattered if self.scatter else self._dense)(rng, len(x))
+        cell = (self._scattered if self.scatter else self._dense)(rng, len(x), x.shape[-1])
         k = self.members.shape[1]
-        one_hot = self.anticorrelated and rng.integers(k, size=len(row))
-        values = rng.random((len(row), 1 if self.anticorrelated else k), dtype=x.dtype.type)
+        one_hot = self.anticorrelated and rng.integers(k, size=len(cell))
+        values = rng.random((len(cell), 1 if self.anticorrelated else k), dtype=x.dtype.type)
         if signed:
             values = 2 * values - 1
         if self.anticorrelated:
             values = np.where(np.arange(k) == one_hot[:, None], values, values.dtype.type(0))
         # A cell that was hit twice is simply written twice: the last event wins for all members of the set.
-        x[row[:, None], self.members[group]] = values
+        flat = x.reshape(-1)
+        if self.in_order:
+            flat[cell] = values[:, 0]
+        else:
+            flat[self._entries(cell, x.shape)] = values
 
-    def _dense(self, rng, batch_size):
-        return np.nonzero(rng.random((batch_size, len(self.p))) < self.p)
+    def _entries(self, cell, shape):
+        """Where in x (S, n, B) the members of each cell lie, (events, k)."""
+        _, n, batch_size = shape
+        line, row = np.divmod(cell, batch_size)
+        batch, group = np.divmod(line, len(self.p))
+        return ((batch * n)[:, None] + self.members[group]) * batch_size + row[:, None]
 
-    def _scattered(self, rng, batch_size):
-        """Poisson events of rate -log(1 - p) a cell: a cell is hit with probability p, whatever the others do."""
-        events = rng.poisson(self.rate * batch_size)
-        row = rng.integers(batch_size, size=events)
+    def _dense(self, rng, batches, batch_size):
+        on = rng.random((batches, len(self.p), batch_size)) < self.p[:, None]
+        return np.flatnonzero(on)
+
+    def _scattered(self, rng, batches, batch_size):
+        """The cells that Poisson events of rate -log(1 - p) hit: each with probability p, whatever the others do. (1.7)"""
+        place = rng.random(rng.poisson(self.rate * batches * batch_size))
         if self.uniform:
-            return row, rng.integers(len(self.p), size=events)
-        return row, np.searchsorted(self.cumulative, rng.random(events) * self.cumulative[-1], side="right")
+            place *= batches * len(self.p) * batch_size
+            return place.astype(int)
+        place *= batches * batch_size
+        sample = place.astype(int)
+        group = np.searchsorted(self.cumulative, (place - sample) * self.cumulative[-1], side="right")
+        batch, row = np.divmod(sample, batch_size)
+        return (batch * len(self.p) + group) * batch_size + row
 
 
 def _plan(sets, p):

@@ -6,26 +6,20 @@ stream (seed, i) and nothing in a step mixes instances: its trajectory is the sa
 any number of threads. Matrix products stay on one thread each while the loop runs.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from threading import Event
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
-from . import checks
-from .fast import Adam, Step, chunk_rows
+from . import checks, fast, threads
 from .features import Features
-from .models import TRAIN_STREAM, Model, check_sizes, random_stream
+from .models import Model, check_sizes
 from .optim import SCHEDULES, AdamState, schedule
 
-TILE = 2**16                # entries of x that the instances of a tile work on at once
-SHARE = 2**15               # and how many there should be for a thread of its own
-BLOCK = 2**15               # entries that one instance draws at once, which may be several small steps
+TILE = 2**19                # entries of x that the instances of a tile work on at once
+SHARE = 2**17               # and how many there should be for a thread of its own: threads wait for each other between kernels
 
 
 class TrainingState(NamedTuple):
@@ -127,32 +121,33 @@ def _train(model, features, settings, start, stop, state, progress):
     single = model.instances == ()
     count = 1 if single else model.instances[0]
     stack = model.from_parameters([a[None] for a in model.parameters]) if single else model
-    rngs = [random_stream(settings["seed"], TRAIN_STREAM, i) for i in range(count)]
     if state is None:
-        state = TrainingState(*AdamState.zeros_like(stack.parameters)[1:], np.array([_position(rng) for rng in rngs]))
-    for rng, position in zip(rngs, state.random):
-        _set_position(rng, position)
-
-    tiles = _tiles(count, model.n_features, settings["batch_size"])
+        zeros = AdamState.zeros_like(stack.parameters)
+        state = TrainingState(zeros.mean, zeros.square, fast.random_state(settings["seed"], count))
+    entries = fast.chunk_rows(model.n_features, settings["batch_size"]) * model.n_features       # of one instance
+    n_threads = min(threads.count(), max(1, count * entries // SHARE))
+    tiles = _tiles(count, entries, n_threads)
+    rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     stop_now = Event()
-    with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", **look) as bar:
+    with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", **look) as bar, threads.one_blas_thread():
 
-        def run(tile):
-            part = features if features.n_instances is None else features[tile]
-            adam_state = AdamState(start, *(tuple(a[tile] for a in arrays) for arrays in (state.mean, state.square)))
-            return _run(stack[tile], part, rngs[tile], settings, start, stop, adam_state, tile.start, bar, stop_now)
+        def advance(steps):
+            bar.update(steps)
+            if stop_now.is_set():
+                raise RuntimeError("another tile of instances has stopped")
 
-        with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_threads()) as threads:
-            try:
-                runs = list((threads.map if len(tiles) > 1 else map)(run, tiles))
-            except BaseException:
-                stop_now.set()
-                raise
+        def run(i, before, to):
+            tile = tiles[i]
+            law = features if features.n_instances is None else features[tile]
+            before = before or _Run.begin(start, stack, state, tile)
+            return _run(type(model), law, settings, rate, before, to, tile.start, advance)
 
-    losses = np.concatenate([run[0] for run in runs], axis=1)
-    records = [np.concatenate(parts, axis=1) for parts in zip(*(run[1] for run in runs))]
-    mean, square = (tuple(np.concatenate(parts) for parts in zip(*(run[2][i] for run in runs))) for i in (0, 1))
-    state = TrainingState(mean, square, np.concatenate([run[2].random for run in runs]))
+        runs = threads.run_all(run, [tile.stop - tile.start for tile in tiles], n_threads, start, stop, stop_now.set)
+
+    losses = np.concatenate([run.losses for run in runs], axis=1)
+    records = [np.concatenate(parts, axis=1) for parts in zip(*(run.records for run in runs))]
+    mean, square = (tuple(map(np.concatenate, zip(*(run.state[i] for run in runs)))) for i in (0, 1))
+    state = TrainingState(mean, square, np.concatenate([run.state.random for run in runs]))
     if single:
         losses, records = losses[:, 0], [a[:, 0] for a in records]
     return History(model.from_parameters([a[-1].copy() for a in records]),
@@ -160,76 +155,62 @@ def _train(model, features, settings, start, stop, state, progress):
                    features, settings, state)
 
 
-@cache
-def _blas():
-    return ThreadpoolController()
+class _Run(NamedTuple):
+    """A tile of k instances at a step: its records so far, (T, k, …), and what it goes on with."""
+
+    step: int
+    parameters: list
+    losses: np.ndarray
+    records: list
+    state: TrainingState
+
+    @classmethod
+    def begin(cls, step, stack, state, tile):
+        parameters = [a[tile] for a in stack.parameters]
+        rows = TrainingState(*(tuple(a[tile] for a in arrays) for arrays in state[:2]), state.random[tile])
+        return cls(step, parameters, np.empty((0, len(parameters[0])), stack.dtype), [a[None][:0] for a in parameters], rows)
 
 
-def _threads():
-    return os.cpu_count() or 1
-
-
-def _tiles(count, n_features, batch_size):
-    """The instances as slices of nearly equal size: small enough for the cache, and one for each thread if it pays."""
-    entries = chunk_rows(n_features, batch_size) * n_features           # of one instance
-    tiles = -(-count * entries // TILE)
-    if tiles < _threads():
-        tiles = max(1, min(_threads(), count * entries // SHARE))
-    ends = np.linspace(0, count, min(tiles, count) + 1).round().astype(int)
+def _tiles(count, entries, n_threads):
+    """The instances as slices of nearly equal size: small enough for the cache, and at least one for each thread."""
+    size = max(1, min(TILE // entries, count // n_threads))
+    ends = np.linspace(0, count, -(-count // size) + 1).round().astype(int)
     return [slice(int(i), int(j)) for i, j in zip(ends[:-1], ends[1:])]
 
 
-def _run(model, features, rngs, settings, start, stop, state, first, bar, stop_now):
-    """The hot loop for one tile: (losses (T, k), one array (T, k, …) a parameter, its state)."""
-    n, batch_size = model.n_features, settings["batch_size"]
-    rate = schedule(settings["schedule"], settings["learning_rate"], stop)
-    steps_per_block = max(1, BLOCK // (batch_size * n))
-    block = np.empty((len(rngs), steps_per_block * batch_size, n), model.dtype)
-    step_of, adam = Step(model, features, batch_size), Adam(model.parameters, state, settings["weight_decay"])
+def _run(cls, features, settings, rate, before, stop, first, advance):
+    """The hot loop for one tile: what it is at step `stop`, with the records before."""
+    start, batch_size = before.step, settings["batch_size"]
+    step_of = fast.Step(cls.from_parameters(before.parameters), features, batch_size)
+    adam = fast.Adam(before.parameters, AdamState(start, *before.state[:2]), settings["weight_decay"])
+    batches = fast.Batches(features, before.state.random, batch_size, before.parameters[0].dtype)
     record_at = _record_steps(start, stop, settings["record_every"])
-    losses = np.empty((len(record_at), len(rngs)), model.dtype)
-    records = [np.empty((len(record_at), *a.shape), model.dtype) for a in adam.parameters]
+    losses = np.empty((len(record_at), len(before.parameters[0])), before.losses.dtype)
+    records = [np.empty((len(record_at), *a.shape), a.dtype) for a in before.parameters]
     t = 0
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for step in range(start, stop + 1):
-            offset = step % steps_per_block * batch_size
-            if offset == 0 or step == start:
-                if step // steps_per_block == stop // steps_per_block:
-                    positions = np.array([_position(rng) for rng in rngs])
-                features.sample(rngs, len(block[0]), out=block)
-                bar.update(min(steps_per_block, stop - step))
-                if stop_now.is_set():
-                    raise RuntimeError("another tile of instances has stopped")
-            loss, gradient = step_of(adam.parameters, block[:, offset:offset + batch_size])
+            if step == start or step % batches.steps == 0:
+                advance(min(batches.steps, stop - step))
+            loss, gradient = step_of(adam.parameters.arrays, batches(step))
             if not np.isfinite(loss).all():
                 bad = int(np.flatnonzero(~np.isfinite(loss))[0])
                 raise FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
                                          f"try a smaller learning_rate than {rate(0):g}")
             if record_at[t] == step:
                 losses[t] = loss
-                for record, a in zip(records, adam.parameters):
+                for record, a in zip(records, adam.parameters.arrays):
                     record[t] = a
                 t += 1
             if step < stop:
                 adam(gradient, rate(step))
-    return losses, records, TrainingState(tuple(adam.mean), tuple(adam.square), positions)
+    parameters = [a[-1] for a in records]
+    join = lambda old, new: np.concatenate([old[:-1], new])             # the last record before is the first one here
+    return _Run(stop, parameters, join(before.losses, losses), list(map(join, before.records, records)),
+                TrainingState(adam.mean.arrays, adam.square.arrays, batches.random))
 
 
 def _record_steps(start, stop, every):
     """The multiples of `every` from start on, and the end."""
     return np.append(np.arange(-(-start // every) * every, stop, every), stop)
-
-
-def _position(rng):
-    """The state of a PCG64 generator as six uint64: two of 128 bits, highest first, and what is left of a draw."""
-    state = rng.bit_generator.state
-    words = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
-    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
-
-
-def _set_position(rng, position):
-    """Put a PCG64 generator where `_position` was called."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
-    rng.bit_generator.state = {"bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
-                               "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}

@@ -1,0 +1,57 @@
+"""Runs of equal length on threads that end together, with BLAS held to one thread meanwhile."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+
+def count():
+    """How many threads there are to use: the cores."""
+    return os.cpu_count() or 1
+
+
+def one_blas_thread():
+    """A context in which each matrix product stays on the thread that asks for it; afterwards all is as it was."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas():
+    return ThreadpoolController()
+
+
+def run_all(run, sizes, threads, start, stop, failed):
+    """[run(i, None, stop) for each size] on `threads` threads; sizes say how the runs' costs compare.
+
+    Runs may be cut: run(i, None, turn) on one thread, and what it returns goes into run(i, that, stop) on another one.
+    Calls failed() as soon as a run raises, so that the others may stop, and raises what it raised.
+    """
+    turns = [start + cut for cut in cuts(sizes, threads, stop - start)]
+    with ThreadPoolExecutor(threads) as pool:
+        order = sorted(range(len(sizes)), key=lambda i: turns[i] == stop)               # shared runs begin first
+        begun = {i: pool.submit(run, i, None, turns[i]) for i in order}
+        ended = [begun[i] if turns[i] == stop else pool.submit(lambda i=i: run(i, begun[i].result(), stop))
+                 for i in range(len(sizes))]
+        try:
+            return [future.result() for future in ended]
+        except BaseException:
+            failed()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def cuts(sizes, threads, steps):
+    """After how many of its steps each run changes threads, `steps` for never: McNaughton's rule.
+
+    Lay all runs on one line and give every thread an equal share of it. A run that crosses a border begins on the later
+    thread, first thing, and ends on the earlier one, as its last: never on both at once, unless it is longer than a share.
+    """
+    sizes = np.asarray(sizes, float)
+    share = max(sizes.sum() / threads, sizes.max())
+    ends = np.cumsum(sizes)
+    border = np.ceil(ends / share * (1 - 1e-12)) * share - share                        # the last one before the end
+    behind = np.round(steps * (ends - border) / sizes).astype(int)
+    return np.where((0 < behind) & (behind < steps), behind, steps).tolist()
