@@ -1,5 +1,6 @@
 """Runs of equal length on threads that end together, with BLAS held to one thread meanwhile."""
 
+import multiprocessing
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -9,8 +10,8 @@ from threadpoolctl import ThreadpoolController
 
 
 def count():
-    """How many threads there are to use: the cores."""
-    return os.cpu_count() or 1
+    """How many threads there are to use: the cores, or one in a worker process, which has siblings on the other cores."""
+    return 1 if multiprocessing.parent_process() else os.cpu_count() or 1
 
 
 def one_blas_thread():
