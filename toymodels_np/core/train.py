@@ -192,7 +192,7 @@ def _run(cls, features, settings, rate, before, stop, first, advance):
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for step in range(start, stop + 1):
             if step == start or step % batches.steps == 0:
-                advance(min(batches.steps, stop - step))
+                advance(min(batches.steps - step % batches.steps, stop - step))
             loss, gradient = step_of(adam.parameters.arrays, batches(step))
             if not np.isfinite(loss).all():
                 bad = int(np.flatnonzero(~np.isfinite(loss))[0])
