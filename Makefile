@@ -1,4 +1,4 @@
-# Two commands for a fresh clone: `make demo` and `make test`. Everything they install goes into .venv.
+# For a fresh clone: `make demo`, `make test`, and `make benchmark`, which has an environment of its own for the rivals.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -10,8 +10,9 @@ demo: .venv/demo
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-benchmark: .venv/demo
-	$(BIN)/python tests/benchmark/exact_loss.py
+benchmark: .venv-benchmark/ready
+	.venv-benchmark/bin/python tests/benchmark/training.py
+	.venv-benchmark/bin/python tests/benchmark/race.py
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,5 +24,10 @@ benchmark: .venv/demo
 	$(BIN)/python -m pip install --quiet -e ".[test,dask]"
 	touch $@ .venv/demo
 
+.venv-benchmark/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-benchmark
+	.venv-benchmark/bin/python -m pip install --quiet -e . torch==2.13.0 jax
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .hypothesis out
+	rm -rf .venv .venv-benchmark build *.egg-info .pytest_cache .hypothesis out

@@ -339,7 +339,7 @@ def test_a_list_of_generators_gives_instances_even_without_an_instance_axis():
 @given(laws(), st.integers(1, 4))
 def test_several_batches_at_once_follow_the_law_too(features, batches):
     x = np.full((2, batches, features.n_features, ROWS // batches), np.nan, np.float32)
-    features.fill(generators(1, 2), x)
+    features.fill(generators(1, 2), x, features_module.Room())
     for rows in (np.concatenate(x[0].swapaxes(1, 2)), np.concatenate(x[1].swapaxes(1, 2)), x[1, -1].T):
         assert moments_hold(rows, features) and supports_hold(rows, features) and values_hold(rows, features)
 

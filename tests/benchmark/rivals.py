@@ -45,8 +45,10 @@ class Torch:
         target = x.abs() if self.signed else x
         return (self.importance * (target - y) ** 2).sum(-1).mean(-1).sum()
 
-    def run(self, steps):
-        for _ in range(steps):
+    def run(self, steps, schedule=None):
+        for step in range(steps):
+            if schedule:
+                self.optimiser.param_groups[0]["lr"] = schedule(step)
             self.optimiser.zero_grad(set_to_none=True)
             self.loss().backward()
             self.optimiser.step()

@@ -1,6 +1,6 @@
 """Time and memory of training, beside PyTorch (eager and compiled) and JAX, whichever are installed.
 
-    python tests/benchmark/training.py [speed] [memory] [growth] [many] [--rounds 5] [--seconds 1]
+    python tests/benchmark/training.py [speed] [memory] [growth] [many] [--rounds 5] [--seconds 3]
 
 speed    milliseconds a step at six sizes. All contenders take turns in every round, so that a slow moment of the
          machine hits all of them; a ratio is the median over rounds, with its range. Also the share of the machine's
@@ -157,7 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="how long each turn lasts")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each turn lasts")
     parser.add_argument("--rivals", nargs="*", default=["PyTorch", "torch.compile", "JAX"])
     parser.add_argument("--peak", metavar="NAME", help="used by memory and many: print the peak memory of this process")
     parser.add_argument("--steps", type=int, default=0, help="that has taken so many steps")

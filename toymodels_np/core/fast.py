@@ -3,7 +3,11 @@
 Why it is fast, in one place:
 - Nothing is allocated after the start. Arrays that come and go cost more than the arithmetic on them: the system hands
   out every page anew, and the cache is cold.
-- A batch is worked through in chunks of rows, so that all arrays of a chunk fit the cache. Gradients add up.
+- Threads have instances of their own, and kernels are few and large. Between two kernels a thread needs the interpreter's
+  lock, and waiting for it costs as much as a small kernel. So samples lie side by side and a whole batch is one chunk
+  unless it is very large, several small instances share their kernels, small models draw the samples of several steps at
+  once, and Adam works on one flat array.
+- Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
 - The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
 - ReLUs multiply by a mask of zeros and ones, which NumPy does several times faster than maximum or where.
 - Equal importances are one factor at the end.
@@ -13,12 +17,14 @@ Why it is fast, in one place:
 
 import numpy as np
 
-from .arrays import transpose
+from .arrays import array_module, transpose
+from .features import Room
 from .models import TRAIN_STREAM, AbsoluteValue, Linear, ReluHidden, random_stream
 
 BLOCK = 2**18               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
 CHUNK = 2**19               # entries of x, of one instance, that are worked on at once
+WORDS = 6                   # of `random_state`, for an instance
 HIDDEN_RELU = (ReluHidden, AbsoluteValue)
 
 
@@ -39,13 +45,13 @@ class Batches:
         self.rngs = [_generator(position) for position in random]
         self.steps = min(max(1, BLOCK // (batch_size * n)), BLOCK_STEPS)
         self.block = np.empty((len(random), self.steps, n, batch_size), dtype)
-        self.number = None
+        self.number, self.room = None, Room()
 
     def __call__(self, step):
         number, place = divmod(step, self.steps)
         if number != self.number:
             self.random = np.array([_position(rng) for rng in self.rngs])
-            self.features.fill(self.rngs, self.block)
+            self.features.fill(self.rngs, self.block, self.room)
             self.number = number
         return self.block[:, place]
 
@@ -83,8 +89,8 @@ class Step:
         self.loss, self.losses = empty(k), empty(k, n)                                  # of all features, of each
         self.gradient = Flat(model.parameters)
 
-    def __call__(self, parameters, x):
-        """loss (k,) and the gradient, a Flat; both are valid until the next call."""
+    def __call__(self, parameters, x, recorded=True):
+        """loss (k,), recorded or not, and the gradient, a Flat; both are valid until the next call."""
         W, *_, b = parameters
         self.out[:, :-1] = W if self.tied else transpose(parameters[1])                 # (k, m, n)
         self.out[:, -1] = b
@@ -145,13 +151,12 @@ def _positive(z, on, mask):
 
 
 class Flat:
-    """A copy of arrays (k, …) in one array `flat` (k, size), so that few kernels reach them all; `arrays` are views."""
+    """A copy of arrays in one array `flat`, so that few kernels reach them all; `arrays` are contiguous views."""
 
     def __init__(self, arrays):
-        k = len(arrays[0])
-        self.flat = np.concatenate([a.reshape(k, -1) for a in arrays], axis=1)
-        ends = np.cumsum([a[0].size for a in arrays])
-        self.arrays = tuple(part.reshape(a.shape) for a, part in zip(arrays, np.split(self.flat, ends[:-1], axis=1)))
+        self.flat = array_module(*arrays).concatenate([a.reshape(-1) for a in arrays])
+        ends = np.cumsum([a.size for a in arrays]).tolist()
+        self.arrays = tuple(self.flat[end - a.size:end].reshape(a.shape) for a, end in zip(arrays, ends))
 
 
 class Adam:

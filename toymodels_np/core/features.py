@@ -158,23 +158,39 @@ class Features:
                              f"got {len(rngs)}")
         lead = self.n_instances if rngs is None else len(rngs)
         x = np.empty((1 if lead is None else lead, 1, self.n_features, batch_size), checks.precision("dtype", dtype))
-        self.fill(rngs or [rng] * len(x), x)
+        self.fill(rngs or [rng] * len(x), x, Room())
         return x[0, 0].T if lead is None else transpose(x[:, 0])
 
-    def fill(self, rngs, x):
-        """Write S batches for each of K generators into x (K, S, n, B), C-contiguous; nothing is checked."""
+    def fill(self, rngs, x, room):
+        """Write S batches for each of K generators into x (K, S, n, B), C-contiguous; nothing is checked.
+
+        With the same `room` again and again, features that belong to no set are drawn without allocating.
+        """
         for i, rng in enumerate(rngs):
             instance = None if self.n_instances is None else i
             if instance not in self._plans:
                 p = self.feature_probability if instance is None else self.feature_probability[instance]
                 self._plans[instance] = _plan(self.sets, p)
             plan = self._plans[instance]
-            if len(plan) == 1 and plan[0].covers_all:
-                plan[0].draw_all(rng, x[i], self.signed)
+            if len(plan) == 1 and plan[0].dense:
+                plan[0].draw_dense(rng, x[i], self.signed, room)
                 continue
             x[i] = 0
             for group in plan:
-                group.draw(rng, x[i], self.signed)
+                group.draw(rng, x[i], self.signed, room)
+
+
+class Room:
+    """Arrays by name that are made once and used again and again; they grow with a quarter to spare."""
+
+    def __init__(self):
+        self.arrays = {}
+
+    def __call__(self, name, size, dtype):
+        """The array `name` (size,), with whatever it held."""
+        if name not in self.arrays or len(self.arrays[name]) < size:
+            self.arrays[name] = np.empty(size + size // 4, dtype)
+        return self.arrays[name][:size]
 
 
 class _Group:
@@ -187,39 +203,46 @@ class _Group:
         self.members = np.array(members)                        # (G, k)
         self.p = p                                              # (G,)
         self.anticorrelated = kind == "anticorrelated"
+        self.single = self.members.shape == (n_features, 1)     # all features, so that cells are the entries of x
         self.scatter = bool(p.max() < SCATTER_BELOW)
-        self.covers_all = (not self.scatter and self.members.shape == (n_features, 1))
-        self.in_order = self.members.shape == (n_features, 1)   # cells are numbered as the entries of x are
+        self.dense = self.single and not self.scatter
         if self.scatter:
             rates = -np.log1p(-p)                               # (1.7)
             self.rate, self.cumulative = rates.sum(), np.cumsum(rates)
             self.uniform = bool((p == p[0]).all())
 
-    def draw_all(self, rng, x, signed):
-        """All features are single and frequent: one uniform u decides both activity and value, u/p given u < p."""
+    def draw_dense(self, rng, x, signed, room):
+        """All features are single and frequent: one uniform u decides both activity and value, u/p given u < p. (1.8)"""
         rng.random(dtype=x.dtype.type, out=x)
+        on = room("on", x.size, bool).reshape(x.shape)
         if (self.p < 1).any():
             p = self.p.astype(x.dtype)[:, None]
-            x *= x < p
+            x *= np.less(x, p, out=on)
             x /= p
         if signed:
-            x[...] = np.where(x != 0, 2 * x - 1, 0)
+            np.not_equal(x, 0, out=on)
+            x *= 2
+            x -= on
 
-    def draw(self, rng, x, signed):
-        cell = (self._scattered if self.scatter else self._dense)(rng, len(x), x.shape[-1])
+    def draw(self, rng, x, signed, room):
+        batches, _, batch_size = x.shape
+        cell = self._scattered(rng, batches, batch_size, room) if self.scatter else self._frequent(rng, batches, batch_size)
         k = self.members.shape[1]
         one_hot = self.anticorrelated and rng.integers(k, size=len(cell))
-        values = rng.random((len(cell), 1 if self.anticorrelated else k), dtype=x.dtype.type)
+        per_cell = 1 if self.anticorrelated else k
+        values = room(f"values {x.dtype}", len(cell) * per_cell, x.dtype)
+        rng.random(dtype=x.dtype.type, out=values)
         if signed:
-            values = 2 * values - 1
+            values *= 2
+            values -= 1
+        # A cell that was hit twice is simply written twice: the last event wins for all members of the set.
+        if self.single:
+            x.reshape(-1)[cell] = values
+            return
+        values = values.reshape(len(cell), per_cell)
         if self.anticorrelated:
             values = np.where(np.arange(k) == one_hot[:, None], values, values.dtype.type(0))
-        # A cell that was hit twice is simply written twice: the last event wins for all members of the set.
-        flat = x.reshape(-1)
-        if self.in_order:
-            flat[cell] = values[:, 0]
-        else:
-            flat[self._entries(cell, x.shape)] = values
+        x.reshape(-1)[self._entries(cell, x.shape)] = values
 
     def _entries(self, cell, shape):
         """Where in x (S, n, B) the members of each cell lie, (events, k)."""
@@ -228,16 +251,19 @@ class _Group:
         batch, group = np.divmod(line, len(self.p))
         return ((batch * n)[:, None] + self.members[group]) * batch_size + row[:, None]
 
-    def _dense(self, rng, batches, batch_size):
+    def _frequent(self, rng, batches, batch_size):
         on = rng.random((batches, len(self.p), batch_size)) < self.p[:, None]
         return np.flatnonzero(on)
 
-    def _scattered(self, rng, batches, batch_size):
+    def _scattered(self, rng, batches, batch_size, room):
         """The cells that Poisson events of rate -log(1 - p) hit: each with probability p, whatever the others do. (1.7)"""
-        place = rng.random(rng.poisson(self.rate * batches * batch_size))
+        place = room("place", rng.poisson(self.rate * batches * batch_size), float)
+        rng.random(out=place)
         if self.uniform:
             place *= batches * len(self.p) * batch_size
-            return place.astype(int)
+            cell = room("cell", len(place), np.intp)
+            np.copyto(cell, place, casting="unsafe")
+            return cell
         place *= batches * batch_size
         sample = place.astype(int)
         group = np.searchsorted(self.cumulative, (place - sample) * self.cumulative[-1], side="right")

@@ -39,6 +39,8 @@ class Model:
             raise TypeError(f"{type(self).__name__} takes the parameters {', '.join(names)}, "
                             f"got {len(parameters)} by position and {sorted(named)} by name")
         arrays = [checks.array(name, given[name], min_ndim=len(self.parameter_shapes[name])) for name in names]
+        if len({array_module(a) for a in arrays}) > 1:
+            raise TypeError(f"{', '.join(names)} must all be NumPy arrays or all be CuPy arrays")
         sizes = dict(zip(self.parameter_shapes[names[0]], arrays[0].shape[-2:]))
         lead = arrays[0].shape[:-2]
         for name, a in zip(names, arrays):

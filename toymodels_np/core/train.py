@@ -3,7 +3,8 @@
 Instances are independent, so they are trained in tiles that fit the cache, each from its first step to its last, on as
 many threads as there are cores: NumPy's kernels leave the lock to the others. Instance i draws its samples from the
 stream (seed, i) and nothing in a step mixes instances: its trajectory is the same bits however many run beside it, on
-any number of threads. Matrix products stay on one thread each while the loop runs.
+any number of threads. Matrix products stay on one thread each while the loop runs. On a GPU the loop is the same, with
+the parts of `device.py` in place of those of `fast.py`, and all instances are one tile while there is room.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from . import checks, fast, threads
+from . import checks, device, fast, threads
+from .arrays import BACKENDS, backend_of, device_module, to_host
 from .features import Features
 from .models import Model, check_sizes
 from .optim import SCHEDULES, AdamState, schedule
 
+KITS = dict(zip(BACKENDS, (fast, device)))      # what the loop is made of: Batches, Step, Adam
 TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many there should be for a thread of its own: threads wait for each other between kernels
 
@@ -26,7 +29,8 @@ class TrainingState(NamedTuple):
     """Where a run stands, all that `resume` needs beside the model: one row an instance.
 
     mean, square : Adam's running means, tuples of arrays like the parameters
-    random : (instances, 6) uint64, the generators before they drew the block of samples that holds the last step's
+    random : (instances, 6) uint64, the generators before they drew the block of samples that holds the last step's; or
+        (instances, 1) where the run is on a GPU, the keys of the samples
     """
 
     mean: tuple
@@ -42,6 +46,8 @@ class History:
     losses : (T, ...) the loss of the batch that was drawn there, before the step is taken
     parameters : a model with a leading axis T, the parameters at each record
     features, settings, state : what was trained on, how (arguments of `train`), and where it stands, for `resume`
+
+    All arrays are NumPy's, wherever the run was.
     """
 
     model: Model
@@ -54,7 +60,7 @@ class History:
 
 
 def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3, schedule="constant",
-          weight_decay=0.0, seed=0, record_every=100, progress=None):
+          weight_decay=0.0, seed=0, record_every=100, backend=None, progress=None):
     """Train every instance of `model` on fresh samples of `features` with Adam.
 
     Parameters
@@ -65,9 +71,12 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     learning_rate : float, with `schedule` "constant", "linear" or "cosine" (both fall to zero at the end)
     weight_decay : float; above 0 the optimiser is AdamW. The paper's notebook has 0.01.
     seed : int; instance i's samples depend on (seed, i) alone
+    backend : "numpy"; "cupy", for a run on a GPU, with other samples; or None, for where the model's arrays are
     progress : True, False, or None for a bar on a terminal once two seconds have passed
 
-    Returns a History. Raises ValueError or TypeError on bad arguments, FloatingPointError when a loss is not finite.
+    Returns a History, in NumPy arrays. Raises ValueError or TypeError on bad arguments, FloatingPointError when a loss
+    is not finite: at the step where it happens, or on a GPU at the first record from there on, since losses that are
+    not recorded are not computed. If a GPU is asked for, ImportError without CuPy and RuntimeError without a GPU.
     """
     if isinstance(model, History):
         raise TypeError("model must be a model, got a History: tm.resume(history, steps=…) continues it")
@@ -77,7 +86,8 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     if features.n_instances is not None and model.instances != (features.n_instances,):
         raise ValueError(f"features have {features.n_instances} instances, the model {model.instances}")
     settings = check_settings(batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
-                              weight_decay=weight_decay, seed=seed, record_every=record_every)
+                              weight_decay=weight_decay, seed=seed, record_every=record_every,
+                              backend=backend_of(*model.parameters) if backend is None else backend)
     return _train(model, features, settings, 0, checks.integer("steps", steps), None, progress)
 
 
@@ -85,7 +95,7 @@ def resume(history, *, steps, progress=None):
     """Train `steps` more from where `history` ended, as if it had never stopped: 500 + 500 steps are 1000, to the bit.
 
     Settings, features, the optimiser's state and the streams of samples are the history's, before or after
-    `tm.save` and `tm.load`. Returns the History of the whole run, in which step 0 is the first run's.
+    `tm.save` and `tm.load`; so is the backend. Returns the History of the whole run, in which step 0 is the first run's.
     Raises ValueError where the learning rate has fallen to zero (schedules "linear", "cosine"); otherwise as `train`.
     """
     if not isinstance(history, History):
@@ -105,14 +115,15 @@ def resume(history, *, steps, progress=None):
                    parameters=history.model.from_parameters(list(records)))
 
 
-def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every):
+def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every, backend=BACKENDS[0]):
     """The settings of a run as a dictionary, if they are good ones, else ValueError or TypeError."""
     return {"batch_size": checks.integer("batch_size", batch_size),
             "learning_rate": checks.real("learning_rate", learning_rate, above=0),
             "schedule": checks.choice("schedule", schedule, tuple(SCHEDULES)),
             "weight_decay": checks.real("weight_decay", weight_decay, minimum=0),
             "seed": checks.seed(seed),
-            "record_every": checks.integer("record_every", record_every)}
+            "record_every": checks.integer("record_every", record_every),
+            "backend": checks.choice("backend", backend, BACKENDS)}
 
 
 def _train(model, features, settings, start, stop, state, progress):
@@ -120,13 +131,15 @@ def _train(model, features, settings, start, stop, state, progress):
     look = checks.progress(progress)
     single = model.instances == ()
     count = 1 if single else model.instances[0]
-    stack = model.from_parameters([a[None] for a in model.parameters]) if single else model
+    kit = KITS[settings["backend"]]
+    if kit is device:
+        device_module()                                                 # or what is missing
+    parameters = [to_host(a) for a in model.parameters]
+    stack = model.from_parameters([a[None] for a in parameters] if single else parameters)
     if state is None:
         zeros = AdamState.zeros_like(stack.parameters)
-        state = TrainingState(zeros.mean, zeros.square, fast.random_state(settings["seed"], count))
-    entries = fast.chunk_rows(model.n_features, settings["batch_size"]) * model.n_features       # of one instance
-    n_threads = min(threads.count(), max(1, count * entries // SHARE))
-    tiles = _tiles(count, entries, n_threads)
+        state = TrainingState(zeros.mean, zeros.square, kit.random_state(settings["seed"], count))
+    n_threads, tiles = _division(kit, count, model.n_features, settings["batch_size"])
     rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     stop_now = Event()
     with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", **look) as bar, threads.one_blas_thread():
@@ -140,9 +153,12 @@ def _train(model, features, settings, start, stop, state, progress):
             tile = tiles[i]
             law = features if features.n_instances is None else features[tile]
             before = before or _Run.begin(start, stack, state, tile)
-            return _run(type(model), law, settings, rate, before, to, tile.start, advance)
+            return _run(kit, type(model), law, settings, rate, before, to, tile.start, advance)
 
-        runs = threads.run_all(run, [tile.stop - tile.start for tile in tiles], n_threads, start, stop, stop_now.set)
+        if kit is device:                                               # on this thread, which may have chosen a GPU
+            runs = [run(i, None, stop) for i in range(len(tiles))]
+        else:
+            runs = threads.run_all(run, [tile.stop - tile.start for tile in tiles], n_threads, start, stop, stop_now.set)
 
     losses = np.concatenate([run.losses for run in runs], axis=1)
     records = [np.concatenate(parts, axis=1) for parts in zip(*(run.records for run in runs))]
@@ -171,19 +187,28 @@ class _Run(NamedTuple):
         return cls(step, parameters, np.empty((0, len(parameters[0])), stack.dtype), [a[None][:0] for a in parameters], rows)
 
 
-def _tiles(count, entries, n_threads):
-    """The instances as slices of nearly equal size: small enough for the cache, and at least one for each thread."""
-    size = max(1, min(TILE // entries, count // n_threads))
+def _division(kit, count, n_features, batch_size):
+    """How many threads there are, and the tiles."""
+    if kit is device:
+        return 1, _tiles(count, n_features * batch_size, 1, device.TILE)
+    entries = fast.chunk_rows(n_features, batch_size) * n_features      # of one instance
+    n_threads = min(threads.count(), max(1, count * entries // SHARE))
+    return n_threads, _tiles(count, entries, n_threads, TILE)
+
+
+def _tiles(count, entries, n_threads, most=TILE):
+    """The instances as slices of nearly equal size: `entries` in all at most, and at least one for each thread."""
+    size = max(1, min(most // entries, count // n_threads))
     ends = np.linspace(0, count, -(-count // size) + 1).round().astype(int)
     return [slice(int(i), int(j)) for i, j in zip(ends[:-1], ends[1:])]
 
 
-def _run(cls, features, settings, rate, before, stop, first, advance):
+def _run(kit, cls, features, settings, rate, before, stop, first, advance):
     """The hot loop for one tile: what it is at step `stop`, with the records before."""
     start, batch_size = before.step, settings["batch_size"]
-    step_of = fast.Step(cls.from_parameters(before.parameters), features, batch_size)
-    adam = fast.Adam(before.parameters, AdamState(start, *before.state[:2]), settings["weight_decay"])
-    batches = fast.Batches(features, before.state.random, batch_size, before.parameters[0].dtype)
+    step_of = kit.Step(cls.from_parameters(before.parameters), features, batch_size)
+    adam = kit.Adam(before.parameters, AdamState(start, *before.state[:2]), settings["weight_decay"])
+    batches = kit.Batches(features, before.state.random, batch_size, before.parameters[0].dtype)
     record_at = _record_steps(start, stop, settings["record_every"])
     losses = np.empty((len(record_at), len(before.parameters[0])), before.losses.dtype)
     records = [np.empty((len(record_at), *a.shape), a.dtype) for a in before.parameters]
@@ -193,22 +218,25 @@ def _run(cls, features, settings, rate, before, stop, first, advance):
         for step in range(start, stop + 1):
             if step == start or step % batches.steps == 0:
                 advance(min(batches.steps - step % batches.steps, stop - step))
-            loss, gradient = step_of(adam.parameters.arrays, batches(step))
-            if not np.isfinite(loss).all():
-                bad = int(np.flatnonzero(~np.isfinite(loss))[0])
-                raise FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
-                                         f"try a smaller learning_rate than {rate(0):g}")
-            if record_at[t] == step:
+            recorded = record_at[t] == step
+            loss, gradient = step_of(adam.parameters.arrays, batches(step), recorded)
+            if loss is not None:
+                loss = to_host(loss)
+                if not np.isfinite(loss).all():
+                    bad = int(np.flatnonzero(~np.isfinite(loss))[0])
+                    raise FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
+                                             f"try a smaller learning_rate than {rate(0):g}")
+            if recorded:
                 losses[t] = loss
                 for record, a in zip(records, adam.parameters.arrays):
-                    record[t] = a
+                    record[t] = to_host(a)
                 t += 1
             if step < stop:
                 adam(gradient, rate(step))
     parameters = [a[-1] for a in records]
     join = lambda old, new: np.concatenate([old[:-1], new])             # the last record before is the first one here
     return _Run(stop, parameters, join(before.losses, losses), list(map(join, before.records, records)),
-                TrainingState(adam.mean.arrays, adam.square.arrays, batches.random))
+                TrainingState(*(tuple(map(to_host, flat.arrays)) for flat in (adam.mean, adam.square)), batches.random))
 
 
 def _record_steps(start, stop, every):

@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..core.arrays import BACKENDS
 from ..core.models import MODELS
 from ..core.optim import SCHEDULES
 from ..version import __version__
@@ -111,7 +112,9 @@ def _add_settings(parser, task):
              "signed": "active values in [-1, 1], target |x|",
              "correlated": "features that are on together, such as 0,1; may be repeated",
              "anticorrelated": "features of which at most one is on; may be repeated",
-             "instances": "models side by side", "starts": "starts of the search"}
+             "instances": "models side by side", "starts": "starts of the search",
+             "backend": "numpy, or cupy for a run on a GPU"}
+    choices = {"model": MODELS, "schedule": SCHEDULES, "backend": BACKENDS}
     for name, default in TASKS[task].items():
         option = {"dest": name, "help": helps.get(name, name.replace("_", " ")), "default": default}
         if name == "task":
@@ -122,8 +125,8 @@ def _add_settings(parser, task):
             option |= {"action": "append", "type": _index_set, "metavar": "I,J", "default": []}
         elif name in ("feature_probability", "importance"):
             option |= {"nargs": "+", "type": float, "metavar": "P" if name == "feature_probability" else "I"}
-        elif name in ("model", "schedule"):
-            option["choices"] = tuple(MODELS if name == "model" else SCHEDULES)
+        elif name in choices:
+            option["choices"] = tuple(choices[name])
         else:
             option |= {"type": type(default), "metavar": "N" if isinstance(default, int) else "X"}
         parser.add_argument(f"--{short.get(name, name).replace('_', '-')}", **option)

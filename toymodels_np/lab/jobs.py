@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from ..core import checks
+from ..core.arrays import BACKENDS
 from ..core.features import Features
 from ..core.models import MODELS, Linear, ReluOutput
 from ..core.train import check_settings, train
@@ -24,7 +25,7 @@ LAW = {"n_features": 5, "n_hidden": 2, "feature_probability": 0.05, "importance"
        "extra_importance": 1.0, "extra_probability": 1.0, "signed": False, "correlated": [], "anticorrelated": []}
 TASKS = {                                                               # task -> its settings and what they are if not said
     "train": LAW | {"task": "train", "model": "ReluOutput", "instances": 1, "steps": 10_000, "batch_size": 1024,
-                    "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0},
+                    "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "backend": BACKENDS[0]},
     "minimum": LAW | {"task": "minimum", "starts": 32},
 }
 RANGE = ("start", "stop", "points", "scale")                            # of a grid's value that is a table
@@ -48,7 +49,7 @@ def job_features(job):
 
 def training_settings(job):
     """The arguments of `train` that a job carries, checked; the end of the run is the only record."""
-    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "seed")
+    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "seed", "backend")
     steps = checks.integer("steps", job["steps"])
     return check_settings(**{name: job[name] for name in names}, record_every=steps) | {"steps": steps}
 

@@ -12,7 +12,7 @@ from ..core import checks
 from ..core.arrays import to_host
 from ..core.features import Features
 from ..core.models import MODELS, Model
-from ..core.train import History, TrainingState, check_settings
+from ..core.train import KITS, History, TrainingState, check_settings
 from ..version import __version__
 from .files import check_path, read_arrays, write_arrays
 
@@ -108,8 +108,8 @@ def _check_state(state, model, features, settings):
     for arrays in (state.mean, state.square):
         if [a.shape for a in arrays] != shapes or any(a.dtype != model.dtype or not np.isfinite(a).all() for a in arrays):
             raise ValueError("its optimiser's state does not go with its model")
-    if state.random.shape != (*lead, 6) or state.random.dtype != np.uint64:
-        raise ValueError("its random state does not go with its model")
     if settings is None or features is None or features.n_features != model.n_features or \
             features.n_instances not in (None, *model.instances):
         raise ValueError("its features do not go with its model")
+    if state.random.shape != (*lead, KITS[settings["backend"]].WORDS) or state.random.dtype != np.uint64:
+        raise ValueError("its random state does not go with its model")
