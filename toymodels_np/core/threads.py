@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import cache
 
 import numpy as np
@@ -36,7 +36,11 @@ def run_all(run, sizes, threads, start, stop, failed):
         begun = {i: pool.submit(run, i, None, turns[i]) for i in order}
         ended = [begun[i] if turns[i] == stop else pool.submit(lambda i=i: run(i, begun[i].result(), stop))
                  for i in range(len(sizes))]
+        futures = [*begun.values(), *ended]
         try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in filter(Future.done, futures):
+                future.result()
             return [future.result() for future in ended]
         except BaseException:
             failed()
