@@ -9,8 +9,6 @@ plateaus vanish), or a LEARNING_RATE of 0.003 (the last turn takes so long that 
 """
 
 import common
-import toymodels_np as tm
-from toymodels_np.lab.experiments import learning_dynamics
 
 P = 0.1                                         # feature probability
 STARTS = 20
@@ -22,14 +20,8 @@ FRAMES = 60                                     # of the animation
 
 
 def main(arguments=None):
-    common.experiment("learning-dynamics", __doc__, arguments, p=P, starts=STARTS, scale=SCALE, steps=STEPS,
-                      learning_rate=LEARNING_RATE, minimum_starts=MINIMUM_STARTS)
-    out = common.parser(__doc__, "", seed=False).parse_known_args(arguments)[0].out
-    table = tm.load_sweep(out / "runs" / "learning-dynamics")
-    first = {key: column[0] for key, column in table.items()}
-    page = out / "learning_dynamics.html"
-    page.write_text(learning_dynamics.animation([first], FRAMES), encoding="utf-8")
-    print("wrote", page)
+    common.experiment("learning-dynamics", __doc__, arguments, frames=FRAMES, p=P, starts=STARTS, scale=SCALE,
+                      steps=STEPS, learning_rate=LEARNING_RATE, minimum_starts=MINIMUM_STARTS)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,11 @@ def write(figure, record, path):
     return png, numbers
 
 
-def experiment(name, description, arguments, **settings):
-    """Run one of `tm.experiments` with these settings over its quick or full ones: claims, a figure and JSON."""
+def experiment(name, description, arguments, *, frames=60, **settings):
+    """Run one of `tm.experiments` with these settings over its quick or full ones: claims, a figure and JSON.
+
+    Where it has an animation, that is written too, as HTML with so many frames.
+    """
     row = tm.experiments[name]
     words = parser(description, f"python examples/{Path(sys.argv[0]).name} --out out", seed=False,
                    full="the paper's sizes and more seeds, from minutes to an hour; can be resumed")
@@ -66,5 +69,11 @@ def experiment(name, description, arguments, **settings):
         print(f"{record['name']}: {record['sentence']}\n    measured {record['measured']:.6g} "
               f"({record['summary']} of {record['count']}, {record['spread'][0]:.4g} to {record['spread'][1]:.4g}), "
               f"expected {record['expected']}: {record['verdict']}. {record['correction']}".rstrip())
-    for path in write(row.draw(runs), {"settings": settings, "claims": records}, options.out / name.replace("-", "_")):
+    stem = options.out / name.replace("-", "_")
+    written = write(row.draw(runs), {"settings": settings, "claims": records}, stem)
+    if row.animate is not None:
+        page = stem.with_suffix(".html")
+        page.write_text(row.animate(runs, frames), encoding="utf-8")
+        written = *written, page
+    for path in written:
         print("wrote", path)

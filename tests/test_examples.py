@@ -77,7 +77,7 @@ def test_running_estimates_are_those_of_all_samples_so_far():
 
 @pytest.fixture(scope="module")
 def diagrams(tmp_path_factory):
-    return run(phase_diagram, "phase_diagram", tmp_path_factory.mktemp("out"), GRID=(4, 4), NEAR_GRID=2, STARTS=2,
+    return run(phase_diagram, "phase_diagram", tmp_path_factory.mktemp("out"), GRID=(4, 4), NEAR_GRID=2, STARTS=4,
                STEPS=600, BATCH=256, PROBABILITY=(0.1, 1), NEAR=((0.95, 1.05), (0.65, 0.95)))
 
 
@@ -97,7 +97,7 @@ def test_the_diagrams_are_those_of_the_library(diagrams):
 def test_trained_models_never_cost_less_than_the_true_minima(diagrams):
     for d in diagrams[0]["diagrams"]:
         truth, trained = np.array(d["loss"])[::2, ::2, None], np.array(d["trained_losses"])
-        assert trained.shape[-1] == 2 and (trained >= truth - 1e-9).all()
+        assert trained.shape[-1] == 4 and (trained >= truth - 1e-9).all()
         same = np.array(d["trained_phase"]) == np.array(d["phase"])[::2, ::2]
         assert d["found"] == same.tolist()
     assert np.mean(diagrams[0]["diagrams"][0]["found"]) >= 0.75

@@ -44,6 +44,38 @@ def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, e
         assert abs(found / loss - 1).max() <= tolerance
         for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
             assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
+        slopes = slopes.flat.copy()
+        bound, again = step(model.parameters, np.ascontiguousarray(x.swapaxes(1, 2)), recorded=False)
+        np.testing.assert_array_equal(again.flat, slopes)
+        assert (bound >= found * (1 - tolerance)).all()
+
+
+@every_model
+def test_a_unit_that_is_exactly_at_zero_is_off(cls):
+    """As in the reference; minus zero, whose sign bit is set, does not count as negative."""
+    features = tm.Features(4, 0.9, signed=cls is tm.AbsoluteValue)
+    x = features.sample([np.random.default_rng(0)], 30, dtype=np.float32)
+    for weight in (0.0, -0.0, 0.5):
+        model = cls.init(4, 3, 1)
+        model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0) for a in model.parameters])
+        loss, gradient = model.loss_and_grad(x, features)
+        found, slopes = fast.Step(model, features, 30)(model.parameters, np.ascontiguousarray(x.swapaxes(1, 2)))
+        assert found == pytest.approx(loss, rel=1e-5)
+        for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@every_model
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_not_a_number_cannot_hide(cls, recorded, sign):
+    model, features = cls.init(4, 3, 2), tm.Features(4, 0.9)
+    x = np.ones((2, 4, 8), np.float32)
+    for place in range(len(model.parameters)):
+        parameters = [a.copy() for a in model.parameters]
+        parameters[place][1].flat[0] = np.copysign(np.float32(np.nan), sign)
+        loss, _ = fast.Step(model, features, 8)(parameters, x, recorded)
+        assert np.isfinite(loss[0]) and not np.isfinite(loss[1])
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

@@ -15,7 +15,9 @@ ORDER = [
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
     "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",
-    "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims", "lab.figures",
+    "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims",
+    *(f"lab.figures.{name}" for name in ("style", "parts", "theory", "phases", "training", "sweeps", "animation")),
+    "lab.figures",
     "lab.experiments.base",
     *(f"lab.experiments.{name}" for name in (
         "introduction", "demonstration", "phases", "uniform_geometry", "perturbed_pentagon", "correlated_sets",
@@ -32,7 +34,7 @@ STRANGERS = [("theory.energies", f"theory.{name}") for name in ("corners", "seri
 # Libraries that only these files may name, by import or as the string that sys.modules and importlib take.
 NAMED_ONLY_BY = {
     "cupy": {"core.arrays"},
-    "matplotlib": {"lab.figures"},
+    "matplotlib": {name for name in ORDER if name.startswith("lab.figures.")},
     "torch": set(), "jax": set(), "autograd": set(), "tensorflow": set(),
 }
 
@@ -118,7 +120,9 @@ def test_the_order_names_every_file_once():
     ("core.models", "import cupy as cp", "names cupy"),
     ("core.models", "import sys\nxp = sys.modules['cupy']", "names cupy"),
     ("lab.report", "from matplotlib import pyplot", "names matplotlib"),
-    ("lab.figures", "import jax.numpy as jnp", "names jax"),
+    ("lab.experiments.base", "import matplotlib.figure", "names matplotlib"),
+    ("lab.figures.style", "from .parts import draw_stack", "does not stand above"),
+    ("lab.figures.style", "import jax.numpy as jnp", "names jax"),
     ("core.arrays", "import importlib\nt = importlib.import_module('torch.nn')", "names torch"),
     ("core.gradcheck", "from autograd import grad", "names autograd"),
     ("core.optim", "import tensorflow", "names tensorflow"),
@@ -131,7 +135,8 @@ def test_a_violation_is_caught(name, source, said):
     ("core.models", "import numpy as np\nfrom . import checks\nfrom .arrays import array_module"),
     ("core.arrays", "import sys\nxp = sys.modules['cupy']"),
     ("theory.energies", "from ..core import checks\nfrom ..core.features import Features\nfrom scipy import optimize"),
-    ("lab.figures", "import matplotlib.figure"),
+    ("lab.figures.style", "import matplotlib.figure"),
+    ("lab.figures", "from .style import canvas"),
     ("", "from .core.features import Features\nfrom .theory import energies"),
     ("__main__", "from .lab.cli import main"),
     ("core.models", "# import torch\nx = 'a torch'"),

@@ -9,7 +9,9 @@ Why it is fast, in one place:
   once, and Adam works on one flat array.
 - Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
 - The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
-- ReLUs multiply by a mask of zeros and ones, which NumPy does several times faster than maximum or where.
+- A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
+  several times faster than maximum or where. The loss itself is needed where it is recorded only; a bound from above,
+  which comes on the way, tells whether it is finite.
 - Equal importances are one factor at the end.
 
 `models.py` is the reference: gradients agree with it to rounding.
@@ -21,7 +23,7 @@ from .arrays import array_module, transpose
 from .features import Room
 from .models import TRAIN_STREAM, AbsoluteValue, Linear, ReluHidden, random_stream
 
-BLOCK = 2**18               # entries that one instance draws at once, which may be several small steps,
+BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
 CHUNK = 2**19               # entries of x, of one instance, that are worked on at once
 WORDS = 6                   # of `random_state`, for an instance
@@ -61,7 +63,9 @@ class Step:
 
     Arrays have one feature or one hidden unit a row, so that samples lie side by side:
 
-        x, z, mask  (k, n, R)       h  (k, m + 1, R), the last hidden unit is 1      out  (k, m + 1, n), the last row is b
+        x, z, on  (k, n, R)       h  (k, m + 1, R), the last hidden unit is 1      out  (k, m + 1, n), the last row is -b
+
+    Output weights are negated: then z is minus what goes into the output ReLU, and its sign bit says that the ReLU is on.
     """
 
     def __init__(self, model, features, batch_size):
@@ -72,69 +76,80 @@ class Step:
         self.hidden_relu = type(model) in HIDDEN_RELU
         self.tied = len(model.parameters) == 2
         self.signed = features.signed
+        self.bits = {4: np.int32, 8: np.int64}[model.dtype.itemsize]
         empty = lambda *shape: np.empty(shape, model.dtype)
         self.h = empty(k, m + 1, rows)
         self.h[:, m] = 1
-        self.z, self.mask, self.on, self.size = empty(k, n, rows), empty(k, n, rows), np.empty((k, n, rows), bool), \
+        self.z, self.on, self.size = empty(k, n, rows), np.empty((k, n, rows), self.bits), \
             empty(k, n, rows if self.signed else 0)
         self.dh, self.h_mask, self.h_on = empty(k, m, rows), empty(k, m, rows), np.empty((k, m, rows), bool)
         self.out, self.d_out, self.part = (empty(k, m + 1, n) for _ in range(3))       # output weights and bias
         self.d_in, self.part_in = empty(k, m, n), empty(k, m, n)
-        importance = np.broadcast_to(features.importance, (k, n)).astype(model.dtype)
-        self.scale = 2 / batch_size
-        if (importance == importance[:1, :1]).all():
-            self.scale, self.importance = self.scale * importance[0, 0], None
-        else:
-            self.importance, self.d = importance[..., None], empty(k, n, rows)
-        self.loss, self.losses = empty(k), empty(k, n)                                  # of all features, of each
+        self.importance = np.broadcast_to(features.importance, (k, n)).astype(model.dtype)
+        self.equal = bool((self.importance == self.importance[:1, :1]).all())
+        self.scale = 2 / batch_size * (self.importance[0, 0] if self.equal else 1)
+        self.squares = empty(k, n)                                                      # summed over samples
         self.gradient = Flat(model.parameters)
 
     def __call__(self, parameters, x, recorded=True):
-        """loss (k,), recorded or not, and the gradient, a Flat; both are valid until the next call."""
+        """loss (k,), or if not `recorded` a bound from above, and the gradient, a Flat, valid until the next call."""
         W, *_, b = parameters
-        self.out[:, :-1] = W if self.tied else transpose(parameters[1])                 # (k, m, n)
-        self.out[:, -1] = b
-        self.loss[...] = 0
+        np.negative(W if self.tied else transpose(parameters[1]), out=self.out[:, :-1])         # (k, m, n)
+        np.negative(b, out=self.out[:, -1])
+        bound, loss = 0, 0
         for first, samples in enumerate(self.chunks):
-            self._chunk(W, x[..., samples], adding=first > 0)
-        self.loss *= self.scale / 2
+            more = self._chunk(W, x[..., samples], recorded, adding=first > 0)
+            bound, loss = bound + more[0], loss + more[1]
         dW, *_, db = self.gradient.arrays
         if self.tied:
-            np.add(self.d_in, self.d_out[:, :-1], out=dW)
+            np.subtract(self.d_in, self.d_out[:, :-1], out=dW)
         else:
             dW[...] = self.d_in
-            self.gradient.arrays[1][...] = transpose(self.d_out[:, :-1])
-        db[...] = self.d_out[:, -1]
+            np.negative(transpose(self.d_out[:, :-1]), out=self.gradient.arrays[1])
+        np.negative(self.d_out[:, -1], out=db)
         self.gradient.flat *= self.scale
-        return self.loss, self.gradient
+        return np.where(np.isfinite(bound), loss, bound) / x.shape[-1], self.gradient
 
-    def _chunk(self, W, x, adding):
+    def _chunk(self, W, x, recorded, adding):
+        """The bound and the loss, summed over samples, (k,) each."""
         here = np.s_[..., :x.shape[-1]]
-        h, z, mask, dh = self.h[here], self.z[here], self.mask[here], self.dh[here]
+        h, z, on, dh = self.h[here], self.z[here], self.on[here], self.dh[here]
         a = h[:, :-1]
         np.matmul(W, x, out=a)                                                          # (k, m, R)
         if self.hidden_relu:
-            h_mask = _positive(a, self.h_on[here], self.h_mask[here])
-            a *= h_mask
+            h_mask = self.h_mask[here]
+            h_mask[...] = np.greater(a, 0, out=self.h_on[here])
+            a *= h_mask                                                                 # what is not a number stays so
         np.matmul(transpose(self.out), h, out=z)                                        # (k, n, R)
         if self.relu:
-            _positive(z, self.on[here], mask)
-            z *= mask
-        z -= np.abs(x, out=self.size[here]) if self.signed else x                       # the residual
-        d = z if self.importance is None else np.multiply(z, self.importance, out=self.d[here])
-        np.vecdot(z, d, out=self.losses)
-        self.loss += self.losses.sum(-1)
+            _sign_bits(z, on)
+        y = np.abs(x, out=self.size[here]) if self.signed else x
+        z += y                                                                          # minus the residual, where on
+        bound = loss = self._weigh(z)
         if self.relu:
-            d *= mask                                                                   # dz, but for 2 / B
+            _keep(z, on)
+            if recorded:
+                loss = self._weigh(z)
+                np.invert(on, out=on)
+                loss = loss + self._weigh(_kept(y, on))                                 # where it is off, y is missing
+        if not self.equal:
+            z *= self.importance[..., None]                                             # -dz, but for 2 / B
         d_out, d_in = (self.part, self.part_in) if adding else (self.d_out, self.d_in)
-        np.matmul(h, transpose(d), out=d_out)                                           # (k, m + 1, n)
-        np.matmul(self.out[:, :-1], d, out=dh)                                          # (k, m, R)
+        np.matmul(h, transpose(z), out=d_out)                                           # (k, m + 1, n)
+        np.matmul(self.out[:, :-1], z, out=dh)                                          # (k, m, R)
         if self.hidden_relu:
             dh *= h_mask
         np.matmul(dh, transpose(x), out=d_in)                                           # (k, m, n)
         if adding:
             self.d_out += d_out
             self.d_in += d_in
+        return bound, loss
+
+    def _weigh(self, r):
+        """sum_i I_i r_i^2, summed over samples: (k,)."""
+        np.vecdot(r, r, out=self.squares)
+        self.squares *= self.importance
+        return self.squares.sum(-1)
 
 
 def chunk_rows(n_features, batch_size):
@@ -143,11 +158,20 @@ def chunk_rows(n_features, batch_size):
     return -(-batch_size // chunks)
 
 
-def _positive(z, on, mask):
-    """1 where z > 0, else 0, in z's own type."""
-    np.greater(z, 0, out=on)
-    mask[...] = on
-    return mask
+def _sign_bits(z, out):
+    """All bits set where the sign bit of z is, else none."""
+    return np.right_shift(z.view(out.dtype), 8 * z.itemsize - 1, out=out)
+
+
+def _keep(z, bits):
+    """z where the bits are set, else 0: in place."""
+    z = z.view(bits.dtype)
+    np.bitwise_and(z, bits, out=z)
+
+
+def _kept(z, bits):
+    """z where the bits are set, else 0: in the place of the bits."""
+    return np.bitwise_and(z.view(bits.dtype), bits, out=bits).view(z.dtype)
 
 
 class Flat:

@@ -116,11 +116,14 @@ def _runs(options, names):
 
 
 def run_experiment(options):
+    experiment, stem = EXPERIMENTS[options.name], options.out / options.name
     runs = _runs(options, [options.name])[options.name]
-    _print_records(EXPERIMENTS[options.name].check(runs))
-    path = options.out / f"{options.name}.png"
-    figures.save(EXPERIMENTS[options.name].draw(runs), path)
-    print(f"wrote {path}")
+    _print_records(experiment.check(runs))
+    print(f"wrote {figures.save(experiment.draw(runs), stem.with_suffix('.png'))}")
+    if experiment.animate is not None:
+        page = stem.with_suffix(".html")
+        page.write_text(experiment.animate(runs), encoding="utf-8")
+        print(f"wrote {page}")
 
 
 def run_claims(options):

@@ -33,7 +33,7 @@ def run_named(job):
 
 
 def run_all(names, out, *, full=False, executor=None, progress=None):
-    """{name: runs} of these experiments, all seeds of all of them in one sweep under `out`; what is there is not run."""
+    """{name: runs} of these experiments, all seeds of all in one sweep under `out`; what is there is not run."""
     jobs = [{"experiment": name} | job for name in names
             for job in EXPERIMENTS[name].jobs(EXPERIMENTS[name].settings(full))]
     rows = gather(run_named, jobs, out, executor=executor, progress=progress)

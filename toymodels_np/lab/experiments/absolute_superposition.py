@@ -78,50 +78,42 @@ def one_primary(model):
     return (slopes[poly, 1] <= WEAKER * slopes[poly, 0]).tolist()
 
 
-def draw_stack(axes, model):
+def draw_neurons(axes, model):
     """The neurons' input weights, one rectangle a feature, neurons by their primary feature, coloured by their kind."""
     plot, neurons = stack_plot(model), describe_neurons(model)
     order = sorted(range(len(neurons)), key=lambda j: (not neurons[j].features, neurons[j].primary))
-    for place, j in enumerate(order):
-        colour = figures.BLUE if neurons[j].monosemanticity >= MONOSEMANTIC else figures.ORANGE
-        thick = abs(plot.height[j]) > THIN
-        axes.bar(np.full(thick.sum(), place), plot.height[j, thick], 0.82, plot.bottom[j, thick], color=colour,
-                 edgecolor="white", linewidth=1.1)
-    axes.axhline(0, color="black", linewidth=1)
+    figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order] >= MONOSEMANTIC,
+                       least=np.inf, thin=THIN, line=1.1, hatch=None)
     few = max(1, len(order) // 14)
-    axes.set(xticks=range(0, len(order), few), xlim=(-0.6, len(order) - 0.4))
-    axes.set_xticklabels([neurons[j].primary if neurons[j].features else "–" for j in order[::few]])
+    names = [neurons[j].primary if neurons[j].features else "–" for j in order]
+    axes.set_xticks(range(0, len(order), few), names[::few])
+    axes.set_xlim(-0.6, len(order) - 0.4)
 
 
 def draw(runs):
     """Stack plots from dense to sparse of one seed, and the share of monosemantic neurons of all."""
-    run, size = runs[0], figures.STYLE["font"] + 2
-    p = np.array(run["probabilities"])
+    run, p = runs[0], np.array(runs[0]["probabilities"])
     chosen = np.unique(np.linspace(0, len(p) - 1, min(PANELS, len(p))).round().astype(int))
     figure, names = figures.canvas(17, 9.5), [f"stack {k}" for k in chosen]
     rows = [names[:2] + ["share"], names[2:] + ["key"]] if len(chosen) == PANELS else [names + ["share", "key"]]
     grid = figure.subplot_mosaic(rows)
     for k in chosen:
         axes, model = grid[f"stack {k}"], models(run)[k]
-        draw_stack(axes, model)
+        draw_neurons(axes, model)
         count = round(share_monosemantic(model) * len(working(model)))
-        axes.set_title(f"p = {p[k]:g}: {count} of {len(working(model))} monosemantic", fontsize=size + 1)
-        axes.set_xlabel("primary feature (0 is the most important)", fontsize=size)
-        axes.set_ylabel("input weights", fontsize=size)
+        figures.label(axes, "primary feature (0 is the most important)", "input weights",
+                      f"p = {p[k]:g}: {count} of {len(working(model))} monosemantic", larger=2)
     for one in runs:
         grid["share"].plot(p, [100 * share_monosemantic(model) for model in models(one)], "o-", color="black",
                            linewidth=2.5, markersize=9)
     grid["share"].set(xscale="log", ylim=(-4, 104))
     grid["share"].invert_xaxis()
-    grid["share"].set_xlabel("feature probability $p = 1 - S$", fontsize=size)
-    grid["share"].set_title("monosemantic neurons, %", fontsize=size + 1)
-    for axes in grid.values():
-        axes.tick_params(labelsize=size - 1)
-        axes.spines[["top", "right"]].set_visible(False)
+    figures.label(grid["share"], "feature probability $p = 1 - S$", None, "monosemantic neurons, %", larger=2)
     grid["key"].axis("off")
     for y, colour, text in ((0.8, figures.BLUE, "monosemantic:\none feature has 90 % of its service"),
                             (0.5, figures.ORANGE, "polysemantic"), (0.25, "black", "one rectangle is one feature")):
-        grid["key"].text(0.02, y, text, color=colour, fontsize=size + 2, fontweight="bold", va="center")
+        grid["key"].text(0.02, y, text, color=colour, fontsize=figures.STYLE["title"] + 2, fontweight="bold",
+                         va="center")
     return figure
 
 

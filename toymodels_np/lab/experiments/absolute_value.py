@@ -88,10 +88,10 @@ def draw(runs):
         plot = stack_plot(model, weights=weights)
         figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order] >= MONOSEMANTIC)
         axes.set_xticks(range(len(order)), [names[j] for j in order])
-        axes.tick_params(labelsize=figures.STYLE["font"] + 2)
-        axes.set_xlabel("neuron, by the side that it serves", fontsize=figures.STYLE["font"] + 2)
-        axes.set_title(f"{weights} weights, a number a feature", fontsize=figures.STYLE["title"] + 2)
         axes.set_ylim(-1.25, 1.25)
+        figures.label(axes, "neuron, by the side that it serves", None, f"{weights} weights, a number a feature",
+                      larger=2)
+        axes.tick_params(labelsize=figures.STYLE["font"] + 2)
     panels[0].set_ylabel("weight, the largest input scaled to 1", fontsize=figures.STYLE["font"] + 2)
 
     loss, found = np.concatenate([run["loss"] for run in runs]), _found(runs)
@@ -103,12 +103,8 @@ def draw(runs):
                   linestyle="", markeredgecolor="white", label=f"{label}: {which.sum()} of {len(which)}")
     axes.axhline(COMPUTED, color="black", linestyle="--", linewidth=2, label=f"loss {COMPUTED:g}")
     axes.set(yscale="log", ylim=(FLOOR / 2, 5))
-    axes.set_xlabel("models, by loss", fontsize=figures.STYLE["font"] + 2)
-    axes.set_ylabel("loss", fontsize=figures.STYLE["font"] + 2)
-    axes.set_title("all starts, none picked", fontsize=figures.STYLE["title"] + 2)
-    axes.tick_params(labelsize=figures.STYLE["font"] + 1)
     axes.legend(fontsize=figures.STYLE["font"] + 2, frameon=False, loc="center right", bbox_to_anchor=(1, 0.7))
-    axes.spines[["top", "right"]].set_visible(False)
+    figures.label(axes, "models, by loss", "loss", "all starts, none picked", larger=2)
     return figure
 
 

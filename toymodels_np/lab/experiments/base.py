@@ -17,7 +17,7 @@ class Experiment:
     quick, full : settings, JSON-able, with "seeds", how many runs    derivation : the chapter that explains it
     run : a job, the settings and "seed" -> a dictionary of numbers, strings and arrays
     draw : runs, a list of results with their settings, one a seed -> a matplotlib Figure
-    claims : tuple of Claim
+    claims : tuple of Claim          animate : runs, and how many frames if not 60 -> a page of HTML; or None
     """
 
     name: str
@@ -30,6 +30,7 @@ class Experiment:
     run: Callable
     draw: Callable
     claims: tuple
+    animate: Callable | None = None
 
     def settings(self, full=False):
         return dict(self.full if full else self.quick)

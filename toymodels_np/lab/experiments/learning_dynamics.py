@@ -251,12 +251,9 @@ def draw(runs):
                   va="top", fontsize=size + 3, fontweight="bold",
                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 3})
     axes.set(xscale="log", xlim=(steps[1], steps[-1]), ylim=(run["minimum"] / 1.3, 1.35 * run["losses"][start].max()))
-    axes.set_title("Two correlated sets of three in three dimensions: each plateau has its geometry", fontsize=size + 2)
-    axes.set_xlabel("training step", fontsize=size)
-    axes.set_ylabel("expected loss (exact)", fontsize=size)
-    axes.tick_params(labelsize=size - 1)
     axes.legend(fontsize=size, frameon=False, loc="upper right", bbox_to_anchor=(1, 0.88))
-    axes.spines[["top", "right"]].set_visible(False)
+    figures.label(axes, "training step", "expected loss (exact)",
+                  "Two correlated sets of three in three dimensions: each plateau has its geometry", larger=3)
     for k, (letter, (_, slowest, high, name)) in enumerate(zip("ABCDEFGH", rests)):
         panel = bottom.add_axes((k / len(rests), 0, 1 / len(rests), 0.9), projection="3d")
         figures.draw_sets(panel, W[high if high == len(W) - 1 else slowest], SETS)
@@ -304,4 +301,4 @@ CLAIMS = (
 LEARNING_DYNAMICS = Experiment(
     "learning-dynamics", 12, "Learning as geometric transformations", SECTION, "09", SETTINGS | {"seeds": 1},
     SETTINGS | {"steps": 10_000, "batch_size": 1024, "learning_rate": 5e-3, "minimum_starts": 16, "record_every": 20,
-                "seeds": 5}, run, draw, CLAIMS)
+                "seeds": 5}, run, draw, CLAIMS, animation)

@@ -136,7 +136,6 @@ def draw(runs):
     left.bar(place, several, bottom=one, color=figures.ORANGE, hatch="//", edgecolor="white", label="polysemantic")
     left.set_ylim(0, 1.3 * m)
     left.set_yticks(range(m + 1))
-    left.set_ylabel("neurons of the best model", fontsize=figures.STYLE["font"] + 1)
     left.legend(fontsize=figures.STYLE["font"] + 1, frameon=False, ncols=2, loc="upper center")
     turned = np.array([np.quantile(alignment(rotations(m, 1000) @ W), (0.025, 0.975)) for W in models])
     right.fill_between(place, *turned.T, color="0.85", label="the ReLU models, turned at random (95 %)")
@@ -147,13 +146,11 @@ def draw(runs):
     right.plot([], [], "x", color=figures.VERMILION, markersize=10, markeredgewidth=2.5, label="linear hidden layer")
     right.set_ylim(0, 1.6)
     right.set_yticks([0, 0.5, 1])
-    right.set_ylabel("alignment: the largest share\nof a neuron's squared weights", fontsize=figures.STYLE["font"] + 1)
     right.legend(fontsize=figures.STYLE["font"], frameon=False, loc="upper center", ncols=2)
-    for axes in (left, right):
+    for axes, height in ((left, "neurons of the best model"),
+                         (right, "alignment: the largest share\nof a neuron's squared weights")):
         axes.set_xticks(place, [f"{value:g}" for value in p])
-        axes.set_xlabel(r"feature probability $p = 1 - S$", fontsize=figures.STYLE["font"] + 1)
-        axes.tick_params(labelsize=figures.STYLE["font"])
-        axes.spines[["top", "right"]].set_visible(False)
+        figures.label(axes, r"feature probability $p = 1 - S$", height, larger=1)
     return figure
 
 
