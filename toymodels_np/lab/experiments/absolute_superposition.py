@@ -84,7 +84,7 @@ def draw_neurons(axes, model):
     order = sorted(range(len(neurons)), key=lambda j: (not neurons[j].features, neurons[j].primary))
     figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order] >= MONOSEMANTIC,
                        least=np.inf, thin=THIN, line=1.1, hatch=None)
-    few = max(1, len(order) // 14)
+    few = -(-len(order) // 12)
     names = [neurons[j].primary if neurons[j].features else "–" for j in order]
     axes.set_xticks(range(0, len(order), few), names[::few])
     axes.set_xlim(-0.6, len(order) - 0.4)

@@ -92,7 +92,7 @@ def draw(runs):
     other.set_ylabel("features per dimension (dashed)", fontsize=size, color=figures.BLUE)
     middle.set_xlabel("features per dimension", fontsize=size)
     middle.set_ylabel("vulnerability", fontsize=size)
-    middle.legend(fontsize=size - 1, frameon=False, loc="upper left")
+    middle.legend(fontsize=size - 1, frameon=False, loc="lower right")
     right.axhline(1, color="0.4", linewidth=2, linestyle=":")
     right.annotate("no superposition", (0, 1), xytext=(0, -6), textcoords="offset points", va="top", fontsize=size - 1)
     right.set(ylim=(0, None))
