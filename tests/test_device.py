@@ -18,6 +18,7 @@ from hypothesis import given, settings, strategies as st
 
 import fakecupy
 import toymodels_np as tm
+from test_fast import assert_adam_is_the_reference
 from test_features import FIXED, laws, moments_hold, supports_hold, values_hold
 from test_saving import LAWS, assert_same
 from toymodels_np.core import arrays, device
@@ -208,18 +209,7 @@ def test_a_kernel_that_errs_is_caught(monkeypatch, name, found, planted):
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_adam_on_the_device_is_adam(decay, dtype):
-    rng = np.random.default_rng(3)
-    theta = tuple(rng.normal(size=shape).astype(dtype) for shape in [(2, 3, 4), (2, 4)])
-    state, on_device = AdamState.zeros_like(theta), device.Adam(theta, AdamState.zeros_like(theta), decay)
-    for step in range(20):
-        gradients = tuple((10.0 ** rng.uniform(-6, 3) * rng.normal(size=a.shape)).astype(dtype) for a in theta)
-        options = {"weight_decay": decay} if decay else {}
-        theta, state = (adamw if decay else adam)(theta, gradients, state, 0.1 / (step + 1), **options)
-        on_device(device.Flat([fakecupy.asarray(g) for g in gradients]), 0.1 / (step + 1))
-        for found, expected in ((on_device.parameters, theta), (on_device.mean, state.mean),
-                                (on_device.square, state.square)):
-            for a, b in zip(found.arrays, expected, strict=True):
-                np.testing.assert_array_equal(arrays.to_host(a), b)
+    assert_adam_is_the_reference(device, fakecupy.asarray, decay, dtype)
 
 
 @every_model

@@ -127,11 +127,11 @@ class Step:
         z += y                                                                          # minus the residual, where on
         bound = loss = self._weigh(z)
         if self.relu:
-            _keep(z, on)
+            _keep(z, on, out=z)
             if recorded:
                 loss = self._weigh(z)
                 np.invert(on, out=on)
-                loss = loss + self._weigh(_kept(y, on))                                 # where it is off, y is missing
+                loss = loss + self._weigh(_keep(y, on, out=on))                         # where it is off, y is missing
         if not self.equal:
             z *= self.importance[..., None]                                             # -dz, but for 2 / B
         d_out, d_in = (self.part, self.part_in) if adding else (self.d_out, self.d_in)
@@ -163,15 +163,9 @@ def _sign_bits(z, out):
     return np.right_shift(z.view(out.dtype), 8 * z.itemsize - 1, out=out)
 
 
-def _keep(z, bits):
-    """z where the bits are set, else 0: in place."""
-    z = z.view(bits.dtype)
-    np.bitwise_and(z, bits, out=z)
-
-
-def _kept(z, bits):
-    """z where the bits are set, else 0: in the place of the bits."""
-    return np.bitwise_and(z.view(bits.dtype), bits, out=bits).view(z.dtype)
+def _keep(z, bits, out):
+    """z where the bits are set, else 0, in the place of `out`: z or the bits."""
+    return np.bitwise_and(z.view(bits.dtype), bits, out=out.view(bits.dtype)).view(z.dtype)
 
 
 class Flat:
