@@ -174,7 +174,7 @@ def assert_the_step_is_the_reference(cls, k, m, n, B, equal, signed, dtype, seed
     x = rng.uniform(-1 if signed else 0, 1, (k, B, n)).astype(dtype)
     loss, gradient = model.loss_and_grad(x, features)
     xp = arrays.device_module()
-    step, parameters = device.Step(model, features, B), [xp.asarray(a) for a in model.parameters]
+    step, parameters = device.Step(model, features, B), device.Layers(model.parameters)
     tolerance = 200 * np.finfo(dtype).eps
     for recorded in (True, False, True):                            # nothing is left over from the first call
         found, slopes = step(parameters, xp.asarray(np.ascontiguousarray(x.swapaxes(1, 2))), recorded)
@@ -216,7 +216,7 @@ def test_adam_on_the_device_is_adam(decay, dtype):
 def test_no_matrix_product_copies_anything_as_large_as_x(cls):
     model, features, B = cls.init(20, 3, 2), tm.Features(20, 0.5), 500
     step, x = device.Step(model, features, B), batches(features, 2, B)(0)
-    step([fakecupy.asarray(a) for a in model.parameters], x)
+    step(device.Layers(model.parameters), x)
     assert max(fakecupy.copies, default=0) <= x.size * 3 / 20
 
 

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .arrays import device_module, transpose
-from .fast import HIDDEN_RELU, Flat
+from .fast import HIDDEN_RELU
 from .models import TRAIN_STREAM, Linear
 
 TILE = 2**28                # entries of x that are on the device at once; z has as many, and a record as many more
@@ -121,14 +121,14 @@ class Step:
         self.d_out, self.d_in = empty(k, n, m + 1), empty(k, n, m)
         weight = np.broadcast_to(features.importance * (2 / batch_size), (k, n))
         self.weight = xp.asarray(weight[..., None].astype(model.dtype))                 # (k, n, 1)
-        self.gradient = Flat([xp.asarray(a) for a in model.parameters])
+        self.gradient = Layers(model.parameters)
 
-    def __call__(self, parameters, x, recorded=True):
-        """loss (k,), None unless `recorded`, and the gradient, a Flat that is valid until the next call."""
+    def __call__(self, layers, x, recorded=True):
+        """The loss (k,), None unless `recorded`, and the gradient, valid until the next call."""
         xp, kernels, h, dh, z = self.xp, self.kernels, self.h, self.dh, self.z
         h_rows, dh_rows = self.h_rows[..., :-1], self.dh_rows
-        W, *_, b = parameters
-        out = transpose(W) if self.tied else parameters[1]                              # (k, n, m)
+        W, *_, b = layers.arrays
+        out = transpose(W) if self.tied else layers.arrays[1]                              # (k, n, m)
         xp.matmul(W, x, out=h)                                                          # (k, m, B)
         if self.hidden_relu:
             kernels.hidden_relu(h, h, transpose(h_rows))
@@ -155,17 +155,25 @@ class Step:
         return loss, self.gradient
 
 
+class Layers:
+    """A copy of parameters on the device, in one array `flat`; `arrays` are contiguous views."""
+
+    def __init__(self, parameters):
+        xp = device_module()
+        self.flat = xp.concatenate([xp.asarray(a).reshape(-1) for a in parameters])
+        ends = np.cumsum([a.size for a in parameters]).tolist()
+        self.arrays = tuple(self.flat[end - a.size:end].reshape(a.shape) for a, end in zip(parameters, ends))
+
+
 class Adam:
     """`optim.adam` and `optim.adamw` in one kernel, in place."""
 
     def __init__(self, parameters, state, weight_decay):
-        xp = device_module()
-        self.parameters, self.mean, self.square = (Flat([xp.asarray(a) for a in arrays])
-                                                   for arrays in (parameters, state.mean, state.square))
-        self.t, self.decay, self.update = state.t, weight_decay, kernels(xp).adam
+        self.parameters, self.mean, self.square = map(Layers, (parameters, state.mean, state.square))
+        self.t, self.decay, self.update = state.t, weight_decay, kernels(device_module()).adam
 
     def __call__(self, gradient, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-        """One step along `gradient`, a Flat like the parameters."""
+        """One step along `gradient`, Layers like the parameters."""
         self.t += 1
         step = learning_rate / (1 - beta1**self.t)                                      # (3.3)
         unbias = (1 - beta2**self.t) ** -0.5                                            # (3.4)

@@ -10,8 +10,8 @@ Why it is fast, in one place:
 - Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
 - The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
 - A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
-  several times faster than maximum or where. The loss itself is needed where it is recorded only; a bound from above,
-  which comes on the way, tells whether it is finite.
+  several times faster than maximum or where.
+- The loss is computed where it is recorded only. Parameters of moderate size are enough to know that it is finite.
 - Equal importances are one factor at the end.
 
 `models.py` is the reference: gradients agree with it to rounding.
@@ -19,7 +19,7 @@ Why it is fast, in one place:
 
 import numpy as np
 
-from .arrays import array_module, transpose
+from .arrays import transpose
 from .features import Room
 from .models import TRAIN_STREAM, AbsoluteValue, Linear, ReluHidden, random_stream
 
@@ -63,93 +63,92 @@ class Step:
 
     Arrays have one feature or one hidden unit a row, so that samples lie side by side:
 
-        x, z, on  (k, n, R)       h  (k, m + 1, R), the last hidden unit is 1      out  (k, m + 1, n), the last row is -b
+        x, z, on  (k, n, R)       h  (k, m + 1, R)       h_on, dh  (k, m, R)
 
-    Output weights are negated: then z is minus what goes into the output ReLU, and its sign bit says that the ReLU is on.
+    What a layer gives has its sign turned: h is minus the hidden layer, its last unit -1, and z is minus what goes into
+    the output ReLU. So a sign bit says that a unit is on, and the output layer is used as it is stored, bias included.
     """
 
     def __init__(self, model, features, batch_size):
         k, m, n = *model.instances, model.n_hidden, model.n_features
-        rows = chunk_rows(n, batch_size)
-        self.chunks = [slice(i, min(i + rows, batch_size)) for i in range(0, batch_size, rows)]
-        self.relu = type(model) is not Linear
-        self.hidden_relu = type(model) in HIDDEN_RELU
-        self.tied = len(model.parameters) == 2
-        self.signed = features.signed
-        self.bits = {4: np.int32, 8: np.int64}[model.dtype.itemsize]
-        empty = lambda *shape: np.empty(shape, model.dtype)
-        self.h = empty(k, m + 1, rows)
-        self.h[:, m] = 1
-        self.z, self.on, self.size = empty(k, n, rows), np.empty((k, n, rows), self.bits), \
-            empty(k, n, rows if self.signed else 0)
-        self.dh, self.h_mask, self.h_on = empty(k, m, rows), empty(k, m, rows), np.empty((k, m, rows), bool)
-        self.out, self.d_out, self.part = (empty(k, m + 1, n) for _ in range(3))       # output weights and bias
-        self.d_in, self.part_in = empty(k, m, n), empty(k, m, n)
-        self.importance = np.broadcast_to(features.importance, (k, n)).astype(model.dtype)
-        self.equal = bool((self.importance == self.importance[:1, :1]).all())
-        self.scale = 2 / batch_size * (self.importance[0, 0] if self.equal else 1)
-        self.squares = empty(k, n)                                                      # summed over samples
-        self.gradient = Flat(model.parameters)
+        self.cls, self.features = type(model), features
+        self.relu, self.hidden_relu = self.cls is not Linear, self.cls in HIDDEN_RELU
+        rows, bits = chunk_rows(n, batch_size), {4: np.int32, 8: np.int64}[model.dtype.itemsize]
+        empty = lambda units, needed=True, dtype=model.dtype: np.empty((k, units, rows * needed), dtype)
+        h, h_on, dh = empty(m + 1), empty(m, self.hidden_relu, bits), empty(m)
+        z, on, size = empty(n), empty(n, self.relu, bits), empty(n, features.signed)
+        h[:, m] = -1
+        ends = range(0, batch_size, rows)
+        self.chunks = [(slice(i, i + rows), [a[..., :batch_size - i] for a in (h, h[:, :m], h_on, dh, z, on, size)])
+                       for i in ends]
+        self.W, self.d_in = np.empty((2, k, m, n), model.dtype)                         # of the input layer; W is negated
+        self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(ends) > 1 else None
+        importance = np.broadcast_to(features.importance, (k, n))
+        self.equal = bool((importance == importance[:1, :1]).all())
+        self.importance, self.squares = importance.astype(model.dtype), np.empty((k, n), model.dtype)
+        self.scale = 2 / batch_size * (importance[0, 0] if self.equal else 1)
+        self.harmless = _harmless(n, batch_size, importance.max(), model.dtype)
 
-    def __call__(self, parameters, x, recorded=True):
-        """loss (k,), or if not `recorded` a bound from above, and the gradient, a Flat, valid until the next call."""
-        W, *_, b = parameters
-        np.negative(W if self.tied else transpose(parameters[1]), out=self.out[:, :-1])         # (k, m, n)
-        np.negative(b, out=self.out[:, -1])
-        bound, loss = 0, 0
-        for first, samples in enumerate(self.chunks):
-            more = self._chunk(W, x[..., samples], recorded, adding=first > 0)
-            bound, loss = bound + more[0], loss + more[1]
-        dW, *_, db = self.gradient.arrays
-        if self.tied:
-            np.subtract(self.d_in, self.d_out[:, :-1], out=dW)
-        else:
-            dW[...] = self.d_in
-            np.negative(transpose(self.d_out[:, :-1]), out=self.gradient.arrays[1])
-        np.negative(self.d_out[:, -1], out=db)
+    def __call__(self, layers, x, recorded=True):
+        """The loss (k,), or None if it is not `recorded` and sure to be finite, and the gradient, valid until the next call."""
+        np.negative(layers.first, out=self.W)
+        loss = 0
+        for samples, views in self.chunks:
+            gradient = self.part if samples.start else self.gradient
+            loss += self._chunk(layers, x[..., samples], views, gradient, recorded)
+            if samples.start:
+                self.gradient.flat += gradient.flat
         self.gradient.flat *= self.scale
-        return np.where(np.isfinite(bound), loss, bound) / x.shape[-1], self.gradient
+        if not layers.flat @ layers.flat < self.harmless / 2:
+            loss, recorded = self._doubtful(layers, x, loss), True
+        return loss / x.shape[-1] if recorded else None, self.gradient
 
-    def _chunk(self, W, x, recorded, adding):
-        """The bound and the loss, summed over samples, (k,) each."""
-        here = np.s_[..., :x.shape[-1]]
-        h, z, on, dh = self.h[here], self.z[here], self.on[here], self.dh[here]
-        a = h[:, :-1]
-        np.matmul(W, x, out=a)                                                          # (k, m, R)
+    def _chunk(self, layers, x, views, gradient, recorded):
+        """Write the gradient, and return the loss summed over samples, (k,), or 0 unless `recorded`."""
+        h, a, h_on, dh, z, on, size = views
+        np.matmul(self.W, x, out=a)                                                     # (k, m, R)
         if self.hidden_relu:
-            h_mask = self.h_mask[here]
-            h_mask[...] = np.greater(a, 0, out=self.h_on[here])
-            a *= h_mask                                                                 # what is not a number stays so
-        np.matmul(transpose(self.out), h, out=z)                                        # (k, n, R)
+            _keep(a, _sign_bits(a, h_on), out=a)
+        np.matmul(transpose(layers.out), h, out=z)                                      # (k, n, R)
+        y = np.abs(x, out=size) if self.features.signed else x
         if self.relu:
             _sign_bits(z, on)
-        y = np.abs(x, out=self.size[here]) if self.signed else x
         z += y                                                                          # minus the residual, where on
-        bound = loss = self._weigh(z)
         if self.relu:
             _keep(z, on, out=z)
-            if recorded:
-                loss = self._weigh(z)
-                np.invert(on, out=on)
-                loss = loss + self._weigh(_keep(y, on, out=on))                         # where it is off, y is missing
+        loss = self._loss(z, on, y) if recorded else 0
         if not self.equal:
             z *= self.importance[..., None]                                             # -dz, but for 2 / B
-        d_out, d_in = (self.part, self.part_in) if adding else (self.d_out, self.d_in)
-        np.matmul(h, transpose(z), out=d_out)                                           # (k, m + 1, n)
-        np.matmul(self.out[:, :-1], z, out=dh)                                          # (k, m, R)
+        np.matmul(h, transpose(z), out=gradient.out)                                    # (k, m + 1, n)
+        np.matmul(layers.back, z, out=dh)                                               # (k, m, R)
         if self.hidden_relu:
-            dh *= h_mask
-        np.matmul(dh, transpose(x), out=d_in)                                           # (k, m, n)
-        if adding:
-            self.d_out += d_out
-            self.d_in += d_in
-        return bound, loss
+            _keep(dh, h_on, out=dh)
+        np.matmul(dh, transpose(x), out=self.d_in)                                      # (k, m, n)
+        np.subtract(gradient.first if layers.tied else 0, self.d_in, out=gradient.first)
+        return loss
 
-    def _weigh(self, r):
-        """sum_i I_i r_i^2, summed over samples: (k,)."""
-        np.vecdot(r, r, out=self.squares)
-        self.squares *= self.importance
-        return self.squares.sum(-1)
+    def _loss(self, z, on, y):
+        """sum_i I_i r_i^2, summed over samples: (k,). Where the ReLU is off, y is what is missing."""
+        squares = np.vecdot(z, z, out=self.squares)
+        if self.relu:
+            missing = _keep(y, np.invert(on, out=on), out=on)
+            squares += np.vecdot(missing, missing)
+        return (squares * self.importance).sum(-1)
+
+    def _doubtful(self, layers, x, loss):
+        """The loss summed over samples, as the reference has it wherever parameters are not surely harmless."""
+        norm = sum(np.square(a).reshape(len(a), -1).sum(-1) for a in layers.arrays)
+        reference = self.cls.from_parameters(layers.arrays).loss(transpose(x), self.features)
+        return np.where(norm < self.harmless, loss, reference * x.shape[-1])
+
+
+def _harmless(n, batch_size, importance, dtype):
+    """How large the squared norm S of a model's parameters may be if its loss is to be finite for all x in [-1, 1]^n.
+
+    |x| <= sqrt(n), so |h| <= sqrt(S n), and the residual is at most sqrt(n) (1 + sqrt(S))^2 long.
+    """
+    most = np.finfo(dtype).max / (batch_size * n * max(importance, 1.0))                # for (1 + sqrt(S))^4
+    return max(most**0.25 - 1, 0.0) ** 2
 
 
 def chunk_rows(n_features, batch_size):
@@ -168,25 +167,37 @@ def _keep(z, bits, out):
     return np.bitwise_and(z.view(bits.dtype), bits, out=out.view(bits.dtype)).view(z.dtype)
 
 
-class Flat:
-    """A copy of arrays in one array `flat`, so that few kernels reach them all; `arrays` are contiguous views."""
+class Layers:
+    """A copy of a stack's parameters in one array `flat`, so that few kernels reach them all.
 
-    def __init__(self, arrays):
-        self.flat = array_module(*arrays).concatenate([a.reshape(-1) for a in arrays])
-        ends = np.cumsum([a.size for a in arrays]).tolist()
-        self.arrays = tuple(self.flat[end - a.size:end].reshape(a.shape) for a, end in zip(arrays, ends))
+        first (k, m, n)  the input layer        out (k, m + 1, n)  the output layer, its last row the bias; back, the others
+
+    `arrays` are like the parameters. All are views of `flat`; of tied layers, `first` is `back`.
+    """
+
+    def __init__(self, parameters):
+        W, *untied, _ = parameters
+        k, m, n = W.shape
+        self.tied = not untied
+        self.flat = np.empty(sum(a.size for a in parameters), W.dtype)
+        self.out = self.flat[-k * (m + 1) * n:].reshape(k, m + 1, n)
+        self.back = self.out[:, :m]
+        self.first = self.back if self.tied else self.flat[:k * m * n].reshape(k, m, n)
+        self.arrays = (self.first, *(transpose(self.back) for _ in untied), self.out[:, m])
+        for view, a in zip(self.arrays, parameters):
+            view[...] = a
 
 
 class Adam:
     """`optim.adam` and `optim.adamw` in place, to the bit: parameters and state change, nothing is allocated."""
 
     def __init__(self, parameters, state, weight_decay):
-        self.parameters, self.mean, self.square = map(Flat, (parameters, state.mean, state.square))
+        self.parameters, self.mean, self.square = map(Layers, (parameters, state.mean, state.square))
         self.t, self.decay = state.t, weight_decay
         self.one, self.two = np.empty_like(self.parameters.flat), np.empty_like(self.parameters.flat)
 
     def __call__(self, gradient, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-        """One step along `gradient`, a Flat like the parameters."""
+        """One step along `gradient`, Layers like the parameters."""
         self.t += 1
         step = learning_rate / (1 - beta1**self.t)                                      # (3.3)
         unbias = (1 - beta2**self.t) ** -0.5                                            # (3.4)

@@ -219,7 +219,7 @@ def _run(kit, cls, features, settings, rate, before, stop, first, advance):
             if step == start or step % batches.steps == 0:
                 advance(min(batches.steps - step % batches.steps, stop - step))
             recorded = record_at[t] == step
-            loss, gradient = step_of(adam.parameters.arrays, batches(step), recorded)
+            loss, gradient = step_of(adam.parameters, batches(step), recorded)
             if loss is not None:
                 loss = to_host(loss)
                 if not np.isfinite(loss).all():
