@@ -26,6 +26,7 @@ import numpy as np
 from .arrays import device_module, transpose
 from .fast import HIDDEN_RELU
 from .models import TRAIN_STREAM, Linear
+from .optim import step_and_floor
 
 TILE = 2**28                # entries of x that are on the device at once; z has as many, and a record as many more
 WORDS = 1                   # of `random_state`, for an instance
@@ -55,11 +56,11 @@ KERNELS = {                             # name -> what goes in, what comes out o
     "hidden_slope": ("T dh, T h", "T row", "row = dh * (h > 0);"),
     "terms": ("T z, T b, T x, T weight, bool linear", "T term", OUTPUT + "term = weight * residual * residual;"),
     "slope": ("T z, T b, T x, T weight, bool linear", "T dz", OUTPUT + "dz = weight * residual * mask;"),
-    "adam": ("T g, T shrink, T beta1, T rest1, T beta2, T rest2, T step, T unbias, T epsilon", "T theta, T m, T v", """
+    "adam": ("T g, T shrink, T beta1, T rest1, T beta2, T rest2, T step, T floor", "T theta, T m, T v", """
         theta = theta * shrink;
         m = beta1 * m + rest1 * g;
         v = beta2 * v + rest2 * g * g;
-        theta = theta - step * m / (unbias * sqrt(v) + epsilon);
+        theta = theta - step * (m / (sqrt(v) + floor));
     """),                               # (3.6), (3.1), (3.2), (3.5)
 }
 
@@ -175,7 +176,6 @@ class Adam:
     def __call__(self, gradient, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         """One step along `gradient`, Layers like the parameters."""
         self.t += 1
-        step = learning_rate / (1 - beta1**self.t)                                      # (3.3)
-        unbias = (1 - beta2**self.t) ** -0.5                                            # (3.4)
-        self.update(gradient.flat, 1 - learning_rate * self.decay, beta1, 1 - beta1, beta2, 1 - beta2, step, unbias,
-                    epsilon, self.parameters.flat, self.mean.flat, self.square.flat)
+        self.update(gradient.flat, 1 - learning_rate * self.decay, beta1, 1 - beta1, beta2, 1 - beta2,
+                    *step_and_floor(self.t, learning_rate, beta1, beta2, epsilon),
+                    self.parameters.flat, self.mean.flat, self.square.flat)

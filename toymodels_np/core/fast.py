@@ -22,6 +22,7 @@ import numpy as np
 from .arrays import transpose
 from .features import Room
 from .models import TRAIN_STREAM, AbsoluteValue, Linear, ReluHidden, random_stream
+from .optim import step_and_floor
 
 BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
@@ -73,21 +74,23 @@ class Step:
         k, m, n = *model.instances, model.n_hidden, model.n_features
         self.cls, self.features = type(model), features
         self.relu, self.hidden_relu = self.cls is not Linear, self.cls in HIDDEN_RELU
-        rows, bits = chunk_rows(n, batch_size), {4: np.int32, 8: np.int64}[model.dtype.itemsize]
-        empty = lambda units, needed=True, dtype=model.dtype: np.empty((k, units, rows * needed), dtype)
-        h, h_on, dh = empty(m + 1), empty(m, self.hidden_relu, bits), empty(m)
-        z, on, size = empty(n), empty(n, self.relu, bits), empty(n, features.signed)
+        rows, dtype = chunk_rows(n, batch_size), model.dtype
+        empty = lambda units, needed=True: np.empty((k, units, rows * needed), dtype)
+        h, h_on, dh = empty(m + 1), empty(m, self.hidden_relu), empty(m)
+        z, on, size = empty(n), empty(n, self.relu), empty(n, features.signed)
         h[:, m] = -1
+        a, bits = h[:, :m], np.dtype(f"i{dtype.itemsize}")
+        self.shift = np.array(8 * dtype.itemsize - 1, bits)                             # takes the sign bit to every place
+        views = h, a, dh, z, size, *(array.view(bits) for array in (a, h_on, dh, z, on))
         ends = range(0, batch_size, rows)
-        self.chunks = [(slice(i, i + rows), [a[..., :batch_size - i] for a in (h, h[:, :m], h_on, dh, z, on, size)])
-                       for i in ends]
-        self.W, self.d_in = np.empty((2, k, m, n), model.dtype)                         # of the input layer; W is negated
+        self.chunks = [(slice(i, i + rows), [view[..., :batch_size - i] for view in views]) for i in ends]
+        self.W, self.d_in = np.empty((2, k, m, n), dtype)                               # of the input layer; W is negated
         self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(ends) > 1 else None
         importance = np.broadcast_to(features.importance, (k, n))
         self.equal = bool((importance == importance[:1, :1]).all())
-        self.importance, self.squares = importance.astype(model.dtype), np.empty((k, n), model.dtype)
+        self.importance, self.squares = importance.astype(dtype), np.empty((k, n), dtype)
         self.scale = 2 / batch_size * (importance[0, 0] if self.equal else 1)
-        self.harmless = _harmless(n, batch_size, importance.max(), model.dtype)
+        self.harmless = _harmless(n, batch_size, importance.max(), dtype)
 
     def __call__(self, layers, x, recorded=True):
         """The loss (k,), or None if it is not `recorded` and sure to be finite, and the gradient, valid until the next call."""
@@ -105,24 +108,25 @@ class Step:
 
     def _chunk(self, layers, x, views, gradient, recorded):
         """Write the gradient, and return the loss summed over samples, (k,), or 0 unless `recorded`."""
-        h, a, h_on, dh, z, on, size = views
+        h, a, dh, z, size, a_bits, h_on, dh_bits, z_bits, on = views
         np.matmul(self.W, x, out=a)                                                     # (k, m, R)
         if self.hidden_relu:
-            _keep(a, _sign_bits(a, h_on), out=a)
+            np.right_shift(a_bits, self.shift, out=h_on)
+            np.bitwise_and(a_bits, h_on, out=a_bits)
         np.matmul(transpose(layers.out), h, out=z)                                      # (k, n, R)
         y = np.abs(x, out=size) if self.features.signed else x
         if self.relu:
-            _sign_bits(z, on)
+            np.right_shift(z_bits, self.shift, out=on)
         z += y                                                                          # minus the residual, where on
         if self.relu:
-            _keep(z, on, out=z)
+            np.bitwise_and(z_bits, on, out=z_bits)
         loss = self._loss(z, on, y) if recorded else 0
         if not self.equal:
             z *= self.importance[..., None]                                             # -dz, but for 2 / B
         np.matmul(h, transpose(z), out=gradient.out)                                    # (k, m + 1, n)
         np.matmul(layers.back, z, out=dh)                                               # (k, m, R)
         if self.hidden_relu:
-            _keep(dh, h_on, out=dh)
+            np.bitwise_and(dh_bits, h_on, out=dh_bits)
         np.matmul(dh, transpose(x), out=self.d_in)                                      # (k, m, n)
         np.subtract(gradient.first if layers.tied else 0, self.d_in, out=gradient.first)
         return loss
@@ -131,7 +135,7 @@ class Step:
         """sum_i I_i r_i^2, summed over samples: (k,). Where the ReLU is off, y is what is missing."""
         squares = np.vecdot(z, z, out=self.squares)
         if self.relu:
-            missing = _keep(y, np.invert(on, out=on), out=on)
+            missing = np.bitwise_and(y.view(on.dtype), ~on).view(y.dtype)
             squares += np.vecdot(missing, missing)
         return (squares * self.importance).sum(-1)
 
@@ -157,16 +161,6 @@ def chunk_rows(n_features, batch_size):
     return -(-batch_size // chunks)
 
 
-def _sign_bits(z, out):
-    """All bits set where the sign bit of z is, else none."""
-    return np.right_shift(z.view(out.dtype), 8 * z.itemsize - 1, out=out)
-
-
-def _keep(z, bits, out):
-    """z where the bits are set, else 0, in the place of `out`: z or the bits."""
-    return np.bitwise_and(z.view(bits.dtype), bits, out=out.view(bits.dtype)).view(z.dtype)
-
-
 class Layers:
     """A copy of a stack's parameters in one array `flat`, so that few kernels reach them all.
 
@@ -175,11 +169,11 @@ class Layers:
     `arrays` are like the parameters. All are views of `flat`; of tied layers, `first` is `back`.
     """
 
-    def __init__(self, parameters):
+    def __init__(self, parameters, flat=None):
         W, *untied, _ = parameters
         k, m, n = W.shape
         self.tied = not untied
-        self.flat = np.empty(sum(a.size for a in parameters), W.dtype)
+        self.flat = np.empty(sum(a.size for a in parameters), W.dtype) if flat is None else flat
         self.out = self.flat[-k * (m + 1) * n:].reshape(k, m + 1, n)
         self.back = self.out[:, :m]
         self.first = self.back if self.tied else self.flat[:k * m * n].reshape(k, m, n)
@@ -191,32 +185,30 @@ class Layers:
 class Adam:
     """`optim.adam` and `optim.adamw` in place, to the bit: parameters and state change, nothing is allocated."""
 
-    def __init__(self, parameters, state, weight_decay):
-        self.parameters, self.mean, self.square = map(Layers, (parameters, state.mean, state.square))
-        self.t, self.decay = state.t, weight_decay
-        self.one, self.two = np.empty_like(self.parameters.flat), np.empty_like(self.parameters.flat)
+    def __init__(self, parameters, state, weight_decay, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        self.parameters, self.t, self.decay, self.options = Layers(parameters), state.t, weight_decay, (beta1, beta2, epsilon)
+        flat = self.parameters.flat
+        self.moments, self.news = np.empty((2, 2, flat.size), flat.dtype)       # running means of g and of g^2; what is new
+        self.mean, self.square = map(Layers, (state.mean, state.square), self.moments)
+        self.betas = np.array([[beta1], [beta2]], flat.dtype)
+        self.rests = np.array([[1 - beta1], [1 - beta2]], flat.dtype)
 
-    def __call__(self, gradient, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __call__(self, gradient, learning_rate):
         """One step along `gradient`, Layers like the parameters."""
         self.t += 1
-        step = learning_rate / (1 - beta1**self.t)                                      # (3.3)
-        unbias = (1 - beta2**self.t) ** -0.5                                            # (3.4)
-        theta, m, v, g, one, two = self.parameters.flat, self.mean.flat, self.square.flat, gradient.flat, self.one, self.two
+        step, floor = step_and_floor(self.t, learning_rate, *self.options)
+        theta, (mean, square), (change, squares), g = self.parameters.flat, self.moments, self.news, gradient.flat
         if self.decay:
             theta *= 1 - learning_rate * self.decay                                     # (3.6)
-        np.multiply(g, 1 - beta1, out=one)
-        m *= beta1
-        m += one                                                                        # (3.1)
-        np.multiply(g, 1 - beta2, out=one)
-        one *= g
-        v *= beta2
-        v += one                                                                        # (3.2)
-        np.sqrt(v, out=one)
-        one *= unbias
-        one += epsilon
-        np.multiply(m, step, out=two)
-        two /= one
-        theta -= two                                                                    # (3.5)
+        np.multiply(g, self.rests, out=self.news)
+        squares *= g
+        self.moments *= self.betas
+        self.moments += self.news                                                       # (3.1), (3.2)
+        np.sqrt(square, out=change)
+        change += floor
+        np.divide(mean, change, out=change)
+        change *= step
+        theta -= change                                                                 # (3.5)
 
 
 def _position(rng):

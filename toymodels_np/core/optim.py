@@ -27,14 +27,19 @@ class AdamState(NamedTuple):
         return cls(0, tuple(zeros), tuple(a.copy() for a in zeros))
 
 
+def step_and_floor(t, learning_rate, beta1, beta2, epsilon):
+    """The numbers of step t: Adam moves by step * mean / (sqrt(square) + floor)."""
+    root = (1 - beta2**t) ** 0.5
+    return learning_rate * root / (1 - beta1**t), epsilon * root                                  # (3.3), (3.4)
+
+
 def adam(parameters, gradients, state, learning_rate, *, beta1=0.9, beta2=0.999, epsilon=1e-8):
     """One Adam step: tuples of arrays and an AdamState in, the new ones out. Nothing is changed in place."""
     t = state.t + 1
     mean = tuple(beta1 * m + (1 - beta1) * g for m, g in zip(state.mean, gradients))              # (3.1)
     square = tuple(beta2 * v + (1 - beta2) * g * g for v, g in zip(state.square, gradients))      # (3.2)
-    step = learning_rate / (1 - beta1**t)                                                         # (3.3)
-    unbias = (1 - beta2**t) ** -0.5                                                               # (3.4)
-    updated = tuple(theta - step * m / (unbias * v**0.5 + epsilon)                                # (3.5)
+    step, floor = step_and_floor(t, learning_rate, beta1, beta2, epsilon)
+    updated = tuple(theta - step * (m / (v**0.5 + floor))                                         # (3.5)
                     for theta, m, v in zip(parameters, mean, square))
     return updated, AdamState(t, mean, square)
 
