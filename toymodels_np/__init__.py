@@ -20,7 +20,18 @@ from .theory.flow import Flow, Plateau, gradient_flow
 from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm, strongest_attack,
                             vulnerability)
 from .lab.claims import Claim
-from .lab.experiments import EXPERIMENTS as experiments
 from .lab.saving import load, save
 from .lab.sweep import SweepReport, load_sweep, sweep
 from .version import __version__
+
+
+def __getattr__(name):
+    """`experiments` is made when it is asked for: it draws, and matplotlib takes as long to import as all the rest."""
+    if name == "experiments":
+        from .lab.experiments import EXPERIMENTS
+        return EXPERIMENTS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), "experiments"])

@@ -11,7 +11,6 @@ Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
 import numpy as np
-from scipy.stats import qmc
 
 from ..core import checks
 from ..core.models import check_sizes, random_stream
@@ -69,6 +68,7 @@ def estimate_loss(model, features, *, samples=2**20, seed=0):
 
 def _replicates(model, features, p, importance, samples, rng):
     """The R estimates of one instance. (4.23)"""
+    from scipy.stats import qmc                                         # here, since it takes long to import
     p_set = np.array([p[s.members[0]] for s in features.sets])
     sure, unsure = np.flatnonzero(p_set == 1), np.flatnonzero(p_set < 1)
     tail = count_law(p_set[unsure])                                     # (J + 1, J + 1)

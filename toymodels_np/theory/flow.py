@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
-from scipy.signal import find_peaks
 
 from ..core import checks
 from ..core.models import Linear, Model, ReluOutput
@@ -107,6 +106,7 @@ def find_plateaus(times, losses, speeds):
     A plateau lies around a dip of the speed, DIP times deeper than the speed's peaks to its left and right, and reaches
     as far as r <= SLOW and no farther than those peaks. A flow that has ARRIVED ends with one. (9.10)
     """
+    from scipy.signal import find_peaks                                 # here, since it takes long to import
     still = max(ARRIVED * speeds.max(), STATIONARY)
     t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
     rate = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)      # (T - 1,)                  (9.10)
