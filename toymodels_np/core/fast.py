@@ -6,9 +6,10 @@ Why it is fast, in one place:
 - Threads have instances of their own, and kernels are few and large. Between two kernels a thread needs the interpreter's
   lock, and waiting for it costs as much as a small kernel. So samples lie side by side and a whole batch is one chunk
   unless it is very large, several small instances share their kernels, small models draw the samples of several steps at
-  once, and Adam works on one flat array.
+  once, and Adam works on flat arrays.
 - Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
 - The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
+- Parameters lie as these products read them, and gradients as they write them; Adam has both means in one array.
 - A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
   several times faster than maximum or where.
 - The loss is computed where it is recorded only. Parameters of moderate size are enough to know that it is finite.
