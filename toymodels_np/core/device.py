@@ -26,7 +26,7 @@ import numpy as np
 from .arrays import device_module, transpose
 from .fast import HIDDEN_RELU
 from .models import TRAIN_STREAM, Linear
-from .optim import step_and_floor
+from .optim import BETA1, BETA2, step_and_floor
 
 TILE = 2**28                # entries of x that are on the device at once; z has as many, and a record as many more
 WORDS = 1                   # of `random_state`, for an instance
@@ -173,9 +173,8 @@ class Adam:
         self.parameters, self.mean, self.square = map(Layers, (parameters, state.mean, state.square))
         self.t, self.decay, self.update = state.t, weight_decay, kernels(device_module()).adam
 
-    def __call__(self, gradient, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __call__(self, gradient, learning_rate):
         """One step along `gradient`, Layers like the parameters."""
         self.t += 1
-        self.update(gradient.flat, 1 - learning_rate * self.decay, beta1, 1 - beta1, beta2, 1 - beta2,
-                    *step_and_floor(self.t, learning_rate, beta1, beta2, epsilon),
-                    self.parameters.flat, self.mean.flat, self.square.flat)
+        self.update(gradient.flat, 1 - learning_rate * self.decay, BETA1, 1 - BETA1, BETA2, 1 - BETA2,
+                    *step_and_floor(self.t, learning_rate), self.parameters.flat, self.mean.flat, self.square.flat)

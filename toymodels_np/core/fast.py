@@ -12,6 +12,7 @@ Why it is fast, in one place:
 - Parameters lie as these products read them, and gradients as they write them; Adam has both means in one array.
 - A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
   several times faster than maximum or where.
+- The numbers that kernels take are arrays: to convert one from Python costs as much as a small kernel.
 - The loss is computed where it is recorded only. Parameters of moderate size are enough to know that it is finite.
 - Equal importances are one factor at the end.
 
@@ -23,7 +24,7 @@ import numpy as np
 from .arrays import transpose
 from .features import Room
 from .models import TRAIN_STREAM, AbsoluteValue, Linear, ReluHidden, random_stream
-from .optim import step_and_floor
+from .optim import BETA1, BETA2, step_and_floor
 
 BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
@@ -34,19 +35,19 @@ HIDDEN_RELU = (ReluHidden, AbsoluteValue)
 
 def random_state(seed, count):
     """Where the streams of samples of `count` instances begin: (count, 6) uint64."""
-    return np.array([_position(random_stream(seed, TRAIN_STREAM, i)) for i in range(count)])
+    return np.array([_position(random_stream(seed, TRAIN_STREAM, i).bit_generator.state) for i in range(count)])
 
 
 class Batches:
     """The batch x (k, n, B) of each step, drawn for `steps` steps at once, from generators that stand at `random` (k, 6).
 
-    `random` stays where the present block began, so that another Batches can go on in the middle of it.
+    `random` is where the present block began, so that another Batches can go on in the middle of it.
     """
 
     def __init__(self, features, random, batch_size, dtype):
         n = features.n_features
-        self.features, self.random = features, random
-        self.rngs = [_generator(position) for position in random]
+        self.features, self.rngs = features, [_generator(position) for position in random]
+        self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * n)), BLOCK_STEPS)
         self.block = np.empty((len(random), self.steps, n, batch_size), dtype)
         self.number, self.room = None, Room()
@@ -54,10 +55,14 @@ class Batches:
     def __call__(self, step):
         number, place = divmod(step, self.steps)
         if number != self.number:
-            self.random = np.array([_position(rng) for rng in self.rngs])
+            self.began = [rng.bit_generator.state for rng in self.rngs]
             self.features.fill(self.rngs, self.block, self.room)
             self.number = number
         return self.block[:, place]
+
+    @property
+    def random(self):
+        return np.array([_position(state) for state in self.began])
 
 
 class Step:
@@ -90,8 +95,8 @@ class Step:
         importance = np.broadcast_to(features.importance, (k, n))
         self.equal = bool((importance == importance[:1, :1]).all())
         self.importance, self.squares = importance.astype(dtype), np.empty((k, n), dtype)
-        self.scale = 2 / batch_size * (importance[0, 0] if self.equal else 1)
-        self.harmless = _harmless(n, batch_size, importance.max(), dtype)
+        self.scale = np.array(2 / batch_size * (importance[0, 0] if self.equal else 1), dtype)
+        self.harmless = float(_harmless(n, batch_size, importance.max(), dtype))
 
     def __call__(self, layers, x, recorded=True):
         """The loss (k,), or None if it is not `recorded` and sure to be finite, and the gradient, valid until the next call."""
@@ -129,7 +134,10 @@ class Step:
         if self.hidden_relu:
             np.bitwise_and(dh_bits, h_on, out=dh_bits)
         np.matmul(dh, transpose(x), out=self.d_in)                                      # (k, m, n)
-        np.subtract(gradient.first if layers.tied else 0, self.d_in, out=gradient.first)
+        if layers.tied:
+            gradient.first -= self.d_in
+        else:
+            np.negative(self.d_in, out=gradient.first)
         return loss
 
     def _loss(self, z, on, y):
@@ -186,35 +194,36 @@ class Layers:
 class Adam:
     """`optim.adam` and `optim.adamw` in place, to the bit: parameters and state change, nothing is allocated."""
 
-    def __init__(self, parameters, state, weight_decay, beta1=0.9, beta2=0.999, epsilon=1e-8):
-        self.parameters, self.t, self.decay, self.options = Layers(parameters), state.t, weight_decay, (beta1, beta2, epsilon)
+    def __init__(self, parameters, state, weight_decay):
+        self.parameters, self.t, self.decay = Layers(parameters), state.t, weight_decay
         flat = self.parameters.flat
         self.moments, self.news = np.empty((2, 2, flat.size), flat.dtype)       # running means of g and of g^2; what is new
         self.mean, self.square = map(Layers, (state.mean, state.square), self.moments)
-        self.betas = np.array([[beta1], [beta2]], flat.dtype)
-        self.rests = np.array([[1 - beta1], [1 - beta2]], flat.dtype)
+        self.change, self.squares = self.news
+        self.betas = np.array([[BETA1], [BETA2]], flat.dtype)
+        self.rests = np.array([[1 - BETA1], [1 - BETA2]], flat.dtype)
+        self.step, self.floor = np.empty((2, 1), flat.dtype)
 
     def __call__(self, gradient, learning_rate):
         """One step along `gradient`, Layers like the parameters."""
         self.t += 1
-        step, floor = step_and_floor(self.t, learning_rate, *self.options)
-        theta, (mean, square), (change, squares), g = self.parameters.flat, self.moments, self.news, gradient.flat
+        self.step[0], self.floor[0] = step_and_floor(self.t, learning_rate)
+        theta, mean, square, change = self.parameters.flat, self.mean.flat, self.square.flat, self.change
         if self.decay:
             theta *= 1 - learning_rate * self.decay                                     # (3.6)
-        np.multiply(g, self.rests, out=self.news)
-        squares *= g
+        np.multiply(gradient.flat, self.rests, out=self.news)
+        self.squares *= gradient.flat
         self.moments *= self.betas
         self.moments += self.news                                                       # (3.1), (3.2)
         np.sqrt(square, out=change)
-        change += floor
+        change += self.floor
         np.divide(mean, change, out=change)
-        change *= step
+        change *= self.step
         theta -= change                                                                 # (3.5)
 
 
-def _position(rng):
+def _position(state):
     """The state of a PCG64 generator as six uint64: two of 128 bits, highest first, and what is left of a draw."""
-    state = rng.bit_generator.state
     words = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
 

@@ -181,16 +181,17 @@ class Features:
 
 
 class Room:
-    """Arrays by name that are made once and used again and again; they grow with a quarter to spare."""
+    """Arrays by name and type that are made once and used again and again; they grow with a quarter to spare."""
 
     def __init__(self):
         self.arrays = {}
 
     def __call__(self, name, size, dtype):
         """The array `name` (size,), with whatever it held."""
-        if name not in self.arrays or len(self.arrays[name]) < size:
-            self.arrays[name] = np.empty(size + size // 4, dtype)
-        return self.arrays[name][:size]
+        array = self.arrays.get((name, dtype))
+        if array is None or len(array) < size:
+            array = self.arrays[name, dtype] = np.empty(size + size // 4, dtype)
+        return array[:size]
 
 
 class _Group:
@@ -230,7 +231,7 @@ class _Group:
         k = self.members.shape[1]
         one_hot = self.anticorrelated and rng.integers(k, size=len(cell))
         per_cell = 1 if self.anticorrelated else k
-        values = room(f"values {x.dtype}", len(cell) * per_cell, x.dtype)
+        values = room("values", len(cell) * per_cell, x.dtype)
         rng.random(dtype=x.dtype.type, out=values)
         if signed:
             values *= 2
@@ -260,10 +261,8 @@ class _Group:
         place = room("place", rng.poisson(self.rate * batches * batch_size), float)
         rng.random(out=place)
         if self.uniform:
-            place *= batches * len(self.p) * batch_size
             cell = room("cell", len(place), np.intp)
-            np.copyto(cell, place, casting="unsafe")
-            return cell
+            return np.multiply(place, float(batches * len(self.p) * batch_size), out=cell, casting="unsafe")
         place *= batches * batch_size
         sample = place.astype(int)
         group = np.searchsorted(self.cumulative, (place - sample) * self.cumulative[-1], side="right")

@@ -13,6 +13,8 @@ import numpy as np
 from . import checks
 from .arrays import array_module
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8         # Kingma and Ba's
+
 
 class AdamState(NamedTuple):
     """Steps taken so far, and the running means of g and of g^2: tuples of arrays like the parameters."""
@@ -27,13 +29,13 @@ class AdamState(NamedTuple):
         return cls(0, tuple(zeros), tuple(a.copy() for a in zeros))
 
 
-def step_and_floor(t, learning_rate, beta1, beta2, epsilon):
+def step_and_floor(t, learning_rate, beta1=BETA1, beta2=BETA2, epsilon=EPSILON):
     """The numbers of step t: Adam moves by step * mean / (sqrt(square) + floor)."""
     root = (1 - beta2**t) ** 0.5
     return learning_rate * root / (1 - beta1**t), epsilon * root                                  # (3.3), (3.4)
 
 
-def adam(parameters, gradients, state, learning_rate, *, beta1=0.9, beta2=0.999, epsilon=1e-8):
+def adam(parameters, gradients, state, learning_rate, *, beta1=BETA1, beta2=BETA2, epsilon=EPSILON):
     """One Adam step: tuples of arrays and an AdamState in, the new ones out. Nothing is changed in place."""
     t = state.t + 1
     mean = tuple(beta1 * m + (1 - beta1) * g for m, g in zip(state.mean, gradients))              # (3.1)
