@@ -30,6 +30,8 @@ def run_all(run, sizes, threads, start, stop, failed):
     Runs may be cut: run(i, None, turn) on one thread, and what it returns goes into run(i, that, stop) on another one.
     Calls failed() as soon as a run raises, so that the others may stop, and raises what it raised.
     """
+    if threads == 1:                                                    # here, where a GPU may have been chosen
+        return [run(i, None, stop) for i in range(len(sizes))]
     turns = [start + cut for cut in cuts(sizes, threads, stop - start)]
     with ThreadPoolExecutor(threads) as pool:
         order = sorted(range(len(sizes)), key=lambda i: turns[i] == stop)               # shared runs begin first

@@ -155,10 +155,7 @@ def _train(model, features, settings, start, stop, state, progress):
             before = before or _Run.begin(start, stack, state, tile)
             return _run(kit, type(model), law, settings, rate, before, to, tile.start, advance)
 
-        if kit is device:                                               # on this thread, which may have chosen a GPU
-            runs = [run(i, None, stop) for i in range(len(tiles))]
-        else:
-            runs = threads.run_all(run, [tile.stop - tile.start for tile in tiles], n_threads, start, stop, stop_now.set)
+        runs = threads.run_all(run, [tile.stop - tile.start for tile in tiles], n_threads, start, stop, stop_now.set)
 
     losses = np.concatenate([run.losses for run in runs], axis=1)
     records = [np.concatenate(parts, axis=1) for parts in zip(*(run.records for run in runs))]

@@ -82,8 +82,8 @@ def draw_neurons(axes, model):
     """The neurons' input weights, one rectangle a feature, neurons by their primary feature, coloured by their kind."""
     plot, neurons = stack_plot(model), describe_neurons(model)
     order = sorted(range(len(neurons)), key=lambda j: (not neurons[j].features, neurons[j].primary))
-    figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order] >= MONOSEMANTIC,
-                       least=np.inf, thin=THIN, line=1.1, hatch=None)
+    figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order], least=np.inf,
+                       thin=THIN, line=1.1, hatch=None)
     few = -(-len(order) // 12)
     names = [neurons[j].primary if neurons[j].features else "–" for j in order]
     axes.set_xticks(range(0, len(order), few), names[::few])
@@ -111,7 +111,8 @@ def draw(runs):
     figures.label(grid["share"], "feature probability $p = 1 - S$", None, "monosemantic neurons, %", larger=2)
     grid["key"].axis("off")
     for y, colour, text in ((0.8, figures.BLUE, "monosemantic:\none feature has 90 % of its service"),
-                            (0.5, figures.ORANGE, "polysemantic"), (0.25, "black", "one rectangle is one feature")):
+                            (0.52, figures.ORANGE, "polysemantic"), (0.34, figures.GREY, "serves no feature"),
+                            (0.16, "black", "one rectangle is one feature")):
         grid["key"].text(0.02, y, text, color=colour, fontsize=figures.STYLE["title"] + 2, fontweight="bold",
                          va="center")
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.features import Features
 from ...core.models import AbsoluteValue
 from ...core.train import train
-from ...geometry.neurons import MONOSEMANTIC, served_features, service, stack_plot
+from ...geometry.neurons import served_features, service, stack_plot
 from ...theory.exact import estimate_loss
 from .. import figures
 from ..claims import Claim
@@ -86,7 +86,7 @@ def draw(runs):
     panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
     for axes, weights in zip(panels, ("input", "output")):
         plot = stack_plot(model, weights=weights)
-        figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order] >= MONOSEMANTIC)
+        figures.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order])
         axes.set_xticks(range(len(order)), [names[j] for j in order])
         axes.set_ylim(-1.25, 1.25)
         figures.label(axes, "neuron, by the side that it serves", None, f"{weights} weights, a number a feature",

@@ -121,7 +121,7 @@ def draw(runs):
     for axes, W, value in zip(panels, models, p):
         W = W[np.argsort(W.argmax(1), kind="stable")]
         plot = stack_plot(ReluHidden(W, np.zeros(W.shape[1])))
-        figures.draw_stack(axes, plot.height, plot.bottom, plot.monosemanticity >= MONOSEMANTIC, least=room)
+        figures.draw_stack(axes, plot.height, plot.bottom, plot.monosemanticity, least=room)
         axes.set_title(f"p = {value:g}", fontsize=figures.STYLE["title"] + 1)
         axes.set_xlabel("neuron", fontsize=figures.STYLE["font"])
     panels[0].set_ylabel("weights $W_{ji}$, stacked", fontsize=figures.STYLE["font"] + 1)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .style import BLUE, FEATURE_COLOURS, GREEN, ORANGE, STYLE, VERMILION, label
+from ...geometry.neurons import MONOSEMANTIC
+from .style import BLUE, FEATURE_COLOURS, GREEN, GREY, ORANGE, STYLE, VERMILION, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
 
@@ -36,23 +37,25 @@ def draw_sets(axes, W, sets, *, limit=0.72, zoom=1.25):
         axes.plot(*W[:, members], linestyle="", marker=marker, markersize=12, **look)
 
 
-def draw_stack(axes, height, bottom, monosemantic, *, least=0.25, thin=0, line=1.5, hatch="//"):
+def draw_stack(axes, height, bottom, monosemanticity, *, least=0.25, thin=0, line=1.5, hatch="//"):
     """A stack plot: a bar of weights for each neuron, a rectangle a feature, with a number where there is room for it.
 
-    height, bottom : (m, n) of the rectangles          monosemantic : (m,), blue bars, or orange and hatched ones
+    height, bottom : (m, n) of the rectangles
+    monosemanticity : (m,); monosemantic neurons are blue, polysemantic ones orange and hatched, idle ones (0) grey
     least : the height that has room for the number    thin : rectangles up to this height are left out
     line : the width of the white lines around them
     """
     m = len(height)
     for j in range(m):
-        look = {"color": BLUE} if monosemantic[j] else {"color": ORANGE, "hatch": hatch}
+        polysemantic = 0 < monosemanticity[j] < MONOSEMANTIC
+        look = {"color": ORANGE, "hatch": hatch} if polysemantic else {"color": BLUE if monosemanticity[j] else GREY}
         thick = abs(height[j]) > thin
         axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick], width=0.85, edgecolor="white",
                  linewidth=line, **look)
         for i in np.flatnonzero(abs(height[j]) >= least):
             axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
-                      fontsize=STYLE["font"], fontweight="bold", color="white" if monosemantic[j] else "black",
-                      bbox=None if monosemantic[j] else {"boxstyle": "round,pad=0.12", "color": ORANGE})
+                      fontsize=STYLE["font"], fontweight="bold", color="black" if polysemantic else "white",
+                      bbox={"boxstyle": "round,pad=0.12", "color": ORANGE} if polysemantic else None)
     axes.axhline(0, color="black", linewidth=1)
     axes.set_xticks(range(m))
     label(axes)
