@@ -70,10 +70,11 @@ class Step:
 
     Arrays have one feature or one hidden unit a row, so that samples lie side by side:
 
-        x, z, on  (k, n, R)       h  (k, m + 1, R)       h_on, dh  (k, m, R)
+        x, z, r  (k, n, R)       h  (k, m + 1, R)       h_on, dh  (k, m, R)
 
     What a layer gives has its sign turned: h is minus the hidden layer, its last unit -1, and z is minus what goes into
     the output ReLU. So a sign bit says that a unit is on, and the output layer is used as it is stored, bias included.
+    r is minus the residual.
     """
 
     def __init__(self, model, features, batch_size):
@@ -83,11 +84,11 @@ class Step:
         rows, dtype = chunk_rows(n, batch_size), model.dtype
         empty = lambda units, needed=True: np.empty((k, units, rows * needed), dtype)
         h, h_on, dh = empty(m + 1), empty(m, self.hidden_relu), empty(m)
-        z, on, size = empty(n), empty(n, self.relu), empty(n, features.signed)
+        z, r = empty(n), empty(n)
         h[:, m] = -1
         a, bits = h[:, :m], np.dtype(f"i{dtype.itemsize}")
         self.shift = np.array(8 * dtype.itemsize - 1, bits)                             # takes the sign bit to every place
-        views = h, a, dh, z, size, *(array.view(bits) for array in (a, h_on, dh, z, on))
+        views = h, a, dh, z, r, *(array.view(bits) for array in (a, h_on, dh, z, r))
         ends = range(0, batch_size, rows)
         self.chunks = [(slice(i, i + rows), [view[..., :batch_size - i] for view in views]) for i in ends]
         self.W, self.d_in = np.empty((2, k, m, n), dtype)                               # of the input layer; W is negated
@@ -114,23 +115,21 @@ class Step:
 
     def _chunk(self, layers, x, views, gradient, recorded):
         """Write the gradient, and return the loss summed over samples, (k,), or 0 unless `recorded`."""
-        h, a, dh, z, size, a_bits, h_on, dh_bits, z_bits, on = views
+        h, a, dh, z, r, a_bits, h_on, dh_bits, on, r_bits = views
         np.matmul(self.W, x, out=a)                                                     # (k, m, R)
         if self.hidden_relu:
             np.right_shift(a_bits, self.shift, out=h_on)
             np.bitwise_and(a_bits, h_on, out=a_bits)
         np.matmul(transpose(layers.out), h, out=z)                                      # (k, n, R)
-        y = np.abs(x, out=size) if self.features.signed else x
+        np.add(z, np.abs(x, out=r) if self.features.signed else x, out=r)
         if self.relu:
-            np.right_shift(z_bits, self.shift, out=on)
-        z += y                                                                          # minus the residual, where on
-        if self.relu:
-            np.bitwise_and(z_bits, on, out=z_bits)
-        loss = self._loss(z, on, y) if recorded else 0
+            np.right_shift(on, self.shift, out=on)                                      # z is needed no more
+            np.bitwise_and(r_bits, on, out=r_bits)
+        loss = self._loss(r, on, x) if recorded else 0
         if not self.equal:
-            z *= self.importance[..., None]                                             # -dz, but for 2 / B
-        np.matmul(h, transpose(z), out=gradient.out)                                    # (k, m + 1, n)
-        np.matmul(layers.back, z, out=dh)                                               # (k, m, R)
+            r *= self.importance[..., None]                                             # -dz, but for 2 / B
+        np.matmul(h, transpose(r), out=gradient.out)                                    # (k, m + 1, n)
+        np.matmul(layers.back, r, out=dh)                                               # (k, m, R)
         if self.hidden_relu:
             np.bitwise_and(dh_bits, h_on, out=dh_bits)
         np.matmul(dh, transpose(x), out=self.d_in)                                      # (k, m, n)
@@ -140,11 +139,11 @@ class Step:
             np.negative(self.d_in, out=gradient.first)
         return loss
 
-    def _loss(self, z, on, y):
-        """sum_i I_i r_i^2, summed over samples: (k,). Where the ReLU is off, y is what is missing."""
-        squares = np.vecdot(z, z, out=self.squares)
+    def _loss(self, r, on, x):
+        """sum_i I_i r_i^2, summed over samples: (k,). Where the ReLU is off, |x| is what is missing."""
+        squares = np.vecdot(r, r, out=self.squares)
         if self.relu:
-            missing = np.bitwise_and(y.view(on.dtype), ~on).view(y.dtype)
+            missing = np.bitwise_and(x.view(on.dtype), ~on).view(x.dtype)
             squares += np.vecdot(missing, missing)
         return (squares * self.importance).sum(-1)
 
