@@ -21,7 +21,7 @@ from .models import Model, check_sizes
 from .optim import SCHEDULES, AdamState, schedule
 
 KITS = dict(zip(BACKENDS, (fast, device)))      # what the loop is made of: Batches, Step, Adam
-TILE = 2**20                # entries of x that the instances of a tile work on at once
+TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many there should be for a thread of its own: threads wait for each other between kernels
 
 
