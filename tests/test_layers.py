@@ -11,7 +11,8 @@ PACKAGE = "toymodels_np"
 # From the top floor down. A file may import any file that stands before it, and no other file of the package.
 ORDER = [
     "version",
-    "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.fast", "core.device", "core.threads", "core.train", "core",
+    "core.arrays", "core.checks", "core.features", "core.models", "core.optim", "core.gradcheck", "core.events", "core.passes",
+    "core.fast", "core.device", "core.threads", "core.train", "core",
     "geometry.measures", "geometry.align", "geometry.polytopes", "geometry.tegum", "geometry.neurons", "geometry",
     "theory.energies", "theory.corners", "theory.series", "theory.estimate", "theory.exact", "theory.minima",
     "theory.phase", "theory.branches", "theory.flow", "theory.attack", "theory",

@@ -24,9 +24,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from .arrays import device_module, transpose
-from .fast import HIDDEN_RELU
 from .models import TRAIN_STREAM, Linear
 from .optim import BETA1, BETA2, step_and_floor
+from .passes import HIDDEN_RELU
 
 TILE = 2**28                # entries of x that are on the device at once; z has as many, and a record as many more
 WORDS = 1                   # of `random_state`, for an instance

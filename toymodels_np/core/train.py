@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from . import checks, device, fast, threads
 from .arrays import BACKENDS, backend_of, device_module, to_host
+from .events import pay
 from .features import Features
 from .models import Model, check_sizes
 from .optim import SCHEDULES, AdamState, schedule
@@ -139,7 +140,7 @@ def _train(model, features, settings, start, stop, state, progress):
     if state is None:
         zeros = AdamState.zeros_like(stack.parameters)
         state = TrainingState(zeros.mean, zeros.square, kit.random_state(settings["seed"], count))
-    n_threads, tiles = _division(kit, count, model.n_features, settings["batch_size"])
+    n_threads, tiles = _division(kit, count, features, settings["batch_size"])
     rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     stop_now = Event()
     with tqdm(total=(stop - start) * len(tiles), unit="step", desc="train", **look) as bar, threads.one_blas_thread():
@@ -184,19 +185,23 @@ class _Run(NamedTuple):
         return cls(step, parameters, np.empty((0, len(parameters[0])), stack.dtype), [a[None][:0] for a in parameters], rows)
 
 
-def _division(kit, count, n_features, batch_size):
-    """How many threads there are, and the tiles."""
+def _division(kit, count, features, batch_size):
+    """How many threads there are, and the tiles: batches are lists of events for all instances of a tile, or for none."""
+    n = features.n_features
     if kit is device:
-        return 1, _tiles(count, n_features * batch_size, 1, device.TILE)
-    entries = fast.chunk_rows(n_features, batch_size) * n_features      # of one instance
-    n_threads = min(threads.count(), max(1, count * entries // SHARE))
-    return n_threads, _tiles(count, entries, n_threads, TILE)
+        return 1, _tiles(0, count, n * batch_size, 1, device.TILE)
+    rows = max(fast.chunks(n, batch_size))
+    n_threads = min(threads.count(), max(1, count * rows * n // SHARE))
+    kinds = np.broadcast_to(pay(features, rows), count)
+    ends = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), count]
+    return n_threads, [tile for i, j in zip(ends, ends[1:]) for tile in _tiles(i, j, rows * n, n_threads, TILE)]
 
 
-def _tiles(count, entries, n_threads, most=TILE):
-    """The instances as slices of nearly equal size: `entries` in all at most, and at least one for each thread."""
+def _tiles(start, stop, entries, n_threads, most):
+    """Instances as slices of nearly equal size: `entries` in all at most, and at least one for each thread."""
+    count = stop - start
     size = max(1, min(most // entries, count // n_threads))
-    ends = np.linspace(0, count, -(-count // size) + 1).round().astype(int)
+    ends = np.linspace(start, stop, -(-count // size) + 1).round().astype(int)
     return [slice(int(i), int(j)) for i, j in zip(ends[:-1], ends[1:])]
 
 

@@ -1,0 +1,120 @@
+"""Sparse batches as lists of the entries that are not zero, and products with them.
+
+A list is drawn by its gaps (1.12): no entry is hit twice, and all come in the order in which they lie. It costs what is
+active, whatever the size of x.
+
+    S  steps drawn at once      k  instances      R  samples in a chunk      L  entries listed for each instance
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .features import Room
+
+try:                            # SciPy's public product allocates, and takes longer to be called than this one to run
+    from scipy.sparse._sparsetools import coo_matmat_dense
+except ImportError:             # then all batches are dense
+    coo_matmat_dense = None
+
+BELOW = 0.1                     # feature probability up to which lists pay,
+ENTRIES = 2**15                 # and how many entries x should have, in one instance,
+ACTIVE = 32                     # and how many of them should be active
+MOST = 2**23                    # entries, so that sums of gaps are int32: none is over 45 times the mean
+SURE = 9                        # standard deviations that a list is longer than the mean (1.13)
+
+
+def pay(features, rows):
+    """Whether chunks of so many samples should be lists: (1,) or (instances,) bools. Each instance counts for itself."""
+    p, entries = np.atleast_2d(features.feature_probability), rows * features.n_features
+    alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == features.n_features)
+    possible = ENTRIES <= entries <= MOST and coo_matmat_dense is not None
+    return alike & possible & (p.max(-1) <= BELOW) & (p.max(-1) * entries >= ACTIVE)
+
+
+class Events(NamedTuple):
+    """A chunk x (k, R, n) as a list of k L entries. The last ones of an instance may be zeros."""
+
+    cell: np.ndarray            # where in x, int32
+    row: np.ndarray             # in which of its k R rows
+    feature: np.ndarray         # and which of the k n features
+    value: np.ndarray           # minus what is there
+    target: np.ndarray          # its absolute value
+    nowhere: np.ndarray         # 0, int32
+
+    def add_to_hidden(self, weights, h):
+        """h (k, R, m) -= x @ weights (k, n, m), all contiguous."""
+        self._add(self.row, self.feature, self.value, weights, h, h.shape[-1])
+
+    def add_to_weights(self, dh, weights):
+        """weights (k, n, m) -= x^T @ dh (k, R, m), all contiguous."""
+        self._add(self.feature, self.row, self.value, dh, weights, dh.shape[-1])
+
+    def add_to_output(self, z):
+        """z (k, R, n) += |x|, contiguous."""
+        self._add(self.cell, self.nowhere, self.target, np.ones(1, z.dtype), z, 1)
+
+    def _add(self, i, j, value, factor, out, width):
+        """out[i] += value * factor[j] for each entry, where out and factor have rows of this width."""
+        coo_matmat_dense(len(i), width, i, j, value, factor.reshape(-1), out.reshape(-1))
+
+    def dense(self, shape):
+        """x as an array of this shape."""
+        x = np.zeros(shape, self.value.dtype)
+        np.subtract.at(x.reshape(-1), self.cell, self.value)
+        return x
+
+
+class EventBlock:
+    """Chunks of R samples for k instances, drawn for S steps at once: block[s] is a list of one, the Events of step s.
+
+    Features are single, and those of an instance share one probability. What it draws does not depend on the others.
+    """
+
+    def __init__(self, features, count, rows, steps, dtype):
+        n, dtype = features.n_features, np.dtype(dtype)
+        p = np.broadcast_to(features.feature_probability.reshape(-1, n)[:, 0], count)
+        mean, entries = p * rows * n, rows * n
+        spread = SURE * np.sqrt(mean + SURE)
+        lengths = (mean + spread).astype(int) + SURE
+        self.low = max(0, int((mean - spread).min()))                                   # fewer are not active, surely
+        self.laws = list(zip(lengths.tolist(), (-1 / np.log1p(-p)).tolist()))
+        self.shape = shape = steps, count, lengths.max()
+        self.drawn, self.gap, self.raw = np.empty(steps * lengths.max()), np.empty(shape, np.int32), np.zeros(shape, dtype)
+        of_instance = lambda size: np.arange(count, dtype=np.int32)[:, None] * np.int32(size)
+        self.place = of_instance(entries) + np.arange(lengths.max(), dtype=np.int32)
+        self.end = of_instance(entries) + np.int32(entries)                             # the first cell behind
+        self.feature, self.n = of_instance(n), np.array(n, np.int32)
+        self.scale, self.offset = np.array(-2.0 if features.signed else -1.0), np.array(features.signed, dtype)
+        self.nowhere, self.room = np.zeros(count * lengths.max(), np.int32), Room()
+
+    def __getitem__(self, step):
+        return [self.events[step]]
+
+    def draw(self, rngs):
+        steps, count, _ = self.shape
+        for i, (rng, (length, scale)) in enumerate(zip(rngs, self.laws)):
+            drawn = self.drawn[:steps * length].reshape(steps, length)
+            rng.standard_exponential(out=drawn)
+            np.multiply(drawn, scale, out=self.gap[:, i, :length], casting="unsafe")
+            self.gap[:, i, length:] = 0
+            rng.random(out=drawn)
+            np.multiply(drawn, self.scale, out=self.raw[:, i, :length], casting="unsafe")
+        np.cumsum(self.gap, axis=-1, dtype=np.int32, out=self.gap)
+        active = self.gap[..., self.low:] + self.place[:, self.low:] < self.end         # the others are behind the last
+        size = self.low + int(active.sum(-1).max())
+        tail = slice(self.low, size)
+        array = lambda name, dtype: self.room(name, steps * count * size, dtype).reshape(steps, count, size)
+        cell, row, feature = (array(name, np.int32) for name in ("cell", "row", "feature"))
+        value, target = (array(name, self.raw.dtype) for name in ("value", "target"))
+        np.add(self.gap[..., :size], self.place[:, :size], out=cell)                    # (1.12)
+        np.minimum(cell[..., tail], self.end - 1, out=cell[..., tail])
+        np.floor_divide(cell, self.n, out=row)
+        np.multiply(row, self.n, out=feature)
+        np.subtract(cell, feature, out=feature)
+        feature += self.feature
+        np.add(self.raw[..., :size], self.offset, out=value)
+        value[..., tail] *= active[..., :size - self.low]
+        np.abs(value, out=target)
+        flat = [a.reshape(steps, -1) for a in (cell, row, feature, value, target)]
+        self.events = [Events(*lists, self.nowhere[:count * size]) for lists in zip(*flat)]
