@@ -1,6 +1,7 @@
 """Lists of entries are drawn from the stated law, multiply as the dense batch does, and leave no trace of company."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from test_fast import MODELS, every_model, stack
 from test_features import generators, moments_hold, supports_hold, values_hold
 from toymodels_np.core import events, fast, passes, threads, train as train_module
 
-needs_lists = pytest.mark.skipif(events.coo_matmat_dense is None, reason="this SciPy has no such product")
-pytestmark = needs_lists
+ACTIVE = events.ACTIVE
+
+pytestmark = pytest.mark.skipif(events.coo_matmat_dense is None, reason="this SciPy has no such product")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,10 +27,10 @@ def lists_for_all_sizes():
 
 def drawn(features, rngs, rows, steps=1, dtype=np.float64):
     """A block that has been drawn, and x (steps, k, rows, n)."""
-    block = events.EventBlock(features, len(rngs), rows, steps, dtype)
+    block = events.EventBlock(features, len(rngs), [rows], steps, dtype)
     block.draw(rngs)
     shape = len(rngs), rows, features.n_features
-    return block, np.array([block[s][0].dense(shape) for s in range(steps)])
+    return block, np.array([listed.dense(shape) for s in range(steps) for listed in block[s]])
 
 
 # -- the law -----------------------------------------------------------------------------------------------------------
@@ -97,15 +99,23 @@ def test_a_block_that_is_drawn_again_is_as_good_as_new():
     np.testing.assert_array_equal(again, drawn(features, rngs, 100, 2)[1])
 
 
-@pytest.mark.parametrize("mean", [0, 1, 32, 1e3, 1e6])
-def test_lists_are_long_enough_and_their_sums_are_int32(mean):
+def test_lists_are_long_enough_and_their_sums_are_int32():
     """By the bounds of chapter 1, and for the longest gaps that NumPy draws: 7.7 - log(2^-53) < 45."""
-    spread = events.SURE * np.sqrt(mean + events.SURE)
-    longer, shorter = spread + events.SURE, spread
-    assert np.exp(-longer**2 / (2 * (mean + longer / 3))) < 1e-17
-    assert mean <= shorter or np.exp(-shorter**2 / (2 * mean)) < 1e-17
-    if mean >= events.SURE:
-        assert 45 * (mean + longer) / mean * min(events.MOST, mean / 1e-6) + 2 * events.MOST < 2**31
+    rarest = ACTIVE / events.CHUNK
+    for n in (1, events.CHUNK // 2, events.CHUNK, events.MOST):
+        for p in (rarest, 1e-3, events.BELOW):
+            for batch_size in (1, 2, 1000, 10**7):
+                sizes = fast.chunks(n, batch_size, lists=True)
+                mean = p * n * max(sizes)
+                length = mean + events.SURE * np.sqrt(mean + events.SURE) + events.SURE
+                more = length - mean
+                assert np.exp(-more**2 / (2 * (mean + more / 3))) < 1e-17
+                assert 45 / p * length + 2 * events.MOST < 2**31
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "ACTIVE", ACTIVE)
+        law = lambda n, p: SimpleNamespace(n_features=n, feature_probability=np.array([p]), sets=range(n))
+        assert [bool(events.pay(law(n, p), 1)) for n, p in (
+            (events.MOST, rarest), (events.MOST, rarest / 1.01), (events.MOST + 1, rarest))] == [True, False, False]
 
 
 # -- products ----------------------------------------------------------------------------------------------------------
@@ -136,7 +146,7 @@ def test_the_step_on_lists_is_the_reference_to_rounding(cls, k, m, n, rows, chun
     model = stack(cls, k, m, n, dtype, rng)
     features = tm.Features(n, p, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "CHUNK", chunk)
+        patch.setattr(events, "CHUNK", chunk)
         patch.setattr(events, "BELOW", 1)
         step, batches = fast.Step(model, features, rows), fast.Batches(features, fast.random_state(seed, k), rows, dtype)
     for t in range(3):                                              # nothing is left over from the call before

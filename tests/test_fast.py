@@ -24,7 +24,7 @@ def stack(cls, k, m, n, dtype, rng):
 
 def batch_of(x):
     """The dense batch x (k, B, n) as the fast step takes it."""
-    ends = np.cumsum(fast.chunks(x.shape[2], x.shape[1]))[:-1]
+    ends = np.cumsum(fast.chunks(x.shape[2], x.shape[1], lists=False))[:-1]
     return np.split(np.ascontiguousarray(x.swapaxes(1, 2)), ends, axis=-1)
 
 

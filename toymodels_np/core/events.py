@@ -19,17 +19,18 @@ except ImportError:             # then all batches are dense
 
 BELOW = 0.1                     # feature probability up to which lists pay,
 ENTRIES = 2**15                 # and how many entries x should have, in one instance,
-ACTIVE = 32                     # and how many of them should be active
-MOST = 2**23                    # entries, so that sums of gaps are int32: none is over 45 times the mean
+ACTIVE = 8                      # and how many of a chunk's should be active
+CHUNK = 2**17                   # entries of x, of one instance, that are worked on at once
+MOST = 2**22                    # entries that a single sample may have: sums of gaps are int32, and none is above 45 / p
 SURE = 9                        # standard deviations that a list is longer than the mean (1.13)
 
 
-def pay(features, rows):
-    """Whether chunks of so many samples should be lists: (1,) or (instances,) bools. Each instance counts for itself."""
-    p, entries = np.atleast_2d(features.feature_probability), rows * features.n_features
-    alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == features.n_features)
-    possible = ENTRIES <= entries <= MOST and coo_matmat_dense is not None
-    return alike & possible & (p.max(-1) <= BELOW) & (p.max(-1) * entries >= ACTIVE)
+def pay(features, batch_size):
+    """Whether batches should be lists: (1,) or (instances,) bools. Each instance counts for itself."""
+    n, p = features.n_features, np.atleast_2d(features.feature_probability)
+    alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == n)
+    possible = ENTRIES <= n * batch_size and n <= MOST and coo_matmat_dense is not None
+    return alike & possible & (p.max(-1) <= BELOW) & (p.max(-1) * min(n * batch_size, CHUNK) >= ACTIVE)
 
 
 class Events(NamedTuple):
@@ -66,48 +67,50 @@ class Events(NamedTuple):
 
 
 class EventBlock:
-    """Chunks of R samples for k instances, drawn for S steps at once: block[s] is a list of one, the Events of step s.
+    """Batches for k instances in C chunks of `sizes` samples, drawn for S steps at once: block[s] are the Events of step s.
 
     Features are single, and those of an instance share one probability. What it draws does not depend on the others.
     """
 
-    def __init__(self, features, count, rows, steps, dtype):
+    def __init__(self, features, count, sizes, steps, dtype):
         n, dtype = features.n_features, np.dtype(dtype)
         p = np.broadcast_to(features.feature_probability.reshape(-1, n)[:, 0], count)
-        mean, entries = p * rows * n, rows * n
-        spread = SURE * np.sqrt(mean + SURE)
-        lengths = (mean + spread).astype(int) + SURE
-        self.low = max(0, int((mean - spread).min()))                                   # fewer are not active, surely
+        mean = p * max(sizes) * n
+        lengths = (mean + SURE * np.sqrt(mean + SURE)).astype(int) + SURE
+        fewest = p * min(sizes) * n
+        self.low = max(0, int((fewest - SURE * np.sqrt(fewest + SURE)).min()))          # fewer are not active, surely
         self.laws = list(zip(lengths.tolist(), (-1 / np.log1p(-p)).tolist()))
-        self.shape = shape = steps, count, lengths.max()
-        self.drawn, self.gap, self.raw = np.empty(steps * lengths.max()), np.empty(shape, np.int32), np.zeros(shape, dtype)
-        of_instance = lambda size: np.arange(count, dtype=np.int32)[:, None] * np.int32(size)
-        self.place = of_instance(entries) + np.arange(lengths.max(), dtype=np.int32)
-        self.end = of_instance(entries) + np.int32(entries)                             # the first cell behind
-        self.feature, self.n = of_instance(n), np.array(n, np.int32)
+        self.shape = shape = steps, len(sizes), count, lengths.max()
+        self.gap, self.raw = np.empty(shape, np.int32), np.zeros(shape, dtype)
+        self.drawn = np.empty(steps * len(sizes) * lengths.max())
+        entries, instances = np.array(sizes, np.int32)[:, None, None] * np.int32(n), np.arange(count, dtype=np.int32)[:, None]
+        self.place = entries * instances + np.arange(lengths.max(), dtype=np.int32)     # (C, k, L)
+        self.end = entries * instances + entries                                        # (C, k, 1): the first cell behind
+        self.feature, self.n = instances * np.int32(n), np.array(n, np.int32)
         self.scale, self.offset = np.array(-2.0 if features.signed else -1.0), np.array(features.signed, dtype)
         self.nowhere, self.room = np.zeros(count * lengths.max(), np.int32), Room()
 
     def __getitem__(self, step):
-        return [self.events[step]]
+        return self.events[step]
 
     def draw(self, rngs):
-        steps, count, _ = self.shape
+        *lead, _ = self.shape
+        steps, chunks, count = lead
         for i, (rng, (length, scale)) in enumerate(zip(rngs, self.laws)):
-            drawn = self.drawn[:steps * length].reshape(steps, length)
+            drawn = self.drawn[:steps * chunks * length].reshape(steps, chunks, length)
             rng.standard_exponential(out=drawn)
-            np.multiply(drawn, scale, out=self.gap[:, i, :length], casting="unsafe")
-            self.gap[:, i, length:] = 0
+            np.multiply(drawn, scale, out=self.gap[:, :, i, :length], casting="unsafe")
+            self.gap[:, :, i, length:] = 0
             rng.random(out=drawn)
-            np.multiply(drawn, self.scale, out=self.raw[:, i, :length], casting="unsafe")
+            np.multiply(drawn, self.scale, out=self.raw[:, :, i, :length], casting="unsafe")
         np.cumsum(self.gap, axis=-1, dtype=np.int32, out=self.gap)
-        active = self.gap[..., self.low:] + self.place[:, self.low:] < self.end         # the others are behind the last
+        active = self.gap[..., self.low:] + self.place[..., self.low:] < self.end       # the others are behind the last
         size = self.low + int(active.sum(-1).max())
         tail = slice(self.low, size)
-        array = lambda name, dtype: self.room(name, steps * count * size, dtype).reshape(steps, count, size)
+        array = lambda name, dtype: self.room(name, steps * chunks * count * size, dtype).reshape(*lead, size)
         cell, row, feature = (array(name, np.int32) for name in ("cell", "row", "feature"))
         value, target = (array(name, self.raw.dtype) for name in ("value", "target"))
-        np.add(self.gap[..., :size], self.place[:, :size], out=cell)                    # (1.12)
+        np.add(self.gap[..., :size], self.place[..., :size], out=cell)                  # (1.12)
         np.minimum(cell[..., tail], self.end - 1, out=cell[..., tail])
         np.floor_divide(cell, self.n, out=row)
         np.multiply(row, self.n, out=feature)
@@ -116,5 +119,6 @@ class EventBlock:
         np.add(self.raw[..., :size], self.offset, out=value)
         value[..., tail] *= active[..., :size - self.low]
         np.abs(value, out=target)
-        flat = [a.reshape(steps, -1) for a in (cell, row, feature, value, target)]
-        self.events = [Events(*lists, self.nowhere[:count * size]) for lists in zip(*flat)]
+        lists = [a.reshape(steps, chunks, -1) for a in (cell, row, feature, value, target)]
+        nowhere = self.nowhere[:count * size]
+        self.events = [[Events(*one, nowhere) for one in zip(*step)] for step in zip(*lists)]

@@ -22,6 +22,7 @@ Why it is fast, in one place:
 
 import numpy as np
 
+from . import events
 from .arrays import transpose
 from .events import EventBlock, pay
 from .features import Room
@@ -31,7 +32,7 @@ from .passes import DensePass, EventPass
 
 BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
-CHUNK = 2**19               # entries of x, of one instance, that are worked on at once
+CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
 WORDS = 6                   # of `random_state`, for an instance
 
 
@@ -48,24 +49,21 @@ class Batches:
     """
 
     def __init__(self, features, random, batch_size, dtype):
-        n, sizes = features.n_features, chunks(features.n_features, batch_size)
+        n, lists = features.n_features, pay(features, batch_size).all()
         self.rngs = [_generator(position) for position in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * n)), BLOCK_STEPS)
-        if pay(features, max(sizes)).all():
-            self.blocks = [EventBlock(features, len(random), rows, self.steps, dtype) for rows in sizes]
-        else:
-            self.blocks = [DenseBlock(features, len(random), sizes, self.steps, dtype)]
+        sizes = chunks(n, batch_size, lists)
+        self.block = (EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
         self.number = None
 
     def __call__(self, step):
         number, place = divmod(step, self.steps)
         if number != self.number:
             self.began = [rng.bit_generator.state for rng in self.rngs]
-            for block in self.blocks:
-                block.draw(self.rngs)
+            self.block.draw(self.rngs)
             self.number = number
-        return [chunk for block in self.blocks for chunk in block[place]]
+        return self.block[place]
 
     @property
     def random(self):
@@ -73,7 +71,7 @@ class Batches:
 
 
 class DenseBlock:
-    """Batches for k instances, drawn for S steps at once: block[s] are the chunks (k, n, R) of step s."""
+    """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once: block[s] are the x (k, n, R) of step s."""
 
     def __init__(self, features, count, sizes, steps, dtype):
         self.features, self.room = features, Room()
@@ -92,9 +90,9 @@ class Step:
 
     def __init__(self, model, features, batch_size):
         self.cls, self.features, self.batch_size = type(model), features, batch_size
-        sizes = chunks(model.n_features, batch_size)
-        kind = EventPass if pay(features, max(sizes)).all() else DensePass
-        passes = {rows: kind(model, features, rows) for rows in set(sizes)}
+        lists = pay(features, batch_size).all()
+        sizes = chunks(model.n_features, batch_size, lists)
+        passes = {rows: (EventPass if lists else DensePass)(model, features, rows) for rows in set(sizes)}
         self.passes = [passes[rows] for rows in sizes]
         self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(sizes) > 1 else None
         self.scale = np.array(2 / batch_size, model.dtype)
@@ -130,11 +128,10 @@ def _harmless(n, batch_size, importance, dtype):
     return max(most**0.25 - 1, 0.0) ** 2
 
 
-def chunks(n_features, batch_size):
-    """The samples of each chunk of a batch, nearly equal. They do not depend on the company, and so neither do the results."""
-    count = -(-batch_size * n_features // CHUNK)
-    rows = -(-batch_size // count)
-    return [min(rows, batch_size - i) for i in range(0, batch_size, rows)]
+def chunks(n_features, batch_size, lists):
+    """The samples of each chunk of a batch, as equal as they come. They do not depend on the company."""
+    count = min(batch_size, -(-batch_size * n_features // (events.CHUNK if lists else CHUNK)))
+    return [batch_size // count + (i < batch_size % count) for i in range(count)]
 
 
 class Layers:

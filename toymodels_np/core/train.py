@@ -190,11 +190,11 @@ def _division(kit, count, features, batch_size):
     n = features.n_features
     if kit is device:
         return 1, _tiles(0, count, n * batch_size, 1, device.TILE)
-    rows = max(fast.chunks(n, batch_size))
-    n_threads = min(threads.count(), max(1, count * rows * n // SHARE))
-    kinds = np.broadcast_to(pay(features, rows), count)
+    kinds = np.broadcast_to(pay(features, batch_size), count)
     ends = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), count]
-    return n_threads, [tile for i, j in zip(ends, ends[1:]) for tile in _tiles(i, j, rows * n, n_threads, TILE)]
+    parts = [(i, j, n * max(fast.chunks(n, batch_size, kinds[i]))) for i, j in zip(ends, ends[1:])]
+    n_threads = min(threads.count(), max(1, sum((j - i) * entries for i, j, entries in parts) // SHARE))
+    return n_threads, [tile for part in parts for tile in _tiles(*part, n_threads, TILE)]
 
 
 def _tiles(start, stop, entries, n_threads, most):
