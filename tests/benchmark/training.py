@@ -4,7 +4,8 @@
 
 speed    milliseconds a step at six sizes. All contenders take turns in every round, so that a slow moment of the
          machine hits all of them; a ratio is the median over rounds, with its range. Also the share of the machine's
-         own sgemm rate, measured in the same rounds, that the five matrix products of a step come to.
+         own sgemm rate, measured in the same rounds, that the five matrix products of a step come to. All five count
+         as dense, as a rival does them; here two are shorter sums where features are rare.
 memory   the most that a fresh process holds while it trains (400, 30) x 20, and whether 10 000 steps need more than 100
 growth   how the time of a step grows with features, hidden dimensions, instances and batch
 many     100 000 instances of (5, 2)
@@ -81,7 +82,7 @@ def speed(options):
         field = contenders([Ours.name, *options.rivals], n, m, instances, cls)
         gemm = Matmul()
         times = rounds_of([one.run for one in field] + [gemm.run], options)
-        flops = 10 * BATCH * n * m * instances                          # two forward, three backward products
+        flops = 10 * BATCH * n * m * instances                          # two products forward, three backward, all dense
         share = (flops / times[:, 0]) / (gemm.flops / times[:, -1])
         print(f"\n({n}, {m}) x {instances}, {cls.__name__}: {np.median(share):.0%} of sgemm's "
               f"{gemm.flops / np.median(times[:, -1]) / 1e9:.0f} Gflop/s")

@@ -1,7 +1,7 @@
 """Sparse batches as lists of the entries that are not zero, and products with them.
 
 A list is drawn by its gaps (1.12): no entry is hit twice, and all come in the order in which they lie. It costs what is
-active, whatever the size of x.
+active, whatever the size of x; of several instances, what is active where most is.
 
     S  steps drawn at once      k  instances      R  samples in a chunk      L  entries listed for each instance
 """
@@ -17,11 +17,12 @@ try:                            # SciPy's public product allocates, and takes lo
 except ImportError:             # then all batches are dense
     coo_matmat_dense = None
 
-BELOW = 0.1                     # feature probability up to which lists pay,
-ENTRIES = 2**15                 # and how many entries x should have, in one instance,
+MOST_PROBABLE = 0.08            # feature probability up to which lists pay,
+FEATURES = 16                   # from how many features on,
+ENTRIES = 2**15                 # how many entries x should have, in one instance,
 ACTIVE = 8                      # and how many of a chunk's should be active
 CHUNK = 2**17                   # entries of x, of one instance, that are worked on at once
-MOST = 2**22                    # entries that a single sample may have: sums of gaps are int32, and none is above 45 / p
+WIDEST = 2**22                  # features that there may be: sums of gaps are int32, and no gap is above 45 / p
 SURE = 9                        # standard deviations that a list is longer than the mean (1.13)
 
 
@@ -29,8 +30,8 @@ def pay(features, batch_size):
     """Whether batches should be lists: (1,) or (instances,) bools. Each instance counts for itself."""
     n, p = features.n_features, np.atleast_2d(features.feature_probability)
     alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == n)
-    possible = ENTRIES <= n * batch_size and n <= MOST and coo_matmat_dense is not None
-    return alike & possible & (p.max(-1) <= BELOW) & (p.max(-1) * min(n * batch_size, CHUNK) >= ACTIVE)
+    fits = FEATURES <= n <= WIDEST and ENTRIES <= n * batch_size and coo_matmat_dense is not None
+    return alike & fits & (p.max(-1) <= MOST_PROBABLE) & (p.max(-1) * min(n * batch_size, CHUNK) >= ACTIVE)
 
 
 class Events(NamedTuple):
@@ -41,7 +42,7 @@ class Events(NamedTuple):
     feature: np.ndarray         # and which of the k n features
     value: np.ndarray           # minus what is there
     target: np.ndarray          # its absolute value
-    nowhere: np.ndarray         # 0, int32
+    nowhere: np.ndarray         # int32 zeros
 
     def add_to_hidden(self, weights, h):
         """h (k, R, m) -= x @ weights (k, n, m), all contiguous."""
@@ -78,7 +79,7 @@ class EventBlock:
         mean = p * max(sizes) * n
         lengths = (mean + SURE * np.sqrt(mean + SURE)).astype(int) + SURE
         fewest = p * min(sizes) * n
-        self.low = max(0, int((fewest - SURE * np.sqrt(fewest + SURE)).min()))          # fewer are not active, surely
+        self.low = max(0, int((fewest - SURE * np.sqrt(fewest + SURE)).min()))          # these are active, as surely (1.13)
         self.laws = list(zip(lengths.tolist(), (-1 / np.log1p(-p)).tolist()))
         self.shape = shape = steps, len(sizes), count, lengths.max()
         self.gap, self.raw = np.empty(shape, np.int32), np.zeros(shape, dtype)
@@ -86,6 +87,8 @@ class EventBlock:
         entries, instances = np.array(sizes, np.int32)[:, None, None] * np.int32(n), np.arange(count, dtype=np.int32)[:, None]
         self.place = entries * instances + np.arange(lengths.max(), dtype=np.int32)     # (C, k, L)
         self.end = entries * instances + entries                                        # (C, k, 1): the first cell behind
+        self.room_left = (self.end - self.place)[..., self.low:]
+        self.active = np.empty((*shape[:-1], self.room_left.shape[-1]), bool)
         self.feature, self.n = instances * np.int32(n), np.array(n, np.int32)
         self.scale, self.offset = np.array(-2.0 if features.signed else -1.0), np.array(features.signed, dtype)
         self.nowhere, self.room = np.zeros(count * lengths.max(), np.int32), Room()
@@ -104,8 +107,8 @@ class EventBlock:
             rng.random(out=drawn)
             np.multiply(drawn, self.scale, out=self.raw[:, :, i, :length], casting="unsafe")
         np.cumsum(self.gap, axis=-1, dtype=np.int32, out=self.gap)
-        active = self.gap[..., self.low:] + self.place[..., self.low:] < self.end       # the others are behind the last
-        size = self.low + int(active.sum(-1).max())
+        active = np.less(self.gap[..., self.low:], self.room_left, out=self.active)     # the others are behind the last cell
+        size = self.low + int(np.count_nonzero(active, axis=-1).max())
         tail = slice(self.low, size)
         array = lambda name, dtype: self.room(name, steps * chunks * count * size, dtype).reshape(*lead, size)
         cell, row, feature = (array(name, np.int32) for name in ("cell", "row", "feature"))

@@ -24,15 +24,7 @@ class Pass:
         self.shift = np.array(8 * dtype.itemsize - 1, self.bits)                        # takes the sign bit to every place
         importance = np.broadcast_to(features.importance, (k, n))
         self.weighted = bool((importance != 1).any())                                   # times 1 would change no bit
-        self.importance, self.squares = importance.astype(dtype), np.empty((k, n), dtype)
-
-    def _loss(self, r, on, x):
-        """sum_i I_i r_i^2 for r, on and x (k, n, R), summed over samples: (k,). Where the ReLU is off, |x| is missing."""
-        squares = np.vecdot(r, r, out=self.squares)
-        if self.relu:
-            missing = np.bitwise_and(x.view(on.dtype), ~on).view(x.dtype)
-            squares += np.vecdot(missing, missing)
-        return (squares * self.importance).sum(-1)
+        self.importance = importance.astype(dtype)
 
 
 class DensePass(Pass):
@@ -79,6 +71,14 @@ class DensePass(Pass):
             np.negative(self.d_in, out=gradient.first[..., :-1])
         return loss
 
+    def _loss(self, r, on, x):
+        """sum_i I_i r_i^2 summed over samples: (k,). Where the ReLU is off, |x| is missing."""
+        squares = np.vecdot(r, r)
+        if self.relu:
+            missing = np.bitwise_and(x.view(on.dtype), ~on).view(x.dtype)
+            squares += np.vecdot(missing, missing)
+        return (squares * self.importance).sum(-1)
+
     def dense(self, x):
         """The chunk as the reference takes it, (k, R, n)."""
         return transpose(x)
@@ -112,7 +112,7 @@ class EventPass(Pass):
         x.add_to_output(z)
         if self.relu:
             np.bitwise_and(z_bits, on, out=z_bits)
-        loss = self._loss(*map(transpose, (z, on, self.dense(x)))) if recorded else 0
+        loss = self._loss(z, on, x) if recorded else 0
         if self.weighted:
             z *= self.importance[:, None]                                               # -dz, but for 2 / B
         np.matmul(transpose(z), h, out=gradient.out)                                    # (k, n, m + 1)
@@ -123,6 +123,16 @@ class EventPass(Pass):
             gradient.first[...] = 0
         x.add_to_weights(dh, gradient.first)
         return loss
+
+    def _loss(self, r, on, x):
+        """sum_i I_i r_i^2, summed over samples: (k,). Where the ReLU is off, |x| is missing. Overwrites `on`."""
+        loss = 0
+        if self.relu:
+            missing = np.where(on.reshape(-1)[x.cell], 0, x.target)
+            missing *= missing * self.importance.reshape(-1)[x.feature]
+            loss = np.bincount(x.feature // r.shape[-1], missing, len(r))               # one by one: zeros at the end do no harm
+        weighted = np.multiply(r, self.importance[:, None], out=on.view(self.dtype))
+        return loss + np.vecdot(r, weighted).sum(-1)
 
     def dense(self, x):
         """The chunk as the reference takes it, (k, R, n)."""

@@ -190,15 +190,20 @@ def _division(kit, count, features, batch_size):
     n = features.n_features
     if kit is device:
         return 1, _tiles(0, count, n * batch_size, 1, device.TILE)
+
+    def entries(lists):
+        """Of x, of one instance, that are worked on at once. All chunks of a batch are there at once as lists, too."""
+        chunk = n * max(fast.chunks(n, batch_size, lists))
+        return max(chunk, n * batch_size // 4) if lists else chunk
+
+    n_threads = min(threads.count(), max(1, count * entries(False) // SHARE))
     kinds = np.broadcast_to(pay(features, batch_size), count)
     ends = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), count]
-    parts = [(i, j, n * max(fast.chunks(n, batch_size, kinds[i]))) for i, j in zip(ends, ends[1:])]
-    n_threads = min(threads.count(), max(1, sum((j - i) * entries for i, j, entries in parts) // SHARE))
-    return n_threads, [tile for part in parts for tile in _tiles(*part, n_threads, TILE)]
+    return n_threads, [tile for i, j in zip(ends, ends[1:]) for tile in _tiles(i, j, entries(kinds[i]), n_threads, TILE)]
 
 
 def _tiles(start, stop, entries, n_threads, most):
-    """Instances as slices of nearly equal size: `entries` in all at most, and at least one for each thread."""
+    """Instances as slices of nearly equal size: `most` entries at most, and one slice for each thread if there are as many."""
     count = stop - start
     size = max(1, min(most // entries, count // n_threads))
     ends = np.linspace(start, stop, -(-count // size) + 1).round().astype(int)
