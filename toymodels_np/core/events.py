@@ -87,8 +87,8 @@ class EventBlock:
         entries, instances = np.array(sizes, np.int32)[:, None, None] * np.int32(n), np.arange(count, dtype=np.int32)[:, None]
         self.place = entries * instances + np.arange(lengths.max(), dtype=np.int32)     # (C, k, L)
         self.end = entries * instances + entries                                        # (C, k, 1): the first cell behind
-        self.room_left = (self.end - self.place)[..., self.low:]
-        self.active = np.empty((*shape[:-1], self.room_left.shape[-1]), bool)
+        self.left = (self.end - self.place)[..., self.low:]                             # what sums of gaps must stay below
+        self.active = np.empty((*shape[:-1], self.left.shape[-1]), bool)
         self.feature, self.n = instances * np.int32(n), np.array(n, np.int32)
         self.scale, self.offset = np.array(-2.0 if features.signed else -1.0), np.array(features.signed, dtype)
         self.nowhere, self.room = np.zeros(count * lengths.max(), np.int32), Room()
@@ -97,17 +97,12 @@ class EventBlock:
         return self.events[step]
 
     def draw(self, rngs):
+        """Draw S steps, for each instance from its own generator."""
+        self._draw_numbers(rngs)
         *lead, _ = self.shape
         steps, chunks, count = lead
-        for i, (rng, (length, scale)) in enumerate(zip(rngs, self.laws)):
-            drawn = self.drawn[:steps * chunks * length].reshape(steps, chunks, length)
-            rng.standard_exponential(out=drawn)
-            np.multiply(drawn, scale, out=self.gap[:, :, i, :length], casting="unsafe")
-            self.gap[:, :, i, length:] = 0
-            rng.random(out=drawn)
-            np.multiply(drawn, self.scale, out=self.raw[:, :, i, :length], casting="unsafe")
         np.cumsum(self.gap, axis=-1, dtype=np.int32, out=self.gap)
-        active = np.less(self.gap[..., self.low:], self.room_left, out=self.active)     # the others are behind the last cell
+        active = np.less(self.gap[..., self.low:], self.left, out=self.active)          # the others are behind the last cell
         size = self.low + int(np.count_nonzero(active, axis=-1).max())
         tail = slice(self.low, size)
         array = lambda name, dtype: self.room(name, steps * chunks * count * size, dtype).reshape(*lead, size)
@@ -125,3 +120,13 @@ class EventBlock:
         lists = [a.reshape(steps, chunks, -1) for a in (cell, row, feature, value, target)]
         nowhere = self.nowhere[:count * size]
         self.events = [[Events(*one, nowhere) for one in zip(*step)] for step in zip(*lists)]
+
+    def _draw_numbers(self, rngs):
+        """Write the gaps, and values that `offset` is still to be added to; what no instance needs is 0."""
+        for i, (rng, (length, scale)) in enumerate(zip(rngs, self.laws)):
+            drawn = self.drawn[:self.gap[:, :, i, :length].size].reshape(*self.shape[:2], length)
+            rng.standard_exponential(out=drawn)
+            np.multiply(drawn, scale, out=self.gap[:, :, i, :length], casting="unsafe")
+            self.gap[:, :, i, length:] = 0
+            rng.random(out=drawn)
+            np.multiply(drawn, self.scale, out=self.raw[:, :, i, :length], casting="unsafe")
