@@ -1,6 +1,5 @@
 """Lists of entries are drawn from the stated law, multiply as the dense batch does, and leave no trace of company."""
 
-import tracemalloc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -257,15 +256,3 @@ def test_lists_and_dense_batches_train_to_the_same_loss(monkeypatch):
     difference = losses[0] - losses[1]
     assert (losses[0] != losses[1]).all()
     assert abs(difference.mean()) <= 4 * difference.std() / len(difference) ** 0.5
-
-
-def test_nothing_piles_up():
-    """The most that is held at any moment does not depend on the number of steps."""
-    model, features = tm.ReluOutput.init(40, 3, 3), tm.Features(40, 0.05)
-    peaks = []
-    for steps in (10, 10, 1000):
-        tracemalloc.start()
-        tm.train(model, features, steps=steps, batch_size=64, record_every=steps)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[2] <= peaks[1] + 20_000

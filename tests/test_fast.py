@@ -216,13 +216,14 @@ def test_one_tile_that_fails_stops_all(monkeypatch):
                  record_every=10**8)
 
 
-def test_nothing_piles_up():
+@pytest.mark.parametrize("n, batch_size", [(5, 64), (40, 1024)], ids=["dense", "lists"])
+def test_nothing_piles_up(n, batch_size):
     """The most that is held at any moment does not depend on the number of steps."""
-    model, features = tm.ReluOutput.init(5, 2, 3), tm.Features(5, 0.1)
+    model, features = tm.ReluOutput.init(n, 2, 3), tm.Features(n, 0.05)
     peaks = []
     for steps in (10, 10, 1000):
         tracemalloc.start()
-        tm.train(model, features, steps=steps, batch_size=64, record_every=steps)
+        tm.train(model, features, steps=steps, batch_size=batch_size, record_every=steps)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] <= peaks[1] + 20_000
