@@ -1,9 +1,12 @@
 """The command line does what the library does, refuses in one line with exit code 2, and says how to go on after Ctrl-C."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +184,28 @@ def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path,
     command = error.split("toymodels_np ", 1)[1].split()
     assert run(*command) == 0
     assert (tm.load(tmp_path / "run.npz").model.W == tm.load(tmp_path / "whole.npz").model.W).all()
+
+
+def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(monkeypatch):
+    """Even if the pool sees at once that its workers are gone; Python before 3.12 wants to tell all futures."""
+    stumbled, threads, children = [], set(threading.enumerate()), multiprocessing.active_children
+
+    def stop_and_let_the_pool_see_it():
+        for child in children():
+            child.terminate()
+        for thread in set(threading.enumerate()) - threads:
+            if not thread.daemon:
+                thread.join(60)
+        return []
+
+    monkeypatch.setattr(threading, "excepthook", lambda what: stumbled.append(what.exc_type))
+    with pytest.raises(KeyboardInterrupt), commands._pool(2) as pool:
+        pool.submit(int).result()
+        for future in [pool.submit(time.sleep, 60) for _ in range(40)]:
+            future.cancel()
+        monkeypatch.setattr(multiprocessing, "active_children", stop_and_let_the_pool_see_it)
+        raise KeyboardInterrupt
+    assert not stumbled and not {thread for thread in set(threading.enumerate()) - threads if not thread.daemon}
 
 
 def test_ctrl_c_on_a_real_process_with_workers(tmp_path):

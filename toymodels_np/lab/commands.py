@@ -204,9 +204,9 @@ def _pool(workers):
         try:
             yield pool
         except BaseException:
-            for child in multiprocessing.active_children():
+            pool.shutdown(wait=False, cancel_futures=True)              # first, since a pool that is broken stumbles
+            for child in multiprocessing.active_children():             # over futures that the sweep has cancelled
                 child.terminate()
-            pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
 
