@@ -200,8 +200,10 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
 
     monkeypatch.setattr(threading, "excepthook", lambda what: stumbled.append(what.exc_type))
     with pytest.raises(KeyboardInterrupt), commands._pool(2) as pool:
-        pool.submit(int).result()
-        for future in [pool.submit(time.sleep, 60) for _ in range(40)]:
+        futures = [pool.submit(time.sleep, 60) for _ in range(40)]
+        while not futures[2].running():                             # as many as the pool takes in advance
+            pass
+        for future in futures:
             future.cancel()
         monkeypatch.setattr(multiprocessing, "active_children", stop_and_let_the_pool_see_it)
         raise KeyboardInterrupt
