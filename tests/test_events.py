@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from test_fast import MODELS, every_model, stack
+from test_fast import MODELS, assert_step_is_the_reference, assert_units_at_zero_are_off, every_model, stack
 from test_features import generators, moments_hold, supports_hold, values_hold
+from test_saving import assert_same
 from toymodels_np.core import events, fast, passes, threads, train as train_module
 
 ACTIVE = events.ACTIVE
@@ -78,8 +79,8 @@ def test_lists_are_their_slow_twin_in_any_company(n, rows, steps, signed, seed, 
     block, x = drawn(features, rngs(), rows, steps)
     for i, rng in enumerate(rngs()):
         np.testing.assert_allclose(x[:, i], slow_lists(p[i], signed, rng, rows, n, steps), rtol=0, atol=4e-16)
-    for i, (rng, after) in enumerate(zip(rngs(), [drawn(features[i:i + 1], [rng], rows, steps)[1] for i, rng in enumerate(rngs())])):
-        np.testing.assert_array_equal(after[:, 0], x[:, i])
+    for i, rng in enumerate(rngs()):
+        np.testing.assert_array_equal(drawn(features[i:i + 1], [rng], rows, steps)[1][:, 0], x[:, i])
     for s in range(steps):
         listed, = block[s]
         assert (listed.row == listed.cell // n).all()
@@ -153,17 +154,8 @@ def test_the_step_on_lists_is_the_reference_to_rounding(cls, k, m, n, rows, chun
         batch = batches(t)
         assert all(isinstance(listed, events.Events) for listed in batch)
         x = np.concatenate([one.dense(listed) for one, listed in zip(step.passes, batch, strict=True)], axis=1)
-        loss, gradient = model.loss_and_grad(x, features)
-        found, slopes = step(fast.Layers(model.parameters), batch)
-        tolerance = 200 * np.finfo(dtype).eps
-        size = (features.importance[..., None, :] * x**2).sum(-1).mean(-1)        # of what a small residual is the difference
-        assert (abs(found - loss) <= tolerance * (loss + size)).all()
-        for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
-            assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
-        slopes = slopes.flat.copy()
-        none, again = step(fast.Layers(model.parameters), batch, recorded=False)
-        np.testing.assert_array_equal(again.flat, slopes)
-        assert none is None
+        size = (features.importance[..., None, :] * x**2).sum(-1).mean(-1)
+        assert_step_is_the_reference(step, batch, model, x, features, size)
 
 
 @every_model
@@ -171,14 +163,8 @@ def test_the_step_on_lists_is_the_reference_to_rounding(cls, k, m, n, rows, chun
 def test_a_unit_that_is_exactly_at_zero_is_off(cls, weight):
     features = tm.Features(4, 0.1, signed=cls is tm.AbsoluteValue)
     step, batches = fast.Step(cls.init(4, 3, 1), features, 30), fast.Batches(features, fast.random_state(0, 1), 30, np.float32)
-    model = cls.init(4, 3, 1)
-    model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0) for a in model.parameters])
     batch = batches(0)
-    loss, gradient = model.loss_and_grad(step.passes[0].dense(batch[0]), features)
-    found, slopes = step(fast.Layers(model.parameters), batch)
-    assert found == pytest.approx(loss, rel=1e-5)
-    for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert_units_at_zero_are_off(step, batch, step.passes[0].dense(batch[0]), cls, features, weight)
 
 
 @every_model
@@ -220,13 +206,6 @@ def test_each_instance_has_the_kind_that_suits_it(monkeypatch):
     assert kinds(tm.Features(5, 0.05), 3, 64) == [dense]
 
 
-def assert_same_run(found, expected):
-    for a, b in zip([*found.model.parameters, found.losses, *found.state.mean, *found.state.square, found.state.random],
-                    [*expected.model.parameters, expected.losses, *expected.state.mean, *expected.state.square,
-                     expected.state.random], strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @every_model
 @pytest.mark.parametrize("p", [0.05, np.array([0.01, 0.3, 0.05, 0.02, 0.5, 0.1, 0.1])[:, None]], ids=["one", "many"])
 def test_threads_tiles_and_pauses_leave_no_trace(monkeypatch, cls, p):
@@ -238,9 +217,9 @@ def test_threads_tiles_and_pauses_leave_no_trace(monkeypatch, cls, p):
     for count, tile in ((1, 1), (2, 64 * 40 * 2), (3, 10**9), (16, 10**9)):
         monkeypatch.setattr(threads, "count", lambda: count)
         monkeypatch.setattr(train_module, "TILE", tile)
-        assert_same_run(tm.train(model, features, **RUN), whole)
+        assert_same(tm.train(model, features, **RUN), whole)
     half = tm.train(model, features, **RUN | {"steps": 11})
-    assert_same_run(tm.resume(half, steps=13), whole)
+    assert_same(tm.resume(half, steps=13), whole)
     lost = replace(half, state=half.state._replace(random=fast.random_state(9, 7)))
     assert not np.array_equal(tm.resume(lost, steps=13).losses, whole.losses)
 

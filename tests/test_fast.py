@@ -28,6 +28,31 @@ def batch_of(x):
     return np.split(np.ascontiguousarray(x.swapaxes(1, 2)), ends, axis=-1)
 
 
+def assert_step_is_the_reference(step, batch, model, x, features, size=0):
+    """Loss and gradient of `batch`, which is x (k, B, n), to rounding; where the loss is a difference, of terms of `size`."""
+    loss, gradient = model.loss_and_grad(x, features)
+    found, slopes = step(fast.Layers(model.parameters), batch)
+    tolerance = 200 * np.finfo(model.dtype).eps
+    assert (abs(found - loss) <= tolerance * (loss + size)).all()
+    for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
+        assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
+    slopes = slopes.flat.copy()
+    none, again = step(fast.Layers(model.parameters), batch, recorded=False)
+    np.testing.assert_array_equal(again.flat, slopes)
+    assert none is None
+
+
+def assert_units_at_zero_are_off(step, batch, x, cls, features, weight):
+    """For a model all of whose weights are `weight`, and biases 0."""
+    model = cls.init(features.n_features, 3, 1)
+    model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0) for a in model.parameters])
+    loss, gradient = model.loss_and_grad(x, features)
+    found, slopes = step(fast.Layers(model.parameters), batch)
+    assert found == pytest.approx(loss, rel=1e-5)
+    for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 @given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
        rows=st.integers(1, 50), chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(), signed=st.booleans(),
        dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1))
@@ -37,20 +62,11 @@ def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, e
     model = stack(cls, k, m, n, dtype, rng)
     features = tm.Features(n, 0.5, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
     x = rng.uniform(-1 if signed else 0, 1, (k, rows, n)).astype(dtype)
-    loss, gradient = model.loss_and_grad(x, features)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast, "CHUNK", chunk)
         step, batch = fast.Step(model, features, rows), batch_of(x)
     for _ in range(2):                                              # nothing is left over from the first call
-        found, slopes = step(fast.Layers(model.parameters), batch)
-        tolerance = 200 * np.finfo(dtype).eps
-        assert abs(found / loss - 1).max() <= tolerance
-        for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
-            assert abs(a - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
-        slopes = slopes.flat.copy()
-        none, again = step(fast.Layers(model.parameters), batch, recorded=False)
-        np.testing.assert_array_equal(again.flat, slopes)
-        assert none is None
+        assert_step_is_the_reference(step, batch, model, x, features)
 
 
 @every_model
@@ -58,14 +74,9 @@ def test_a_unit_that_is_exactly_at_zero_is_off(cls):
     """As in the reference; minus zero, whose sign bit is set, does not count as negative."""
     features = tm.Features(4, 0.9, signed=cls is tm.AbsoluteValue)
     x = features.sample([np.random.default_rng(0)], 30, dtype=np.float32)
+    step = fast.Step(cls.init(4, 3, 1), features, 30)
     for weight in (0.0, -0.0, 0.5):
-        model = cls.init(4, 3, 1)
-        model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0) for a in model.parameters])
-        loss, gradient = model.loss_and_grad(x, features)
-        found, slopes = fast.Step(model, features, 30)(fast.Layers(model.parameters), batch_of(x))
-        assert found == pytest.approx(loss, rel=1e-5)
-        for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert_units_at_zero_are_off(step, batch_of(x), x, cls, features, weight)
 
 
 @every_model

@@ -76,10 +76,10 @@ class EventBlock:
     def __init__(self, features, count, sizes, steps, dtype):
         n, dtype = features.n_features, np.dtype(dtype)
         p = np.broadcast_to(features.feature_probability.reshape(-1, n)[:, 0], count)
-        mean = p * max(sizes) * n
-        lengths = (mean + SURE * np.sqrt(mean + SURE)).astype(int) + SURE
-        fewest = p * min(sizes) * n
-        self.low = max(0, int((fewest - SURE * np.sqrt(fewest + SURE)).min()))          # these are active, as surely (1.13)
+        most, least = p * max(sizes) * n, p * min(sizes) * n                            # active entries to be expected
+        spread = lambda mean: SURE * np.sqrt(mean + SURE)
+        lengths = (most + spread(most)).astype(int) + SURE
+        self.low = max(0, int((least - spread(least)).min()))                           # these are active, as surely (1.13)
         self.laws = list(zip(lengths.tolist(), (-1 / np.log1p(-p)).tolist()))
         self.shape = shape = steps, len(sizes), count, lengths.max()
         self.gap, self.raw = np.empty(shape, np.int32), np.zeros(shape, dtype)

@@ -24,7 +24,6 @@ import numpy as np
 
 from . import events
 from .arrays import transpose
-from .events import EventBlock, pay
 from .features import Room
 from .models import TRAIN_STREAM, random_stream
 from .optim import BETA1, BETA2, step_and_floor
@@ -49,12 +48,11 @@ class Batches:
     """
 
     def __init__(self, features, random, batch_size, dtype):
-        n, lists = features.n_features, pay(features, batch_size).all()
+        lists, sizes = layout(features, batch_size)
         self.rngs = [_generator(position) for position in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
-        self.steps = min(max(1, BLOCK // (batch_size * n)), BLOCK_STEPS)
-        sizes = chunks(n, batch_size, lists)
-        self.block = (EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
+        self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
+        self.block = (events.EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
         self.number = None
 
     def __call__(self, step):
@@ -90,8 +88,7 @@ class Step:
 
     def __init__(self, model, features, batch_size):
         self.cls, self.features, self.batch_size = type(model), features, batch_size
-        lists = pay(features, batch_size).all()
-        sizes = chunks(model.n_features, batch_size, lists)
+        lists, sizes = layout(features, batch_size)
         passes = {rows: (EventPass if lists else DensePass)(model, features, rows) for rows in set(sizes)}
         self.passes = [passes[rows] for rows in sizes]
         self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(sizes) > 1 else None
@@ -126,6 +123,12 @@ def _harmless(n, batch_size, importance, dtype):
     """
     most = np.finfo(dtype).max / (batch_size * n * max(importance, 1.0))                # for (1 + sqrt(S))^4
     return max(most**0.25 - 1, 0.0) ** 2
+
+
+def layout(features, batch_size):
+    """Whether the batches of some instances are lists, and the samples of each of their chunks."""
+    lists = bool(events.pay(features, batch_size).all())
+    return lists, chunks(features.n_features, batch_size, lists)
 
 
 def chunks(n_features, batch_size, lists):

@@ -93,7 +93,8 @@ class EventPass(Pass):
     def __init__(self, model, features, rows):
         super().__init__(model, features)
         k, m, n = self.size
-        z, on = np.empty((2, k, rows, n), self.dtype)
+        self.shape = k, rows, n
+        z, on = np.empty((2, *self.shape), self.dtype)
         h, h_on, dh = np.zeros((3, k, rows, m + 1), self.dtype)                         # the last column of dh stays 0
         self.views = h, dh, z, *(array.view(self.bits) for array in (h, h_on, dh, z, on)), h.view(np.uint8)
 
@@ -136,4 +137,4 @@ class EventPass(Pass):
 
     def dense(self, x):
         """The chunk as the reference takes it, (k, R, n)."""
-        return x.dense(self.views[2].shape)
+        return x.dense(self.shape)
