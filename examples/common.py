@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 
 def parser(description, example, *, seed=True, full=None):

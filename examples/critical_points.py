@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 P = 0.05                                            # feature probability where one feature is varied
 PENTAGON, DIGONS, TRIANGLE = "pentagon", "2 digons + dropped", "triangle + 2 dropped"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 N, M, P = 20, 5, 0.05                               # features, hidden dimensions, feature probability
 IMPORTANCE = 0.7 ** np.arange(N)

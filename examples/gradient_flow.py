@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 P = 0.1                                             # feature probability
 SETS = ((0, 1, 2), (3, 4, 5))                       # correlated: on or off together

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 P = 0.05                                            # feature probability
 RATIOS = (1.5, 1.25, 1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 SIZES = ((2, 1), (3, 2))                            # features, hidden dimensions
 GRID, FULL_GRID = (14, 10), (40, 40)                # cells a side, 2 in 1 and 3 in 2; even: at importance 1 features tie

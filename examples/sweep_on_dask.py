@@ -17,7 +17,7 @@ import numpy as np
 
 import common
 import toymodels_np as tm
-from toymodels_np.lab import figures
+from toymodels_np import plots as figures
 
 IMPORTANCE = (0.1, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, 10.0)        # of the second feature, relative to the first
 PROBABILITY = (0.02, 0.05, 0.1, 0.3, 1.0)                       # of both

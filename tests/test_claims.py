@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.lab import cli, commands, experiments, figures, report
-from toymodels_np.lab.claims import CORRECTED, FAILS, HOLDS
-from toymodels_np.lab.experiments import run_all
-from toymodels_np.lab.experiments.base import FIRST_SEED, Experiment
+from toymodels_np.cli import parser as cli, commands
+from toymodels_np import experiments, plots as figures, report
+from toymodels_np.experiments.claims import CORRECTED, FAILS, HOLDS
+from toymodels_np.experiments import run_all
+from toymodels_np.experiments.base import FIRST_SEED, Experiment
 
 finite = st.floats(-1e6, 1e6)
 

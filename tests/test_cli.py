@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.lab import commands, jobs
-from toymodels_np.lab.cli import main
+from toymodels_np.cli import commands, jobs
+from toymodels_np.cli.parser import main
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'n_features = 2\nn_hidden = 1\nsteps = 5\nbatch_size = 8\n'

@@ -21,10 +21,11 @@ import toymodels_np as tm
 from test_fast import assert_adam_is_the_reference
 from test_features import FIXED, laws, moments_hold, supports_hold, values_hold
 from test_saving import LAWS, assert_same
-from toymodels_np.core import arrays, device
+from toymodels_np.core import arrays
+from toymodels_np.engine import gpu as device
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
-from toymodels_np.lab.cli import main
-from toymodels_np.lab.files import read_arrays, write_arrays
+from toymodels_np.cli.parser import main
+from toymodels_np.store.files import read_arrays, write_arrays
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)

@@ -11,7 +11,7 @@ import toymodels_np as tm
 from test_fast import MODELS, assert_step_is_the_reference, assert_units_at_zero_are_off, every_model, stack
 from test_features import generators, moments_hold, supports_hold, values_hold
 from test_saving import assert_same
-from toymodels_np.core import events, fast, passes, threads, train as train_module
+from toymodels_np.engine import events, host as fast, passes, threads, train as train_module
 
 ACTIVE = events.ACTIVE
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from toymodels_np.core.features import Features
 from toymodels_np.core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
-from toymodels_np.theory import corners, series
-from toymodels_np.theory.exact import estimate_loss, expected_loss, expected_loss_and_grad
+from toymodels_np.theory.exact import corners, series
+from toymodels_np.theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
 
 SHAPES = ["plain", "zero", "duplicate", "opposite", "orthogonal", "digon", "tiny column", "tiny entries", "all sizes",
           "large"]

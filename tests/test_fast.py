@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import toymodels_np as tm
-from toymodels_np.core import fast, threads, train as train_module
+from toymodels_np.engine import host as fast, threads, train as train_module
 from toymodels_np.core.arrays import to_host
 from toymodels_np.core.optim import AdamState, adam, adamw
 

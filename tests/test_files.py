@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from toymodels_np.lab import files
+from toymodels_np.store import files
 
 ARRAYS = {
     "x": np.arange(6.0).reshape(2, 3), "transposed": np.arange(6, dtype=">i4").reshape(2, 3).T, "no": np.zeros((0, 3)),

@@ -19,12 +19,12 @@ ORDER = [
     "lab.files", "lab.saving", "lab.chunks", "lab.sweep", "lab.jobs", "lab.claims",
     *(f"lab.figures.{name}" for name in ("style", "parts", "theory", "phases", "training", "sweeps", "animation")),
     "lab.figures",
-    "lab.experiments.base",
-    *(f"lab.experiments.{name}" for name in (
+    "experiments.base",
+    *(f"experiments.{name}" for name in (
         "introduction", "demonstration", "phases", "uniform_geometry", "perturbed_pentagon", "correlated_sets",
         "local_bases", "principal_components", "energy_jumps", "learning_dynamics", "adversarial", "privileged_basis",
         "absolute_value", "absolute_superposition", "asymmetric_motif")),
-    "lab.experiments", "lab.report", "lab.show", "lab.commands", "lab.cli", "lab.__main__", "lab",
+    "experiments", "lab.report", "lab.show", "lab.commands", "lab.cli", "lab.__main__", "lab",
     "",                                                         # the package itself: its public names
     "__main__",                                                 # python -m toymodels_np
 ]
@@ -109,7 +109,7 @@ def test_the_order_names_every_file_once():
     ("core.models", "from . import train", "does not stand above"),
     ("core.models", "def f():\n    from ..theory import energies", "does not stand above"),
     ("core.models", "import toymodels_np.theory.phase", "does not stand above"),
-    ("core.models", "from toymodels_np.lab.cli import main", "does not stand above"),
+    ("core.models", "from toymodels_np.cli import main", "does not stand above"),
     ("core.models", "import toymodels_np as tm", "does not stand above"),
     ("core.models", "from .. import Features", "does not stand above"),
     ("core.models", "from .models import Model", "does not stand above"),
@@ -121,7 +121,7 @@ def test_the_order_names_every_file_once():
     ("core.models", "import cupy as cp", "names cupy"),
     ("core.models", "import sys\nxp = sys.modules['cupy']", "names cupy"),
     ("lab.report", "from matplotlib import pyplot", "names matplotlib"),
-    ("lab.experiments.base", "import matplotlib.figure", "names matplotlib"),
+    ("experiments.base", "import matplotlib.figure", "names matplotlib"),
     ("lab.figures.style", "from .parts import draw_stack", "does not stand above"),
     ("lab.figures.style", "import jax.numpy as jnp", "names jax"),
     ("core.arrays", "import importlib\nt = importlib.import_module('torch.nn')", "names torch"),

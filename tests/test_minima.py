@@ -8,7 +8,8 @@ import pytest
 import toymodels_np as tm
 from toymodels_np import energies
 from toymodels_np.theory import minima
-from toymodels_np.theory.minima import Minimum, descend, hessian, pack, polish, revive, rotations, unpack
+from toymodels_np.theory.minima import (Minimum, descend, hessian, pack, polish, revive, rotations,
+                                        unpack)
 
 PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}        # norm and bias, one active feature
 

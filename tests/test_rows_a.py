@@ -7,7 +7,7 @@ import pytest
 
 import toymodels_np as tm
 from loading import load
-from toymodels_np.lab.experiments import demonstration, energy_jumps, introduction, uniform_geometry
+from toymodels_np.experiments import demonstration, energy_jumps, introduction, uniform_geometry
 
 SMALL = {
     "01_introduction": ("introduction", {"PROBABILITIES": [1.0, 0.2, 0.1], "SWEEP": [1.0, 0.1], "MODELS": 2,

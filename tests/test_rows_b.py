@@ -7,7 +7,8 @@ import pytest
 
 import toymodels_np as tm
 from loading import load
-from toymodels_np.lab.experiments import correlated_sets, local_bases, perturbed_pentagon, phases, principal_components
+from toymodels_np.experiments import (correlated_sets, local_bases, perturbed_pentagon, phases,
+                                      principal_components)
 
 
 def pairs(angles, spreads, norm=1.0):

@@ -8,7 +8,7 @@ import pytest
 
 import toymodels_np as tm
 from loading import load
-from toymodels_np.lab.experiments import absolute_superposition, adversarial, learning_dynamics
+from toymodels_np.experiments import absolute_superposition, adversarial, learning_dynamics
 
 OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
 PRISM, ANTIPRISM = tm.polytopes.prism(3), tm.polytopes.antiprism(3)

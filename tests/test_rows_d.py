@@ -7,9 +7,9 @@ import pytest
 
 import toymodels_np as tm
 from loading import EXAMPLES, load
-from toymodels_np.lab.experiments import absolute_value as absolute
-from toymodels_np.lab.experiments import asymmetric_motif as motif
-from toymodels_np.lab.experiments import privileged_basis as privileged
+from toymodels_np.experiments import absolute_value as absolute
+from toymodels_np.experiments import asymmetric_motif as motif
+from toymodels_np.experiments import privileged_basis as privileged
 
 
 

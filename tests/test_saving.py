@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.core import train as train_module
-from toymodels_np.lab.files import read_arrays, write_arrays
+from toymodels_np.engine import train as train_module
+from toymodels_np.store.files import read_arrays, write_arrays
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 SETS = tm.Features(5, [0.1, 0.4, 0.1, 0.3, 0.3], [1, 0.9, 0.8, 0.7, 0.6], correlated=[(0, 2)], anticorrelated=[(3, 4)])

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import kill_and_resume
 import toymodels_np as tm
-from toymodels_np.lab import chunks, files
-from toymodels_np.lab import sweep as module
+from toymodels_np.store import chunks, files
+from toymodels_np.store import sweep as module
 
 # The name toymodels_np.lab.sweep is the module; tm.sweep is the function.
 JOBS = [{"x": x, "seed": seed} for x in (0.5, -1.5, 3.0) for seed in range(4)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from toymodels_np.core import fast, train as train_module
+from toymodels_np.engine import host as fast, train as train_module
 from toymodels_np.core.models import TRAIN_STREAM, random_stream
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
 

@@ -3,32 +3,34 @@
 from .core.features import Features
 from .core.gradcheck import check_gradient
 from .core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
-from .core.train import History, resume, train
+from .engine.train import History, resume, train
 from .geometry.align import align, distance
 from .geometry import polytopes
-from .geometry.measures import (dimensions_per_feature, feature_dimensionality, gram, interference, leverage_scores,
-                                norms)
+from .geometry.measures import (dimensions_per_feature, feature_dimensionality, gram, interference,
+                                leverage_scores, norms)
 from .geometry.tegum import factors, name_geometry
-from .geometry.neurons import (Motif, Neuron, StackPlot, asymmetric_motifs, describe_neurons, monosemanticity,
-                               normalise_neurons, served_features, service, stack_plot)
+from .geometry.neurons import (Motif, Neuron, StackPlot, asymmetric_motifs, describe_neurons,
+                               monosemanticity, normalise_neurons, served_features, service,
+                               stack_plot)
 from .theory import energies
-from .theory.exact import estimate_loss, expected_loss, expected_loss_and_grad
+from .theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
 from .theory.minima import Minimum, NotConverged, find_minimum
 from .theory.phase import PhaseDiagram, extra_phase, phase_diagram
-from .theory.branches import CriticalPoint, Parameter, StabilityLimit, critical_point, stability_limit
+from .theory.branches import (CriticalPoint, Parameter, StabilityLimit, critical_point,
+                              stability_limit)
 from .theory.flow import Flow, Plateau, gradient_flow
-from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm, strongest_attack,
-                            vulnerability)
-from .lab.claims import Claim
-from .lab.saving import load, save
-from .lab.sweep import SweepReport, load_sweep, sweep
+from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm,
+                            strongest_attack, vulnerability)
+from .experiments.claims import Claim
+from .store.runs import load, save
+from .store.sweep import SweepReport, load_sweep, sweep
 from .version import __version__
 
 
 def __getattr__(name):
     """`experiments` is made when it is asked for: it draws, and matplotlib takes as long to import as all the rest."""
     if name == "experiments":
-        from .lab.experiments import EXPERIMENTS
+        from .experiments import EXPERIMENTS
         return EXPERIMENTS
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

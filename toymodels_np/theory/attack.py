@@ -17,7 +17,7 @@ from ..core.arrays import to_host, transpose
 from ..core.features import Features
 from ..core.models import TRAIN_STREAM, Linear, ReluOutput, random_stream
 from ..core.optim import AdamState, adam, schedule
-from ..core.train import History
+from ..engine.train import History
 from .estimate import check_pair
 
 ATTACK_STREAM = 4           # beside the streams of init, training, estimates and ablations

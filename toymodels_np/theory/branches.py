@@ -17,8 +17,9 @@ from ..core.features import Features
 from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
-from .exact import expected_loss, expected_loss_and_grad
-from .minima import FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations, settle, unpack
+from .exact.loss import expected_loss, expected_loss_and_grad
+from .minima import (FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations,
+                     settle, unpack)
 
 
 SAME = 1e-12                # energies that differ by less than this fraction are equal

@@ -16,7 +16,7 @@ from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput, random_stream
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
-from .exact import expected_loss, expected_loss_and_grad
+from .exact.loss import expected_loss, expected_loss_and_grad
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero

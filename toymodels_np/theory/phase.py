@@ -18,7 +18,7 @@ from ..geometry.measures import gram, interference, norms
 from ..geometry.polytopes import simplex
 from ..geometry.tegum import DROPPED, NEGLIGIBLE, name_geometry
 from .energies import dropped
-from .exact import expected_loss
+from .exact.loss import expected_loss
 from .minima import GRADIENT, RTOL, SEARCH_STREAM, NotConverged, descend, polish, settle
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"

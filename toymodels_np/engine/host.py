@@ -1,0 +1,206 @@
+"""The training loop's step without its allocations: what `models.py` says, on buffers that stay in the cache.
+
+Why it is fast, in one place:
+- Nothing is allocated after the start. Arrays that come and go cost more than the arithmetic on them: the system hands
+  out every page anew, and the cache is cold.
+- Threads have instances of their own, and kernels are few and large. Between two kernels a thread needs the interpreter's
+  lock, and waiting for it costs as much as a small kernel. So samples lie side by side and a whole batch is one chunk
+  unless it is very large, several small instances share their kernels, small models draw the samples of several steps at
+  once, and Adam works on flat arrays.
+- Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
+- Where features are rare and batches large, x is a list of its entries (`events.py`), and two of five products are sums
+  over it. Smaller batches are arrays, since lists need more kernels, and with two threads those wait for each other.
+- The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
+- Parameters lie as these products read them, and gradients as they write them; Adam has both means in one array.
+- A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
+  several times faster than maximum or where.
+- The numbers that kernels take are arrays: to convert one from Python costs as much as a small kernel.
+- The loss is computed where it is recorded only. Parameters of moderate size are enough to know that it is finite.
+
+`models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
+"""
+
+import numpy as np
+
+from . import events
+from ..core.arrays import transpose
+from ..core.features import Room
+from ..core.models import TRAIN_STREAM, random_stream
+from ..core.optim import BETA1, BETA2, step_and_floor
+from .passes import DensePass, EventPass
+
+BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
+BLOCK_STEPS = 8             # but not more than these
+CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
+WORDS = 6                   # of `random_state`, for an instance
+
+
+def random_state(seed, count):
+    """Where the streams of samples of `count` instances begin: (count, 6) uint64."""
+    return np.array([_position(random_stream(seed, TRAIN_STREAM, i).bit_generator.state) for i in range(count)])
+
+
+class Batches:
+    """The batch of each step in chunks, x (k, n, R) or Events, from generators that stand at `random` (k, 6).
+
+    `steps` batches are drawn at once. `random` is where the present ones began, so that another Batches can go on in
+    the middle of them.
+    """
+
+    def __init__(self, features, random, batch_size, dtype):
+        lists, sizes = layout(features, batch_size)
+        self.rngs = [_generator(position) for position in random]
+        self.began = [rng.bit_generator.state for rng in self.rngs]
+        self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
+        self.block = (events.EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
+        self.number = None
+
+    def __call__(self, step):
+        number, place = divmod(step, self.steps)
+        if number != self.number:
+            self.began = [rng.bit_generator.state for rng in self.rngs]
+            self.block.draw(self.rngs)
+            self.number = number
+        return self.block[place]
+
+    @property
+    def random(self):
+        return np.array([_position(state) for state in self.began])
+
+
+class DenseBlock:
+    """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once: block[s] are the x (k, n, R) of step s."""
+
+    def __init__(self, features, count, sizes, steps, dtype):
+        self.features, self.room = features, Room()
+        self.x = np.empty((count, steps, features.n_features, sum(sizes)), dtype)
+        self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0) for chunk in np.split(self.x, np.cumsum(sizes)[:-1], axis=-1))))
+
+    def draw(self, rngs):
+        self.features.fill(rngs, self.x, self.room)
+
+    def __getitem__(self, step):
+        return self.chunks[step]
+
+
+class Step:
+    """Loss and gradient of a stack of k models of one class, for batches of features in chunks, again and again."""
+
+    def __init__(self, model, features, batch_size):
+        self.cls, self.features, self.batch_size = type(model), features, batch_size
+        lists, sizes = layout(features, batch_size)
+        passes = {rows: (EventPass if lists else DensePass)(model, features, rows) for rows in set(sizes)}
+        self.passes = [passes[rows] for rows in sizes]
+        self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(sizes) > 1 else None
+        self.scale = np.array(2 / batch_size, model.dtype)
+        self.harmless = float(_harmless(model.n_features, batch_size, features.importance.max(), model.dtype))
+
+    def __call__(self, layers, batch, recorded=True):
+        """The loss (k,), or None if it is not `recorded` and sure to be finite, and the gradient, valid until the next call."""
+        loss, gradient = 0, self.gradient
+        for one, x in zip(self.passes, batch, strict=True):
+            loss += one(layers, x, gradient, recorded)
+            if gradient is self.part:
+                self.gradient.flat += gradient.flat
+            gradient = self.part
+        self.gradient.flat *= self.scale
+        if not layers.flat @ layers.flat < self.harmless / 2:
+            loss, recorded = self._doubtful(layers, batch, loss), True
+        return loss / self.batch_size if recorded else None, self.gradient
+
+    def _doubtful(self, layers, batch, loss):
+        """The loss summed over samples, as the reference has it wherever parameters are not surely harmless."""
+        norm = sum(np.square(a).reshape(len(a), -1).sum(-1) for a in layers.arrays)
+        rows = [one.dense(x) for one, x in zip(self.passes, batch)]
+        reference = self.cls.from_parameters(layers.arrays).loss(np.concatenate(rows, axis=1), self.features)
+        return np.where(norm < self.harmless, loss, reference * self.batch_size)
+
+
+def _harmless(n, batch_size, importance, dtype):
+    """How large the squared norm S of a model's parameters may be if its loss is to be finite for all x in [-1, 1]^n.
+
+    |x| <= sqrt(n), so |h| <= sqrt(S n), and the residual is at most sqrt(n) (1 + sqrt(S))^2 long.
+    """
+    most = np.finfo(dtype).max / (batch_size * n * max(importance, 1.0))                # for (1 + sqrt(S))^4
+    return max(most**0.25 - 1, 0.0) ** 2
+
+
+def layout(features, batch_size):
+    """Whether the batches of some instances are lists, and the samples of each of their chunks."""
+    lists = bool(events.pay(features, batch_size).all())
+    return lists, chunks(features.n_features, batch_size, lists)
+
+
+def chunks(n_features, batch_size, lists):
+    """The samples of each chunk of a batch, as equal as they come. They do not depend on the company."""
+    count = min(batch_size, -(-batch_size * n_features // (events.CHUNK if lists else CHUNK)))
+    return [batch_size // count + (i < batch_size % count) for i in range(count)]
+
+
+class Layers:
+    """A copy of a stack's parameters in one array `flat`, so that few kernels reach them all.
+
+        first  (k, n, m + 1)  the input layer; its last column is 0, and stays so
+        out    (k, n, m + 1)  the output layer; its last column is the bias, and `back` the others
+
+    `arrays` are like the parameters. All are views of `flat`; of tied layers, `first` is `out`.
+    """
+
+    def __init__(self, parameters, flat=None):
+        W, *untied, _ = parameters
+        k, m, n = W.shape
+        self.tied = not untied
+        self.flat = np.empty((1 + len(untied)) * k * n * (m + 1), W.dtype) if flat is None else flat
+        layers = self.flat.reshape(-1, k, n, m + 1)
+        self.first, self.out = layers[0], layers[-1]
+        self.back = self.out[..., :m]
+        self.first[..., m] = 0
+        self.arrays = (transpose(self.first[..., :m]), *(self.back for _ in untied), self.out[..., m])
+        for view, a in zip(self.arrays, parameters):
+            view[...] = a
+
+
+class Adam:
+    """`optim.adam` and `optim.adamw` in place, to the bit: parameters and state change, nothing is allocated."""
+
+    def __init__(self, parameters, state, weight_decay):
+        self.parameters, self.t, self.decay = Layers(parameters), state.t, weight_decay
+        flat = self.parameters.flat
+        self.moments, self.news = np.empty((2, 2, flat.size), flat.dtype)       # running means of g and of g^2; what is new
+        self.mean, self.square = map(Layers, (state.mean, state.square), self.moments)
+        self.change, self.squares = self.news
+        self.betas = np.array([[BETA1], [BETA2]], flat.dtype)
+        self.rests = np.array([[1 - BETA1], [1 - BETA2]], flat.dtype)
+        self.step, self.floor = np.empty((2, 1), flat.dtype)
+
+    def __call__(self, gradient, learning_rate):
+        """One step along `gradient`, Layers like the parameters."""
+        self.t += 1
+        self.step[0], self.floor[0] = step_and_floor(self.t, learning_rate)
+        theta, mean, square, change = self.parameters.flat, self.mean.flat, self.square.flat, self.change
+        if self.decay:
+            theta *= 1 - learning_rate * self.decay                                     # (3.6)
+        np.multiply(gradient.flat, self.rests, out=self.news)
+        self.squares *= gradient.flat
+        self.moments *= self.betas
+        self.moments += self.news                                                       # (3.1), (3.2)
+        np.sqrt(square, out=change)
+        change += self.floor
+        np.divide(mean, change, out=change)
+        change *= self.step
+        theta -= change                                                                 # (3.5)
+
+
+def _position(state):
+    """The state of a PCG64 generator as six uint64: two of 128 bits, highest first, and what is left of a draw."""
+    words = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
+    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def _generator(position):
+    """A PCG64 generator that stands where `_position` was called."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
+    rng = np.random.Generator(np.random.PCG64(0))
+    rng.bit_generator.state = {"bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
+                               "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}
+    return rng

@@ -1,1 +1,0 @@
-"""lab: check the paper. Sweeps, claims, figures and the command line."""
