@@ -15,6 +15,8 @@ ESTIMATE_STREAM = 5             # shifts of the quasi-random samples of an estim
 EXCHANGE_STREAM = 6             # exchanges of features that a search for minima tries
 CHECK_STREAM = 7                # the direction along which a gradient is checked
 EXERCISE_STREAM = 8             # inputs of exercises
+EVALUATION_STREAM = 9           # samples on which trained models are compared
+CHANCE_STREAM = 10              # what chance would do: turns, displacements, shuffles
 
 
 def random_stream(seed, stream, instance):
