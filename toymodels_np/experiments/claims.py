@@ -1,11 +1,12 @@
-"""A claim: one sentence, one number, a bound that stands before the number is measured, and a control that must fail.
+"""A claim: a sentence, a number, bounds that stand before it is measured, a control that must fail.
 
 A claim speaks over runs, one a seed. Its verdict is read off the summary of their numbers:
 
     holds                    the summary lies within the bounds
     holds with a correction  it does not, but what is right instead can be said with a number
     does not reproduce       it does not
-    undecided                it is too near a bound for so few seeds, or was not measured, or needs larger sizes
+    undecided                it is too near a bound for so few seeds, or was not measured,
+                             or needs larger sizes
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,18 @@ from scipy.stats import binomtest
 
 HOLDS, CORRECTED, FAILS, UNDECIDED = VERDICTS = (
     "holds", "holds with a correction", "does not reproduce", "undecided")
-KINDS = {"paper": "the paper says so", "identity": "a theorem or an identity", "ours": "we add this"}
-SUMMARIES = {"median": np.median, "mean": np.mean, "share": np.mean, "smallest": np.min, "largest": np.max}
-NEAR = 0.25             # of the spread over seeds: a summary that is nearer to a bound decides nothing
+KINDS = {"paper": "the paper says so", "identity": "a theorem or an identity",
+         "ours": "we add this"}
+SUMMARIES = {"median": np.median, "mean": np.mean, "share": np.mean,
+             "smallest": np.min, "largest": np.max}
+EXTREMES = ("smallest", "largest")      # of all seeds: a number on the bound itself is decided
+NEAR = 0.25             # of the spread over seeds: what is nearer to a bound decides nothing
 CONFIDENCE = 0.95       # of a share's binomial interval, which must lie on one side of the bound
+TOO_NEAR = "too near its bound for so few seeds: more seeds would decide it (--seeds)"
 
 
 class NotMeasured(Exception):
-    """The runs hold nothing of what a claim speaks of; the message says what they would have to hold."""
+    """The runs hold nothing of what a claim speaks of; the message says what they should hold."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,22 @@ class Claim:
     """What is said, and the number that says whether it is so.
 
     name : short, unique, in words with hyphens       section : the paper's section
-    sentence : the claim, in our words                measure : runs, a list of results, one a seed -> numbers (k,)
+    sentence : the claim, in our words
+    measure : runs, a list of results, one a seed -> numbers (k,)
     low, high : where the summary of these numbers must lie; None is no bound
-    summary : "median", "mean", "share" (of successes, 1 or 0 each), "smallest" or "largest" of the numbers
+    summary : "median", "mean", "smallest" or "largest" of the numbers, or "share", their mean
+        where each is a success, 1, or a failure, 0, on its own
     expected : the bounds in words, if the numbers alone say too little
-    correction : where the claim is right up to a number, a sentence with {measured} in it for what is right instead
+    correction : where the claim is right up to a number, a sentence with {measured} in it for
+        what is right instead
     kind : "paper", "identity" or "ours"
-    control : None, where `measure` is to be applied to the experiment's control runs (untrained models, unless it says
-        otherwise); a function of the runs like `measure` for a rival of its own; or a sentence why there is no control
-    decided_by : if not "", quick runs cannot refute the claim, and this sentence says what would decide it
+    control : None, where `measure` is to be applied to the experiment's control runs (untrained
+        models, unless it says otherwise); a function of the runs like `measure` for a rival of
+        its own; or a sentence why there is no control
+    decided_by : if not "", quick runs cannot refute the claim, and this sentence says what would
+        decide it
+
+    Raises ValueError for a summary or kind that is not one of these and for bounds that are none.
     """
 
     name: str
@@ -55,26 +67,39 @@ class Claim:
     control: Callable | str | None = None
     decided_by: str = ""
 
+    def __post_init__(self):
+        for argument, value, allowed in (("summary", self.summary, SUMMARIES),
+                                         ("kind", self.kind, KINDS)):
+            if value not in allowed:
+                raise ValueError(f"{argument} of the claim {self.name!r} must be one of "
+                                 f"{', '.join(allowed)}, got {value!r}")
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not bounds or not np.isfinite(bounds).all() or bounds != sorted(bounds):
+            raise ValueError(f"the claim {self.name!r} must have a lower or an upper bound, the "
+                             f"lower one below, got low={self.low}, high={self.high}")
+
     def check(self, runs, controls=(), *, full=False):
-        """The claim's record over these runs and control runs: a dictionary of strings and numbers, ready for JSON."""
-        record = {"name": self.name, "section": self.section, "kind": self.kind, "sentence": self.sentence,
-                  "measured": None, "summary": self.summary, "spread": None, "count": 0,
-                  "control": None, "control_verdict": None, "control_reason": "",
-                  "expected": self.expected or self._bounds(), "correction": "", "reason": ""}
+        """The claim's record over these runs and control runs: a dictionary, ready for JSON."""
+        record = {"name": self.name, "section": self.section, "kind": self.kind,
+                  "sentence": self.sentence, "measured": None, "summary": self.summary,
+                  "spread": None, "count": 0, "control": None, "control_verdict": None,
+                  "control_reason": "", "expected": self.expected or self._bounds(),
+                  "correction": "", "reason": ""}
         try:
             numbers = self._numbers(self.measure(runs))
         except NotMeasured as missing:
-            return record | {"verdict": UNDECIDED, "reason": f"not measured: {missing}"}
+            return record | {"verdict": UNDECIDED, "reason": f"not measured: {missing}",
+                             "control_reason": "the claim itself was not measured"}
         measured, verdict = self._judge(numbers)
+        if verdict == FAILS and self.correction:
+            verdict = CORRECTED
+        reason = TOO_NEAR if verdict == UNDECIDED else ""
         if verdict == FAILS and self.decided_by and not full:
             verdict, reason = UNDECIDED, self.decided_by
-        else:
-            reason = "" if verdict != UNDECIDED else \
-                "too near its bound for so few seeds: more seeds would decide it (--seeds)"
-        correction = self.correction.format(measured=f"{measured:.6g}") if verdict == CORRECTED else ""
+        said = self.correction.format(measured=f"{measured:.6g}") if verdict == CORRECTED else ""
         return record | self._control(runs, controls) | {
-            "measured": measured, "spread": [float(numbers.min()), float(numbers.max())], "count": int(numbers.size),
-            "verdict": verdict, "correction": correction, "reason": reason}
+            "measured": measured, "spread": [float(numbers.min()), float(numbers.max())],
+            "count": int(numbers.size), "verdict": verdict, "correction": said, "reason": reason}
 
     def _control(self, runs, controls):
         """The same measure on what must fail, or why there is none."""
@@ -83,30 +108,38 @@ class Claim:
         try:
             if self.control is None and not controls:
                 raise NotMeasured("this experiment has no control runs")
-            numbers = self._numbers(self.measure(controls) if self.control is None else self.control(runs))
+            numbers = self._numbers(
+                self.measure(controls) if self.control is None else self.control(runs))
         except NotMeasured as missing:
             return {"control_reason": f"not measured: {missing}"}
         measured, verdict = self._judge(numbers)
         return {"control": measured, "control_verdict": verdict}
 
     def _numbers(self, values):
-        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
         if not numbers.size or not np.isfinite(numbers).all():
-            raise ArithmeticError(f"the claim {self.name!r} measured {numbers.tolist()}, which is no number")
+            raise ArithmeticError(f"the claim {self.name!r} measured {numbers.tolist()}, "
+                                  f"which is no number")
+        if self.summary == "share" and not np.isin(numbers, (0, 1)).all():
+            raise ArithmeticError(f"the claim {self.name!r} speaks of a share, and measured "
+                                  f"{numbers.tolist()}, which are not all 0 or 1")
         return numbers
 
     def _judge(self, numbers):
-        """The summary, and the verdict that it deserves."""
+        """The summary, and whether it holds, fails, or is too near a bound to say."""
         measured = float(SUMMARIES[self.summary](numbers))
-        inside = (self.low is None or measured >= self.low) and (self.high is None or measured <= self.high)
-        verdict = HOLDS if inside else CORRECTED if self.correction else FAILS
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if self.summary == "share":
             interval = binomtest(round(numbers.sum()), numbers.size).proportion_ci(CONFIDENCE)
             near = any(interval.low < bound < interval.high for bound in bounds)
         else:
-            near = any(0 < abs(measured - bound) < NEAR * np.ptp(numbers) for bound in bounds)
-        return measured, UNDECIDED if near else verdict
+            # On the bound itself all is said where it speaks of all seeds, or of one value alone.
+            decided = self.summary in EXTREMES or self.low == self.high
+            near = any(abs(measured - bound) < NEAR * np.ptp(numbers)
+                       and not (decided and measured == bound) for bound in bounds)
+        inside = ((self.low is None or measured >= self.low)
+                  and (self.high is None or measured <= self.high))
+        return measured, UNDECIDED if near else HOLDS if inside else FAILS
 
     def _bounds(self):
         if self.low is None or self.high is None:
@@ -116,10 +149,11 @@ class Claim:
 
 def place(values, wanted, name):
     """Where `wanted` stands among the values of the setting `name`: an index, or NotMeasured."""
+    values = np.ravel(values)
     found = np.flatnonzero(np.isclose(values, wanted, rtol=1e-9, atol=0))
     if not len(found):
         raise NotMeasured(f"the claim speaks of {name} = {wanted:g}, and the runs have "
-                          f"{', '.join(f'{value:g}' for value in np.ravel(values))}")
+                          f"{', '.join(f'{value:g}' for value in values) or 'none'}")
     return int(found[0])
 
 
@@ -127,4 +161,5 @@ def requires(runs, **settings):
     """NotMeasured unless the runs were made with these settings."""
     for name, wanted in settings.items():
         if runs[0][name] != wanted:
-            raise NotMeasured(f"the claim speaks of {name} = {wanted}, and the runs have {runs[0][name]}")
+            raise NotMeasured(f"the claim speaks of {name} = {wanted}, and the runs have "
+                              f"{runs[0][name]}")
