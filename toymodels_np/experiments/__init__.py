@@ -33,6 +33,8 @@ NAMES = (
 class Experiments(ModuleType, Mapping):
     """The package `experiments` as a mapping: the name `a-b` stands for EXPERIMENT in the file `a_b.py`."""
 
+    __hash__ = ModuleType.__hash__                  # a Mapping has none, but tools keep modules in sets
+
     def __getitem__(self, name):
         if name not in NAMES:
             raise KeyError(name)
