@@ -1,69 +1,132 @@
-"""Numbers that describe a weight matrix W (..., m, n), whose column i is feature i's direction W_i.
+"""Numbers that describe a weight matrix: how long its columns are, and how they share the dimensions.
 
-    W^_i  the unit vector along W_i, or 0 if W_i = 0        G = W'W  the Gram matrix
+    W    (..., m, n)  weights: m hidden dimensions, n features; column i is W_i, feature i's direction
+    G    (..., n, n)  W'W, the Gram matrix             W^_i  the unit vector along W_i, or 0 if W_i = 0
+    D_i  (..., n)     the dimensionality of feature i  D*    (...)  hidden dimensions for each feature
 
-Source: paper, "Demonstrating Superposition" and "The Geometry of Superposition". All return float64 arrays.
+    >>> feature_dimensionality([[1, -1, 0], [0, 0, 1]]).tolist()      # a pair on one axis, one alone
+    [0.5, 0.5, 1.0]
+
+Leading axes are instances. All results are float64; what float64 cannot hold is an OverflowError.
+Equations (7.k) are in derivations/07-feature-dimensionality.md.
+Source: paper, "Demonstrating Superposition" and "The Geometry of Superposition".
 """
+
+import warnings
 
 import numpy as np
 
 from ..core import checks
 
+# In units of ‖W_i‖, which is 1 where the model returns the whole of feature i.
+REPRESENTED = 0.5           # a feature with this norm or more counts as represented,
+DROPPED = 0.1               # and one with this norm or less as dropped
+
+ORTHOGONAL = 0.1            # two features with |cos| up to this count as orthogonal
+
 
 def gram(W):
-    """W'W, (..., n, n): what an input along feature j does to output i. Unchanged by rotations of the hidden space."""
+    """W'W, (..., n, n): what an input along feature j does to output i. Rotations leave it alone."""
     W = _weights(W)
-    return W.swapaxes(-1, -2) @ W
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _finite(W.swapaxes(-1, -2) @ W)
 
 
 def norms(W):
     """‖W_i‖, (..., n): how far feature i is represented."""
-    return np.linalg.norm(_weights(W), axis=-2)
+    return _directions(_weights(W))[1]
 
 
 def cosines(W):
     """W^_i · W^_j, (..., n, n); 0 where either feature has no direction."""
-    unit = _unit(_weights(W))
+    unit, _ = _directions(_weights(W))
     return unit.swapaxes(-1, -2) @ unit
 
 
 def interference(W):
-    """Σ_{j≠i} (W^_i · W_j)^2, (..., n): how far feature i shares its dimension; the colour of the paper's norm bars."""
+    """Σ_{j≠i} (W^_i · W_j)², (..., n): how far others reach into the direction of feature i.
+
+    It colours the bars of the paper's norm plots.
+    """
     W = _weights(W)
-    squares = (_unit(W).swapaxes(-1, -2) @ W) ** 2
-    return squares.sum(-1) - np.einsum("...ii->...i", squares)
+    unit, _ = _directions(W)                                        # (..., m, n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = (unit.swapaxes(-1, -2) @ W) ** 2                  # (..., n, n)
+        return _finite(squares.sum(-1) - np.einsum("...ii->...i", squares))
 
 
 def feature_dimensionality(W):
-    """D_i = ‖W_i‖² / Σ_j (W^_i · W_j)², (..., n): the share of a dimension that feature i has; 0 where W_i = 0. (7.1)"""
+    """D_i = ‖W_i‖² / Σ_j (W^_i · W_j)², (..., n): feature i's share of a dimension; 0 if W_i = 0. (7.1)
+
+    It warns where W has more dimensions than features.
+    """
     W = _weights(W)
-    largest = abs(W).max((-2, -1), keepdims=True)           # D has no scale, and squares of tiny weights would be 0
-    W = W / np.where(largest > 0, largest, 1)
-    square = (W * W).sum(-2)
-    shared = ((_unit(W).swapaxes(-1, -2) @ W) ** 2).sum(-1)
+    warn_if_tall(W)
+    unit, length = _directions(W)                                   # (..., m, n), (..., n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        onto = _finite(unit.swapaxes(-1, -2) @ W)                   # (..., n, n)  W^_i · W_j
+        _, power = np.frexp(length)                                 # a scale, which D_i has not
+        square = np.ldexp(length, -power) ** 2                      # (..., n)
+        shared = (np.ldexp(onto, -power[..., None]) ** 2).sum(-1)   # (..., n)
     return square / np.where(shared > 0, shared, 1)
 
 
 def leverage_scores(W):
-    """W_i' (WW')^+ W_i, (..., n): at least D_i, and their sum is the rank of W, as `np.linalg.matrix_rank` counts it.
-    (7.3), (7.4)"""
+    """W_i' (WW')^+ W_i, (..., n): at least D_i, and their sum is the rank of W. (7.3), (7.4)
+
+    The rank is counted as `np.linalg.matrix_rank` counts it.
+    """
     W = _weights(W)
-    _, singular, Vt = np.linalg.svd(W, full_matrices=False)                             # W = U diag(singular) Vt
-    counts = singular > singular[..., :1] * max(W.shape[-2:]) * np.finfo(np.float64).eps
+    _, singular, Vt = np.linalg.svd(W, full_matrices=False)         # W = U diag(singular) Vt
+    rounding = max(W.shape[-2:]) * np.finfo(np.float64).eps
+    counts = _finite(singular) > singular[..., :1] * rounding       # (..., min(m, n))
     return ((Vt * counts[..., None]) ** 2).sum(-2)
 
 
 def dimensions_per_feature(W):
-    """D* = m / ‖W‖_F², (...): hidden dimensions for each represented feature; infinite where W = 0. (7.2)"""
+    """D* = m / ‖W‖_F², (...): hidden dimensions for each represented feature. (7.2)
+
+    It is infinite where W = 0, and warns where W has more dimensions than features.
+    """
     W = _weights(W)
-    total = (W * W).sum((-2, -1))
-    return np.where(total > 0, W.shape[-2] / np.where(total > 0, total, 1), np.inf)[()]
+    warn_if_tall(W)
+    with np.errstate(over="ignore", divide="ignore"):
+        result = W.shape[-2] / (W * W).sum((-2, -1))
+    if (np.isinf(result) & W.any((-2, -1))).any():
+        raise OverflowError("W is too small: its dimensions per feature do not fit into float64")
+    return result
+
+
+def warn_if_tall(W):
+    """A UserWarning to the caller's caller if W (..., m, n) has more dimensions than features.
+
+    That is a legitimate W, but more often one that lies on its side.
+    """
+    m, n = W.shape[-2:]
+    if m > n:
+        warnings.warn(f"W has {m} dimensions for {n} feature{'s' * (n > 1)}: did you mean W.T? "
+                      f"Its columns are the features", UserWarning, stacklevel=3)
 
 
 def _weights(W):
     return checks.weights(W).astype(np.float64, copy=False)
 
 
-def _unit(W):
-    norm = np.linalg.norm(W, axis=-2, keepdims=True)
-    return W / np.where(norm > 0, norm, 1)
+def _directions(W):
+    """The columns of W (..., m, n) as unit vectors, (..., m, n), and their lengths, (..., n).
+
+    A power of 2 is split off each column first: this changes no digit, and no square overflows.
+    """
+    _, power = np.frexp(abs(W).max(-2, keepdims=True))              # (..., 1, n)
+    W = np.ldexp(W, -power)
+    length = np.linalg.norm(W, axis=-2, keepdims=True)              # (..., 1, n)
+    with np.errstate(over="ignore"):
+        whole = _finite(np.ldexp(length, power)[..., 0, :])
+    return W / np.where(length > 0, length, 1), whole
+
+
+def _finite(result):
+    """`result`, whose inputs were finite, if it is so too."""
+    if not np.isfinite(result).all():
+        raise OverflowError("W is too large: what is asked of it does not fit into float64")
+    return result
