@@ -1,9 +1,12 @@
 """Toy models of superposition in NumPy: train them, look at them, solve them exactly, check the paper."""
 
+from importlib import import_module
+
 from .core.features import Features
 from .core.gradcheck import check_gradient
-from .core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
-from .engine.train import History, resume, train
+from .core.loop import History
+from .core.models import AbsoluteValue, Linear, Model, ReluHidden, ReluOutput
+from .engine.train import resume, train
 from .geometry.align import align, distance
 from .geometry import polytopes
 from .geometry.measures import (dimensions_per_feature, feature_dimensionality, gram, interference,
@@ -28,12 +31,11 @@ from .version import __version__
 
 
 def __getattr__(name):
-    """`experiments` is made when it is asked for: it draws, and matplotlib takes as long to import as all the rest."""
-    if name == "experiments":
-        from .experiments import EXPERIMENTS
-        return EXPERIMENTS
+    """`plots` is imported when it is asked for: matplotlib takes as long as all the rest."""
+    if name == "plots":
+        return import_module(".plots", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), "experiments"])
+    return sorted([*globals(), "plots"])

@@ -17,7 +17,7 @@ import toymodels_np as tm
 from rivals import TorchCompiled
 from training import P, RATE, Ours, rounds_of
 
-from toymodels_np.core.arrays import device_module
+from toymodels_np.engine.backends import device_module
 
 
 class OursOnGpu(Ours):

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from ..core import checks
-from ..core.arrays import BACKENDS
+from ..engine.backends import BACKENDS
 from ..core.features import Features
 from ..core.models import MODELS, Linear, ReluOutput
 from ..engine.train import check_settings, train

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..core.arrays import BACKENDS
+from ..engine.backends import BACKENDS
 from ..core.models import MODELS
 from ..core.optim import SCHEDULES
 from ..version import __version__

@@ -1,1 +1,1 @@
-"""core: train it. Features, the four models, their hand-written gradients, Adam and the training loop."""
+"""core: train it. Features, four models with hand-written gradients, Adam and the training loop."""

@@ -1,7 +1,9 @@
-"""What every public function asks of its arguments, each with one sentence when the answer is no."""
+"""What public functions ask of their arguments, with a sentence where the answer is no."""
 
 import math
 import numbers
+import sys
+from contextlib import suppress
 
 import numpy as np
 
@@ -18,7 +20,7 @@ def integer(name, value, minimum=1):
 
 
 def real(name, value, *, above=None, minimum=None, maximum=None):
-    """`value` as a finite float inside the given bounds (`above` is exclusive), else TypeError or ValueError."""
+    """`value` as a finite float inside the bounds (`above` is exclusive), else an error."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     allowed = [text for bound, text in ((above, f"above {above}"), (minimum, f"at least {minimum}"),
@@ -41,11 +43,14 @@ def probability(name, value):
 
 
 def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
-    """`value` as a finite real array with `ndim` (or at least `min_ndim`) axes, else TypeError or ValueError.
+    """`value` as a finite real array with `ndim` (or at least `min_ndim`) axes, else an error.
 
-    Floating dtypes are kept, integers become float64, `dtype` overrides. Device arrays stay where they are.
+    Floating dtypes are kept, integers become float64, `dtype` overrides. Arrays stay on their device.
     """
     xp = array_module(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked, or "
+                        "leave it out")
     try:
         result = xp.asarray(value)
     except (TypeError, ValueError) as error:
@@ -85,10 +90,35 @@ def precision(name, value):
 
 
 def progress(value):
-    """tqdm's options for a bar: True, False, or None for one on a terminal once two seconds have passed."""
+    """tqdm's options: a bar, none, or if None one after two seconds on a terminal or in a notebook."""
     if value is not None and not isinstance(value, bool):
         raise TypeError(f"progress must be True, False or None, got {value!r}")
-    return {"delay": 0 if value else 2, "leave": bool(value), "disable": None if value is None else not value}
+    if value is None:
+        in_notebook = "ipykernel" in sys.modules
+        return {"delay": 2, "leave": False, "disable": False if in_notebook else None}
+    return {"delay": 0 if value else 2, "leave": value, "disable": not value}
+
+
+def memory(name, size):
+    """ValueError if `size` bytes would not fit into the memory that is free."""
+    free = free_memory()
+    if size > free:
+        raise ValueError(f"{name} is too large: it would take {size / 2**30:,.3g} GiB of memory, "
+                         f"and {free / 2**30:.3g} GiB are free")
+
+
+def free_memory():
+    """Bytes that this process may still take: what the system has free, or what it is allowed."""
+    limits = [2**63]
+    with suppress(OSError, ValueError, StopIteration):
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            line = next(line for line in lines if line.startswith("MemAvailable"))
+            limits.append(1024 * int(line.split()[1]))
+    with suppress(ImportError):
+        import resource                         # not on every system
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        limits += [limit] if limit != resource.RLIM_INFINITY else []
+    return min(limits)
 
 
 def seed(value):

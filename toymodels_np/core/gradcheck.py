@@ -9,17 +9,18 @@ STEPS = (1e-4, 1e-5, 1e-6, 1e-7)                # long steps meet kinks, short o
 
 
 def check_gradient(model, x, features, *, seed=0):
-    """The relative error of `model.loss_and_grad` on the batch x (..., B, n): a float, the worst instance's.
+    """The relative error of `model.loss_and_grad` on x (..., B, n): a float, the worst instance's.
 
-    The direction v is the sum of a random unit vector, which sees every component, and of the claimed gradient's
-    unit vector, which keeps v·g away from zero. The derivative along v is taken with a five-point stencil, exact
-    for the quartic that the loss is between two kinks (2.14), at four step lengths; the best of them counts. A right
-    gradient comes out below 1e-7 unless an activation is within about 1e-7 of its kink; a wrong one is wrong at every
-    step length, by as much as it is off.
+    The direction v is the sum of a random unit vector, which sees every component, and of the
+    claimed gradient's unit vector, which keeps v·g away from zero. The derivative along v is taken
+    with a five-point stencil, exact for the quartic that the loss is between two kinks (2.14), at
+    four step lengths; the best of them counts. A right gradient comes out below 1e-7 unless an
+    activation is within about 1e-7 of its kink; a wrong one is wrong at every step length, by as
+    much as it is off.
     """
     rng = np.random.default_rng(checks.seed(seed))
     if not isinstance(model, Model):
-        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
+        raise TypeError(f"model must be a tm.Model, such as ReluOutput, got {model!r}")
     model = model.astype(np.float64)
     x = checks.array("x", x, dtype=np.float64)
     loss, gradient = model.loss_and_grad(x, features)
@@ -30,11 +31,13 @@ def check_gradient(model, x, features, *, seed=0):
     claimed = _dot(v, g, lead)
 
     def loss_at(t):
-        return model.from_parameters([a + t * d for a, d in zip(model.parameters, v)]).loss(x, features)
+        moved = [a + t * d for a, d in zip(model.parameters, v)]
+        return model.from_parameters(moved).loss(x, features)
 
     best = np.full(lead, np.inf)
     for t in STEPS:
-        measured = (8 * (loss_at(t) - loss_at(-t)) - (loss_at(2 * t) - loss_at(-2 * t))) / (12 * t)     # (2.14)
+        near, far = loss_at(t) - loss_at(-t), loss_at(2 * t) - loss_at(-2 * t)
+        measured = (8 * near - far) / (12 * t)                                              # (2.14)
         size = np.maximum(abs(measured), abs(claimed))
         error = abs(measured - claimed) / np.where(size > 0, size, 1)
         best = np.minimum(best, error)
@@ -47,7 +50,7 @@ def _dot(a, b, lead):
 
 
 def _norm(a, lead, ndim):
-    """The Euclidean norm over all parameters of one instance, with axes to divide an array of `ndim` axes by it."""
+    """The Euclidean norm of one instance's parameters, with axes to divide `ndim` axes by it."""
     norm = np.sqrt(_dot(a, a, lead))
     norm = np.where(norm > 0, norm, 1)
     return norm.reshape(lead + (1,) * (ndim - len(lead)))

@@ -2,11 +2,14 @@
 
     x   (..., B, n)  a batch of features        W   (..., m, n)  column i is feature i's direction
     h   (..., B, m)  hidden activations         b   (..., n)     output bias
-    z   (..., B, n)  before the output ReLU     L   (...)        mean over samples of sum_i I_i (y_i - x'_i)^2
-    x'  (..., B, n)  the reconstruction         dA               dL/dA, the same shape as A
+    z   (..., B, n)  before the output ReLU     L   (...)        mean over samples of
+    x'  (..., B, n)  the reconstruction                          sum_i I_i (y_i - x'_i)^2
+    y   (..., B, n)  the target, x or |x|       dA               dL/dA, the same shape as A
 
-Leading axes are instances: independent models side by side. Rows are samples, so h = W x reads `x @ W.T` here.
-Equations (2.k) are in derivations/02-backprop-by-hand.md.
+Leading axes are instances: independent models side by side. With 10 models of 5 features in 2
+dimensions, W is (10, 2, 5) and b (10, 5). Rows are samples, so h = W x reads `x @ W.T` here.
+Equations (2.k) are in derivations/02-backprop-by-hand.md. The four models stand at the end of the
+file; read them first.
 """
 
 import numpy as np
@@ -14,23 +17,25 @@ import numpy as np
 from . import checks
 from .arrays import array_module, transpose
 from .features import Features
-
-INIT_STREAM, TRAIN_STREAM = 0, 1                # the first spawn key: initialising and training never share numbers
-
-
-def random_stream(seed, stream, instance):
-    """The generator of one instance: a function of (seed, instance) and of what it is used for, nothing else."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, instance)))
+from .streams import INIT_STREAM, random_stream
 
 
 class Model:
-    """What the four models share: parameters, instances, the loss. Not used by itself.
+    """What all models share: parameters, instances, the loss. Subclass it to bring your own.
 
-    A subclass lists its parameters' names and their shapes in terms of (m, n), and defines `_forward` and `_backward`.
-    Parameters of one model have the same leading axes; float32 and float64 are kept, integers become float64.
+    A subclass lists its parameters' names and their shapes in the letters m and n, and defines two
+    methods:
+
+        _forward(x)                     the output (..., B, n), and what `_backward` wants to know
+        _backward(x, cache, d_output)   dL/d(parameter), one array a parameter, given dL/d(output)
+
+    `examples/your_own_model.py` does so in a few lines. `tm.check_gradient` says whether the two
+    agree. A subclass may also override `loss` and `loss_and_grad`; training calls the latter.
+    Parameters of one model have the same leading axes; float32 and float64 are kept, integers
+    become float64.
     """
 
-    parameter_shapes = {}                       # name -> axes after the instances, in the letters m and n
+    parameter_shapes = {}                 # name -> axes after the instances, in the letters m and n
 
     def __init__(self, *parameters, **named):
         names = list(self.parameter_shapes)
@@ -38,19 +43,15 @@ class Model:
         if len(parameters) + len(named) != len(names) or set(given) != set(names):
             raise TypeError(f"{type(self).__name__} takes the parameters {', '.join(names)}, "
                             f"got {len(parameters)} by position and {sorted(named)} by name")
-        arrays = [checks.array(name, given[name], min_ndim=len(self.parameter_shapes[name])) for name in names]
+        arrays = [checks.array(name, given[name], min_ndim=len(self.parameter_shapes[name]))
+                  for name in names]
         if len({array_module(a) for a in arrays}) > 1:
             raise TypeError(f"{', '.join(names)} must all be NumPy arrays or all be CuPy arrays")
-        sizes = dict(zip(self.parameter_shapes[names[0]], arrays[0].shape[-2:]))
-        lead = arrays[0].shape[:-2]
+        self._check_shapes(names, arrays)
+        common = np.result_type(*(a.dtype for a in arrays))
+        dtype = checks.precision("the dtype of the parameters", common)
         for name, a in zip(names, arrays):
-            expected = lead + tuple(sizes[axis] for axis in self.parameter_shapes[name])
-            if a.shape != expected:
-                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} {arrays[0].shape}, "
-                                 f"got {a.shape}")
-        dtype = checks.precision("the dtype of the parameters", np.result_type(*(a.dtype for a in arrays)))
-        for name, a in zip(names, arrays):
-            setattr(self, name, a.astype(dtype, copy=False))
+            setattr(self, name, a.astype(dtype))
 
     @classmethod
     def from_parameters(cls, parameters):
@@ -60,16 +61,27 @@ class Model:
         return model
 
     @classmethod
-    def init(cls, n_features, n_hidden, n_instances=None, *, seed=0, dtype=np.float32):
-        """Random weights N(0, 2 / (n + m)) (Xavier, as in the paper's notebook) and zero biases.
+    def init(cls, n_features, n_hidden, n_instances=None, *, seed=0, dtype=np.float32,
+             scale="xavier"):
+        """Random weights N(0, scale^2) and zero biases.
 
-        `n_instances=None` gives one model without an instance axis; it equals instance 0 of a stack with the same seed.
+        `n_instances=None` gives one model without an instance axis; it equals instance 0 of a stack
+        with the same seed. `scale` is a standard deviation, or "xavier" for (2 / (n + m))^(1/2), or
+        "notebook" for what the paper's notebook has: `xavier_normal_` takes the instances for
+        inputs of a convolution, so that a stack of K models begins with (2 / (m (n + K)))^(1/2),
+        which is smaller.
         """
-        sizes = {"m": checks.integer("n_hidden", n_hidden), "n": checks.integer("n_features", n_features)}
+        sizes = {"m": checks.integer("n_hidden", n_hidden),
+                 "n": checks.integer("n_features", n_features)}
         count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
         dtype = checks.precision("dtype", dtype)
         seed = checks.seed(seed)
-        scale = np.sqrt(2 / sum(sizes.values()))
+        scale = _scale(scale, **sizes, count=count)
+        numbers = sum(np.prod([sizes[axis] for axis in axes], dtype=object)
+                      for axes in cls.parameter_shapes.values())
+        checks.memory(f"a stack of {count} models of {n_features} features in {n_hidden} "
+                      "dimensions",
+                      16 * count * numbers)
         rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
         parameters = []
         for axes in cls.parameter_shapes.values():
@@ -111,24 +123,26 @@ class Model:
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         axes = len(self.instances)
         chosen = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)[index]
-        return self.from_parameters([a.reshape(-1, *a.shape[axes:])[chosen] for a in self.parameters])
+        flat = [a.reshape(-1, *a.shape[axes:]) for a in self.parameters]
+        return self.from_parameters([a[chosen] for a in flat])
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""
-        return f"{type(self).__name__}(n_features={self.n_features}, n_hidden={self.n_hidden}{instances}, {self.dtype})"
+        return (f"{type(self).__name__}(n_features={self.n_features}, "
+                f"n_hidden={self.n_hidden}{instances}, {self.dtype})")
 
     def forward(self, x):
         """The output x' (..., B, n) for a batch x (..., B, n)."""
         return self._forward(self._batch(x))[0]
 
     def loss(self, x, features):
-        """Mean over the batch of sum_i I_i (y_i - x'_i)^2, shape (...): one loss an instance. (2.1)"""
+        """Mean over the batch of sum_i I_i (y_i - x'_i)^2, (...): one loss an instance. (2.1)"""
         x = self._batch(x, features)
         residual = self._forward(x)[0] - features.target(x)
         return self._mean_loss(residual, self._importance(features, residual) * residual)
 
     def loss_and_grad(self, x, features):
-        """The loss (...) and its gradient, a model of the same class whose arrays are dL/d(parameter)."""
+        """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
@@ -137,10 +151,11 @@ class Model:
         A `target` replaces that of x: under attack inputs move and targets do not.
         """
         output, cache = self._forward(x)
-        residual = output - (features.target(x) if target is None else target)          # (..., B, n)
+        target = features.target(x) if target is None else target
+        residual = output - target                                          # (..., B, n)
         weighted = self._importance(features, residual) * residual          # (..., B, n)
-        loss = self._mean_loss(residual, weighted)                          # (...)               (2.1)
-        weighted *= 2 / x.shape[-2]                                         # dx'                 (2.2)
+        loss = self._mean_loss(residual, weighted)                          # (...)         (2.1)
+        weighted *= 2 / x.shape[-2]                                         # dx'           (2.2)
         return loss, self.from_parameters(self._backward(x, cache, weighted))
 
     @staticmethod
@@ -153,6 +168,17 @@ class Model:
         xp = array_module(residual)
         return xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
 
+    @classmethod
+    def _check_shapes(cls, names, arrays):
+        """The sizes m and n that the first parameter has must be those of all."""
+        sizes = dict(zip(cls.parameter_shapes[names[0]], arrays[0].shape[-2:]))
+        lead = arrays[0].shape[:-2]
+        for name, a in zip(names, arrays):
+            expected = lead + tuple(sizes[axis] for axis in cls.parameter_shapes[name])
+            if a.shape != expected:
+                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
+                                 f"{arrays[0].shape}, got {a.shape}")
+
     def _batch(self, x, *features):
         """x as an array that fits the model (and the features), else a sentence."""
         x = checks.array("x", x, min_ndim=2)
@@ -160,10 +186,7 @@ class Model:
             raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
         leads = [self.instances, x.shape[:-2]]
         for law in features:
-            if not isinstance(law, Features):
-                raise TypeError(f"features must be Features, got {law!r}")
-            if law.n_features != self.n_features:
-                raise ValueError(f"features have {law.n_features} features, the model {self.n_features}")
+            check_sizes(self, law)
             leads.append(law.importance.shape[:-1])
         try:
             np.broadcast_shapes(*leads)
@@ -176,11 +199,19 @@ class Model:
 def check_sizes(model, features):
     """A model and features of as many features, else TypeError or ValueError."""
     if not isinstance(model, Model):
-        raise TypeError(f"model must be Linear, ReluOutput, ReluHidden or AbsoluteValue, got {model!r}")
+        raise TypeError(f"model must be a tm.Model, such as ReluOutput, got {model!r}")
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
     if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features} features, the model {model.n_features}")
+        raise ValueError(f"features have {features.n_features}, the model {model.n_features}")
+
+
+def _scale(scale, m, n, count):
+    """The standard deviation of initial weights."""
+    if isinstance(scale, str):
+        named = {"xavier": (2 / (n + m)) ** 0.5, "notebook": (2 / (m * (n + count))) ** 0.5}
+        return named[checks.choice("scale", scale, tuple(named))]
+    return checks.real("scale", scale, above=0)
 
 
 def _relu(z):
@@ -188,7 +219,7 @@ def _relu(z):
 
 
 def _batch_sum(dz):
-    """Sum over samples, (..., B, n) -> (..., n), as a product with ones: far faster than sum(-2) where n is small."""
+    """Sum over samples, (..., B, n) -> (..., n), as a product: faster than sum(-2)."""
     ones = array_module(dz).ones(dz.shape[-2], dz.dtype)
     return ones @ dz
 
@@ -231,7 +262,7 @@ class ReluOutput(Model):
 
 
 class ReluHidden(Model):
-    """h = relu(W x), x' = relu(W'h + b): a privileged basis, since the ReLU picks out the neurons."""
+    """h = relu(W x), x' = relu(W'h + b): a privileged basis, since the ReLU acts on neurons."""
 
     parameter_shapes = {"W": "mn", "b": "n"}
 

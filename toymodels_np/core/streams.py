@@ -1,7 +1,7 @@
 """Streams of random numbers: who draws from which, in one place.
 
-A stream is a function of (seed, number of the stream, instance) and of nothing else. So what one purpose draws never
-depends on another purpose, and an instance draws the same numbers alone or in company.
+A stream is a function of (seed, number of the stream, instance) and of nothing else. So what one
+purpose draws never depends on another, and an instance draws the same alone or in company.
 """
 
 import numpy as np
@@ -17,8 +17,31 @@ CHECK_STREAM = 7                # the direction along which a gradient is checke
 EXERCISE_STREAM = 8             # inputs of exercises
 EVALUATION_STREAM = 9           # samples on which trained models are compared
 CHANCE_STREAM = 10              # what chance would do: turns, displacements, shuffles
+WORDS = 6                       # uint64 numbers that say where a generator stands
 
 
 def random_stream(seed, stream, instance):
     """The generator of one instance for one purpose, a `stream` from the list above."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, instance)))
+
+
+def training_streams(seed, count):
+    """Where the streams of samples of `count` instances begin: (count, WORDS) uint64."""
+    rngs = [random_stream(seed, TRAIN_STREAM, i) for i in range(count)]
+    return np.array([position(rng.bit_generator.state) for rng in rngs])
+
+
+def position(state):
+    """The state of a PCG64 generator as WORDS uint64: two of 128 bits, and what a draw left."""
+    long = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
+    return np.array([*long, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def generator_at(position):
+    """A PCG64 generator that stands at this `position`."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
+    rng = np.random.Generator(np.random.PCG64(0))
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
+        "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}
+    return rng

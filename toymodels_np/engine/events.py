@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.features import Room
+from .sampler import Room
 
 try:                            # SciPy's public product allocates, and takes longer to be called than this one to run
     from scipy.sparse._sparsetools import coo_matmat_dense

@@ -23,9 +23,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..core.arrays import device_module, transpose
-from ..core.models import TRAIN_STREAM, Linear
+from ..core.arrays import transpose
+from ..core.models import Linear
 from ..core.optim import BETA1, BETA2, step_and_floor
+from ..core.streams import TRAIN_STREAM
+from .backends import device_module
 from .passes import HIDDEN_RELU
 
 TILE = 2**28                # entries of x that are on the device at once; z has as many, and a record as many more

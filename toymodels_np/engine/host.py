@@ -22,22 +22,18 @@ Why it is fast, in one place:
 
 import numpy as np
 
-from . import events
 from ..core.arrays import transpose
-from ..core.features import Room
-from ..core.models import TRAIN_STREAM, random_stream
 from ..core.optim import BETA1, BETA2, step_and_floor
+from ..core.streams import WORDS, generator_at, position, training_streams
+from . import events
 from .passes import DensePass, EventPass
+from .sampler import Sampler
 
 BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
 CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
-WORDS = 6                   # of `random_state`, for an instance
 
-
-def random_state(seed, count):
-    """Where the streams of samples of `count` instances begin: (count, 6) uint64."""
-    return np.array([_position(random_stream(seed, TRAIN_STREAM, i).bit_generator.state) for i in range(count)])
+random_state = training_streams         # (seed, count) -> where the streams begin, WORDS an instance
 
 
 class Batches:
@@ -49,7 +45,7 @@ class Batches:
 
     def __init__(self, features, random, batch_size, dtype):
         lists, sizes = layout(features, batch_size)
-        self.rngs = [_generator(position) for position in random]
+        self.rngs = [generator_at(words) for words in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
         self.block = (events.EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
@@ -65,19 +61,19 @@ class Batches:
 
     @property
     def random(self):
-        return np.array([_position(state) for state in self.began])
+        return np.array([position(state) for state in self.began])
 
 
 class DenseBlock:
     """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once: block[s] are the x (k, n, R) of step s."""
 
     def __init__(self, features, count, sizes, steps, dtype):
-        self.features, self.room = features, Room()
+        self.sampler = Sampler(features)
         self.x = np.empty((count, steps, features.n_features, sum(sizes)), dtype)
         self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0) for chunk in np.split(self.x, np.cumsum(sizes)[:-1], axis=-1))))
 
     def draw(self, rngs):
-        self.features.fill(rngs, self.x, self.room)
+        self.sampler.fill(rngs, self.x)
 
     def __getitem__(self, step):
         return self.chunks[step]
@@ -189,18 +185,3 @@ class Adam:
         np.divide(mean, change, out=change)
         change *= self.step
         theta -= change                                                                 # (3.5)
-
-
-def _position(state):
-    """The state of a PCG64 generator as six uint64: two of 128 bits, highest first, and what is left of a draw."""
-    words = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
-    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
-
-
-def _generator(position):
-    """A PCG64 generator that stands where `_position` was called."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
-    rng = np.random.Generator(np.random.PCG64(0))
-    rng.bit_generator.state = {"bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
-                               "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}
-    return rng

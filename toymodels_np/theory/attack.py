@@ -15,9 +15,10 @@ from tqdm import tqdm
 from ..core import checks
 from ..core.arrays import to_host, transpose
 from ..core.features import Features
-from ..core.models import TRAIN_STREAM, Linear, ReluOutput, random_stream
+from ..core.models import Linear, ReluOutput
+from ..core.streams import TRAIN_STREAM, random_stream
 from ..core.optim import AdamState, adam, schedule
-from ..engine.train import History
+from ..core.loop import History
 from .estimate import check_pair
 
 ATTACK_STREAM = 4           # beside the streams of init, training, estimates and ablations

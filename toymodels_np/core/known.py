@@ -1,0 +1,59 @@
+"""Whether models and features are exactly the package's own, so that what is read is what runs.
+
+The fast engine and the exact theory say the same as `models.py`, `features.py`, `optim.py` and
+`loop.py`, in other words. So they may only speak for the classes that stand there, as they stand
+there. A subclass may compute something else, and so may a method that was replaced or a file that a
+reader has edited. Each is a stranger: it is trained by `loop.py`, which calls it, or refused in a
+sentence.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from .features import LAW, Features
+from .models import MODELS, Model
+
+OWN = (Features, *MODELS.values())
+SNAPSHOT = {cls: dict(vars(cls)) for cls in (*OWN, Model)}
+WHAT = ("features", "models")                   # files that say what a model and its features are,
+HOW = (*WHAT, "optim", "loop")                  # and how they are trained
+FINGERPRINTS = {                           # of the files that engine and theory were tested against
+    "features": "8141597d2aad9e0b",
+    "models": "e5d8f80fe032f333",
+    "optim": "3494dc227b60fcd7",
+    "loop": "14481ff95d3519a7",
+}
+
+
+def stranger(*things, files=WHAT):
+    """"" if all `things` (models, features or their classes) are the package's own, else half a
+    sentence why not.
+    """
+    for thing in things:
+        cls = thing if isinstance(thing, type) else type(thing)
+        if cls not in OWN:
+            return f"{cls.__name__} is a class of its own"
+        usual = LAW if cls is Features else cls.parameter_shapes
+        own = set() if thing is cls else set(vars(thing)) - set(usual)
+        if own:
+            return f"this {cls.__name__} has {min(own)!r} of its own"
+    for cls, methods in SNAPSHOT.items():
+        replaced = [name for name, method in vars(cls).items() if methods.get(name) is not method]
+        if replaced:
+            return f"{cls.__name__}.{min(replaced)} was replaced"
+    edited = [name for name in files if fingerprint(name) not in ("", FINGERPRINTS[name])]
+    return f"core/{edited[0]}.py was edited" if edited else ""
+
+
+@cache
+def fingerprint(name):
+    """A hash of the lines of core/`name`.py but for blank ones and comments; "" where there is no
+    source to read.
+    """
+    try:
+        text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

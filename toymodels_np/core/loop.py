@@ -1,0 +1,144 @@
+"""The training loop: any model on any features, with Adam, step by step. What you read is what
+runs.
+
+    T  records        K  instances        S  steps
+
+`train_plainly` is all there is to training. It calls `features.sample`, `model.loss_and_grad` and
+`adam`, and nothing that a subclass overrides is left out. `tm.train` runs it for every model and
+every law of your own. For the four models and plain Features it runs `engine/` instead, which does
+the same faster and with other random numbers.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from . import checks
+from .features import Features
+from .models import Model
+from .optim import AdamState, adamw, schedule
+from .streams import generator_at, position, training_streams
+
+
+class TrainingState(NamedTuple):
+    """Where a run stands, all that `resume` needs beside the model: one row an instance.
+
+    mean, square : Adam's running means of the gradient and of its square, tuples of arrays like the
+        parameters
+    random : (instances, WORDS) uint64, where the generators of samples stood before the last batch
+        was drawn; or (instances, 1) where the run is on a GPU, the keys of the samples
+    """
+
+    mean: tuple
+    square: tuple
+    random: np.ndarray
+
+
+@dataclass(frozen=True, repr=False)
+class History:
+    """What happened in training; T records, the first at step 0 and the last at the end.
+
+    model : the trained model                 steps : (T,) steps taken at each record
+    losses : (T, ...) the loss of the batch that was drawn there, before the step is taken
+    parameters : a model with a leading axis T, the parameters at each record
+    features, settings, state : what was trained on, how (arguments of `train`), and where it
+        stands, for `resume`
+    engine : what trained it, "core.loop", "engine.host" or "engine.gpu"
+
+    All arrays are NumPy's, wherever the run was.
+    """
+
+    model: Model
+    steps: np.ndarray
+    losses: np.ndarray
+    parameters: Model
+    features: Features | None = None
+    settings: dict | None = None
+    state: TrainingState | None = None
+    engine: str = "core.loop"
+
+    def __repr__(self):
+        last = np.asarray(self.losses[-1], float)
+        losses = f"{last.min():.6g}" if last.size == 1 else f"{last.min():.6g} to {last.max():.6g}"
+        return (f"History({self.model!r}, {self.steps[-1]} steps by {self.engine}, "
+                f"{len(self.steps)} records, last batch's loss {losses})")
+
+
+def train_plainly(model, features, settings, start, stop, state=None, progress=None):
+    """Steps start … stop - 1 of every instance: the History of these steps alone.
+
+    `settings` are the arguments of `tm.train`; `state` is where an earlier run stopped at `start`.
+    """
+    single = model.instances == ()
+    if state is None:
+        state = first_state(model, settings["seed"])
+    moments = [tuple(a[0] if single else a for a in arrays) for arrays in state[:2]]
+    adam_state = AdamState(start, *moments)
+    rngs = [generator_at(words) for words in state.random]
+    rate = schedule(settings["schedule"], settings["learning_rate"], stop)
+    record_at = record_steps(start, stop, settings["record_every"])
+    losses, records = [], []
+    bar = checks.progress(progress) | {"unit": "step", "desc": "train"}
+    for step in tqdm(range(start, stop + 1), **bar):
+        before = [rng.bit_generator.state for rng in rngs]
+        x = batch(features, rngs, settings["batch_size"], model)                # (..., B, n)
+        loss, gradient = model.loss_and_grad(x, features)
+        check_step(model, loss, gradient, step, settings["learning_rate"])
+        if step in record_at:
+            losses.append(loss)
+            records.append(model.parameters)
+        if step < stop:
+            parameters, adam_state = adamw(model.parameters, gradient.parameters, adam_state,
+                                           rate(step), weight_decay=settings["weight_decay"])
+            model = model.from_parameters(parameters)
+    moments = [tuple(a[None] if single else a for a in arrays) for arrays in adam_state[1:]]
+    state = TrainingState(*moments, np.array([position(one) for one in before]))
+    parameters = model.from_parameters([np.stack(a) for a in zip(*records)])
+    return History(model, record_at, np.array(losses), parameters, features, settings, state)
+
+
+def batch(features, rngs, batch_size, model):
+    """A batch for every instance, each from its own generator, in the model's dtype: x (B, n) or
+    (K, B, n).
+    """
+    laws = [features if features.n_instances is None else features[i] for i in range(len(rngs))]
+    x = [law.sample(rng, batch_size) for law, rng in zip(laws, rngs, strict=True)]
+    expected = (batch_size, features.n_features)
+    if any(np.shape(one) != expected for one in x):
+        raise ValueError(f"{type(features).__name__}.sample must return an array of shape "
+                         f"{expected}, got {np.shape(x[0])}")
+    x = np.stack(x).astype(model.dtype)
+    return x if model.instances else x[0]
+
+
+def check_step(model, loss, gradient, step, learning_rate):
+    """FloatingPointError where a loss is not finite, TypeError where the gradient does not go with
+    the model.
+    """
+    shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
+    if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:
+        raise TypeError(f"{type(model).__name__}.loss_and_grad must return a loss of shape "
+                        f"{model.instances} and a gradient like the model, got shapes "
+                        f"{np.shape(loss)} and {shapes}")
+    bad = np.flatnonzero(~np.isfinite(loss))
+    if len(bad):
+        raise FloatingPointError(f"the loss of instance {bad[0]} is {np.reshape(loss, -1)[bad[0]]} "
+                                 f"at step {step}; try a smaller learning_rate than "
+                                 f"{learning_rate:g}")
+
+
+def first_state(model, seed):
+    """Where a run begins: Adam's means are 0, and instance i's generator is at the start of the
+    stream (seed, i).
+    """
+    lead = model.instances or (1,)
+    shapes = [(*lead, *a.shape[len(model.instances):]) for a in model.parameters]
+    mean, square = (tuple(np.zeros(shape, model.dtype) for shape in shapes) for _ in range(2))
+    return TrainingState(mean, square, training_streams(seed, lead[0]))
+
+
+def record_steps(start, stop, every):
+    """The multiples of `every` from start on, and the end."""
+    return np.append(np.arange(-(-start // every) * every, stop, every), stop)
