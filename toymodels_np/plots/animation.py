@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from .parts import draw_sets
 from .style import ORANGE, STYLE, label
 
-ICONS = {"minus": "−", "plus": "+", "fast-backward": "«", "step-backward": "‹", "pause": "‖", "play": "▸",
-         "step-forward": "›", "fast-forward": "»", "play.fa-flip-horizontal": "◂"}
+ICONS = {"minus": "−", "plus": "+", "fast-backward": "«", "step-backward": "‹", "pause": "‖",
+         "play": "▸", "step-forward": "›", "fast-forward": "»", "play.fa-flip-horizontal": "◂"}
 
 
 def animate(steps, losses, chosen, directions, sets, titles):

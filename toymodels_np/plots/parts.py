@@ -1,61 +1,132 @@
-"""Drawings of one model, of which figures are composed: its directions in the plane or in space, its neurons."""
+"""Drawings of one model, of which figures are composed: its directions, its neurons, its curves."""
+
+from itertools import combinations
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from ..geometry.neurons import MONOSEMANTIC
-from .style import BLUE, FEATURE_COLOURS, GREEN, GREY, ORANGE, STYLE, VERMILION, label
+from .style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, feature_colour, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
+FLAT_EDGE = 1e-6            # two faces of a hull that turn by less than this are one face
 
 
-def draw_directions(axes, W, limit):
-    """The columns of W (2, n) as arrows from the origin, one colour a feature."""
+def draw_directions(axes, W, limit, *, numbers=()):
+    """The columns of W (2, n) as lines from the origin, one colour a feature.
+
+    limit : of both axes, in units of W         numbers : features whose number stands at their tip
+    """
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     axes.axhline(0, color="0.88", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.88", linewidth=0.8, zorder=0)
     for i, (x, y) in enumerate(W.T):
-        colour = FEATURE_COLOURS[i % len(FEATURE_COLOURS)]
-        axes.plot([0, x], [0, y], color=colour, linewidth=2.5, solid_capstyle="round")
+        colour = feature_colour(i)
+        axes.plot([0, x], [0, y], color=colour, linewidth=2.5, solid_capstyle="round",
+                  label=f"feature {i}")
         axes.plot(x, y, "o", color=colour, markersize=7)
+    for i in numbers:
+        length = np.hypot(*W[:, i])
+        tip = W[:, i] * (1 + 0.09 * limit / length) if length else W[:, i]
+        axes.text(*tip, str(i), color=feature_colour(i), fontsize=STYLE["font"] + 1,
+                  fontweight="bold", ha="center", va="center")
 
 
-def draw_sets(axes, W, sets, *, limit=0.72, zoom=1.25):
-    """The columns of W (3, n) in space, a colour and a marker for each of the sets of features, and their outline.
+def draw_sets(axes, W, sets, *, limit=0.72, zoom=1.25, outline=True):
+    """The columns of W (3, n) in space, a colour and a marker a set of features.
 
     limit : of the three axes, in units of W          zoom : how large the space is in its panel
+    outline : whether a dotted line joins the members of each set
     """
+    prepare_space(axes, limit, zoom)
+    for members, (colour, marker) in zip(sets, SET_LOOKS):
+        members, look = list(members), {"color": colour, "clip_on": False}
+        for w in W[:, members].T:
+            axes.plot(*zip((0, 0, 0), w), linewidth=3.5, solid_capstyle="round", **look)
+        if outline:
+            axes.plot(*W[:, [*members, members[0]]], linewidth=1.5, linestyle=":", **look)
+        axes.plot(*W[:, members], linestyle="", marker=marker, markersize=12, **look)
+
+
+def prepare_space(axes, limit, zoom=1.25):
+    """Three axes without frames, seen from the usual place."""
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
     axes.set_box_aspect((1, 1, 1), zoom=zoom)
     axes.set_axis_off()
     axes.patch.set_visible(False)
     axes.view_init(elev=18, azim=35)
-    for members, (colour, marker) in zip(sets, SET_LOOKS):
-        members, look = list(members), {"color": colour, "clip_on": False}
-        for w in W[:, members].T:
-            axes.plot(*zip((0, 0, 0), w), linewidth=3.5, solid_capstyle="round", **look)
-        axes.plot(*W[:, [*members, members[0]]], linewidth=1.5, linestyle=":", **look)
-        axes.plot(*W[:, members], linestyle="", marker=marker, markersize=12, **look)
+
+
+def draw_hull(axes, points):
+    """The edges of the convex hull of the points (k, 3): the solid that the eye looks for."""
+    for i, j in hull_edges(points):
+        axes.plot(*points[[i, j]].T, color="0.45", linewidth=1.3, zorder=0, clip_on=False)
+
+
+def hull_edges(points):
+    """The pairs (i, j) of points (k, 3) that an edge of their hull joins, be it solid or flat."""
+    _, first = np.unique(points.round(6), axis=0, return_index=True)
+    centred = points[first] - points[first].mean(0)                                 # (k, 3)
+    _, singular, Vt = np.linalg.svd(centred)
+    rank = int((singular > 1e-3 * max(singular[0], 1e-12)).sum()) if len(first) > 1 else 0
+    flat = centred @ Vt[:rank].T                                                    # (k, rank)
+    if rank < 2:
+        return [(first[flat[:, 0].argmin()], first[flat[:, 0].argmax()])] if rank else []
+    hull = ConvexHull(flat)
+    faces = {}                                              # an edge and the normals beside it
+    for simplex, normal in zip(hull.simplices, hull.equations[:, :-1]):
+        for edge in combinations(sorted(simplex), 2):
+            faces.setdefault(edge, []).append(normal)
+    edges = [edge for edge, normals in faces.items()
+             if rank == 2 or abs(normals[0] - normals[1]).max() > FLAT_EDGE]
+    return [(first[i], first[j]) for i, j in edges]
 
 
 def draw_stack(axes, height, bottom, monosemanticity, *, least=0.25, thin=0, line=1.5, hatch="//"):
-    """A stack plot: a bar of weights for each neuron, a rectangle a feature, with a number where there is room for it.
+    """A stack plot: a bar of weights for each neuron, a rectangle a feature, numbered if it fits.
 
     height, bottom : (m, n) of the rectangles
-    monosemanticity : (m,); monosemantic neurons are blue, polysemantic ones orange and hatched, idle ones (0) grey
-    least : the height that has room for the number    thin : rectangles up to this height are left out
+    monosemanticity : (m,); monosemantic neurons are blue, polysemantic ones orange and hatched,
+        idle ones (0) grey
+    least : the height that has room for the number    thin : rectangles up to this are left out
     line : the width of the white lines around them
     """
     m = len(height)
     for j in range(m):
         polysemantic = 0 < monosemanticity[j] < MONOSEMANTIC
-        look = {"color": ORANGE, "hatch": hatch} if polysemantic else {"color": BLUE if monosemanticity[j] else GREY}
+        look = ({"color": ORANGE, "hatch": hatch} if polysemantic else
+                {"color": BLUE if monosemanticity[j] else GREY})
         thick = abs(height[j]) > thin
-        axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick], width=0.85, edgecolor="white",
-                 linewidth=line, **look)
+        axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick], width=0.85,
+                 edgecolor="white", linewidth=line, **look)
         for i in np.flatnonzero(abs(height[j]) >= least):
+            box = {"boxstyle": "round,pad=0.12", "color": ORANGE} if polysemantic else None
             axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
-                      fontsize=STYLE["font"], fontweight="bold", color="black" if polysemantic else "white",
-                      bbox={"boxstyle": "round,pad=0.12", "color": ORANGE} if polysemantic else None)
+                      fontsize=STYLE["font"], fontweight="bold", bbox=box,
+                      color="black" if polysemantic else "white")
     axes.axhline(0, color="black", linewidth=1)
     axes.set_xticks(range(m))
     label(axes)
+
+
+def name_curves(axes, curves, colours, *, size=STYLE["font"]):
+    """Write each curve's name beside it, where the others are farthest; call it once all is drawn.
+
+    curves : {name: (x, y)} with ascending x        colours : {name: colour}
+    """
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    for name, (x, y) in curves.items():
+        inside = (x >= min(left, right)) & (x <= max(left, right)) & (y >= low) & (y <= high)
+        span = x[inside] if inside.any() else x
+        place = span[0] + np.linspace(0.15, 0.85, 15) * (span[-1] - span[0])
+        own = np.interp(place, x, y)
+        away = np.array([np.interp(place, u, v, left=np.nan, right=np.nan) - own
+                         for other, (u, v) in curves.items() if other != name])
+        room = np.nanmin(np.vstack([abs(away), np.full((1, len(place)), high - low)]), axis=0)
+        at = int(room.argmax())
+        near = away[:, at] if len(away) else np.array([])
+        near = near[np.isfinite(near)]
+        below = bool(len(near) and near[abs(near).argmin()] > 0)
+        axes.annotate(name, (place[at], own[at]), xytext=(0, -9 if below else 9),
+                      textcoords="offset points", color=colours[name], fontsize=size,
+                      fontweight="bold", ha="center", va="top" if below else "bottom")

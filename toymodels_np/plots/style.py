@@ -1,23 +1,91 @@
-"""What all figures share: colours, sizes of letters, an empty canvas, and how one is saved.
+"""What all figures share: colours, sizes of letters, and how a figure is shown and saved.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; a feature has one colour throughout.
+The first colours are Okabe and Ito's, which colour-blind readers can tell apart. A feature has one
+colour in all figures, `feature_colour(i)`. No figure here is known to pyplot: a notebook shows it
+because it can draw itself, and a script saves it.
 """
 
+import colorsys
+import io
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
-FEATURE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, YELLOW, GREY)
+BROWN, BLACK = "#7A4B1F", "#000000"
+FEATURE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BROWN, BLACK)
 STYLE = {"font": 13, "title": 15}
+DPI = 120                           # of what is saved
+SHOWN_DPI = 80                      # of what a notebook shows
+GOLDEN = 0.6180339887               # steps of hue that never come close to an earlier one
+
+
+class Picture(Figure):
+    """A Figure that a notebook shows as it is; `savefig` writes it."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self):
+        """The picture as the bytes of a PNG file."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=SHOWN_DPI, facecolor="white")
+        return file.getvalue()
+
+
+class Panel(Axes):
+    """Axes that have a Picture for themselves: a notebook that is given them shows it."""
+
+    def _repr_png_(self):
+        return self.figure._repr_png_()
+
+
+class Space(Axes3D):
+    """A Panel with three dimensions."""
+
+    def _repr_png_(self):
+        return self.figure._repr_png_()
 
 
 def canvas(width, height):
-    """An empty Figure of so many inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+    """An empty figure of so many inches."""
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def panel(ax=None, *, size=(6.4, 5), space=False):
+    """`ax` once it has been checked, or the Axes of a new figure of this size (inches).
+
+    space : whether the Axes must have three dimensions
+    """
+    if ax is None:
+        return canvas(*size).add_subplot(axes_class=Space if space else Panel)
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be matplotlib Axes or None, got {ax!r}")
+    if space and ax.name != "3d":
+        raise ValueError("ax must have three dimensions for this W, got flat Axes: "
+                         "make them with add_subplot(projection='3d')")
+    if ax.name == "3d" and not space:
+        raise ValueError("ax must be flat for this drawing, got Axes with three dimensions")
+    return ax
+
+
+def feature_colour(i):
+    """The colour of feature i, the same in all figures; 8 are far apart, further ones less so."""
+    if i < len(FEATURE_COLOURS):
+        return FEATURE_COLOURS[i]
+    red, green, blue = colorsys.hls_to_rgb(i * GOLDEN % 1, (0.35, 0.62)[i % 2], 0.6)
+    return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
 
 
 def label(axes, x=None, y=None, title=None, *, larger=0, frame=False):
-    """Name the axes and give them a title, all letters so many points `larger`; the frame loses its top and right."""
+    """Name the axes and give them a title, all letters so many points `larger`.
+
+    The frame loses its top and right sides unless `frame`.
+    """
     if x is not None:
         axes.set_xlabel(x, fontsize=STYLE["font"] + larger)
     if y is not None:
@@ -31,5 +99,5 @@ def label(axes, x=None, y=None, title=None, *, larger=0, frame=False):
 
 def save(figure, path):
     """Write `figure` to `path` (PNG, SVG or PDF by its suffix) and return the path."""
-    figure.savefig(path, dpi=120, facecolor="white")
+    figure.savefig(path, dpi=DPI, facecolor="white")
     return path

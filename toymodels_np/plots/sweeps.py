@@ -9,20 +9,23 @@ from .style import FEATURE_COLOURS, GREY, STYLE, canvas, label
 
 
 def sweep_map(names, places, losses, by, labels):
-    """A sweep's best models over the one or two settings that vary: what they are, and what they lose.
+    """A sweep's best models over the one or two settings that vary: what they are, what they lose.
 
     names : of the settings      places : for each its values (C,)      losses : (C,)
     labels : (C,) strings, of what `by` says
     """
     ranking = sorted(set(labels), key=lambda name: (-np.sum(labels == name), name))
-    colours = PHASE_COLOURS if by == "phase" else dict(zip(ranking, (*FEATURE_COLOURS[:7], *[GREY] * len(ranking))))
-    scales = ["log" if np.min(place) > 0 and np.max(place) > 8 * np.min(place) else "linear" for place in places]
+    colours = PHASE_COLOURS if by == "phase" else dict(
+        zip(ranking, (*FEATURE_COLOURS[:7], *[GREY] * len(ranking))))
+    scales = ["log" if np.min(place) > 0 and np.max(place) > 8 * np.min(place) else "linear"
+              for place in places]
     words, title = [name.replace("_", " ") for name in names], f"{by} of the best model"
     if len(names) == 1:
         figure = canvas(9, 6)
         axes = figure.subplots()
         _draw_curve(axes, places[0], losses, [colours[name] for name in labels])
         axes.set(xscale=scales[0], yscale=_scale(losses))
+        _from_dense(axes, names[0])
         label(axes, words[0], "loss of the best", title, frame=True)
     else:
         figure = canvas(13, 6)
@@ -34,11 +37,21 @@ def sweep_map(names, places, losses, by, labels):
         figure.colorbar(image, ax=right).ax.tick_params(labelsize=STYLE["font"] - 1)
         label(left, words[1], words[0], title, frame=True)
         label(right, words[1], None, "its loss", frame=True)
-    handles = [Line2D([], [], linestyle="", marker="s" if len(names) == 2 else "o", markersize=11, color=colours[name],
-                      markeredgecolor="0.5", label=name if colours[name] != GREY else "other")
+        for axes in (left, right):
+            _from_dense(axes, names[1])
+    handles = [Line2D([], [], linestyle="", marker="s" if len(names) == 2 else "o", markersize=11,
+                      color=colours[name], markeredgecolor="0.5",
+                      label=name if colours[name] != GREY else "other")
                for name in colours if name in ranking[:8]]
-    figure.legend(handles=handles, fontsize=STYLE["font"], frameon=False, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, fontsize=STYLE["font"], frameon=False,
+                  loc="outside lower center", ncols=4)
     return figure
+
+
+def _from_dense(axes, name):
+    """Axes of p run from dense (left) to sparse in every figure."""
+    if name in ("p", "feature_probability"):
+        axes.invert_xaxis()
 
 
 def _scale(losses):
@@ -52,7 +65,7 @@ def _draw_curve(axes, place, losses, colours):
 
 
 def _draw_cells(axes, places, scales, numbers, **look):
-    """The numbers (C,) as coloured cells at their places, the first setting upwards; cells without one stay empty."""
+    """The numbers (C,) as coloured cells, the first setting upwards; those without stay empty."""
     values, cells = zip(*(np.unique(place, return_inverse=True) for place in places))
     table = np.full([len(value) for value in values], np.nan)
     table[cells] = numbers

@@ -1,0 +1,285 @@
+"""tm.plots: what is drawn are the numbers, on the Axes that were given, and a notebook shows it."""
+
+import struct
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
+
+import toymodels_np as tm
+from toymodels_np.plots.parts import hull_edges
+
+PENTAGON = np.stack([np.cos(t := 2 * np.pi * np.arange(5) / 5), np.sin(t)])
+OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
+
+
+def neurons():
+    """The paper's asymmetric motif as a model of four neurons, all rescaled."""
+    W1, W2 = [[2, -0.5], [1, 0], [-1, 0], [0, 1]], [[0.5, 0, 1, 0], [2, -4, 0, 1]]
+    return tm.AbsoluteValue(3 * np.array(W1), np.array(W2) / 3, np.zeros(2))
+
+
+@cache
+def trained():
+    features = tm.Features(5, 0.1)
+    return tm.train(tm.ReluOutput.init(5, 2, 3), features, steps=40, batch_size=32, record_every=10,
+                    progress=False)
+
+
+@cache
+def diagram():
+    return tm.phase_diagram(2, 1, importance=np.geomspace(0.1, 10, 4),
+                            feature_probability=np.geomspace(0.02, 1, 3))
+
+
+@cache
+def gradient_flow():
+    W = 0.01 * np.random.default_rng(0).normal(size=(1, 2))
+    return tm.gradient_flow(tm.ReluOutput(W, np.zeros(2)), tm.Features(2, 0.2), t_final=1e4)
+
+
+CURVES = {"low": (np.array([0.0, 1, 2]), np.array([1.0, 2, 3])),
+          "high": (np.array([0.5, 2]), np.array([2.5, 2.0]))}
+POINT = tm.CriticalPoint(1.5, 2.25, (1.0, -0.3), (None, None))
+LIMIT = tm.StabilityLimit(0.5, 2.5, None, "fold")
+
+DRAWINGS = {
+    "geometry 1": lambda ax=None: tm.plots.geometry([[1.0, -1, 0]], ax=ax),
+    "geometry 2": lambda ax=None: tm.plots.geometry(PENTAGON, ax=ax),
+    "gram": lambda ax=None: tm.plots.gram(PENTAGON, ax=ax),
+    "norms": lambda ax=None: tm.plots.norms(PENTAGON, ax=ax),
+    "dimensionality": lambda ax=None: tm.plots.dimensionality(PENTAGON, ax=ax),
+    "stack": lambda ax=None: tm.plots.stack(neurons(), ax=ax),
+    "motif": lambda ax=None: tm.plots.motif(neurons(), tm.asymmetric_motifs(neurons())[0], ax=ax),
+    "history": lambda ax=None: tm.plots.history(trained(), ax=ax),
+    "phase": lambda ax=None: tm.plots.phase(diagram(), ax=ax),
+    "flow": lambda ax=None: tm.plots.flow(gradient_flow(), ax=ax),
+    "branches": lambda ax=None: tm.plots.branches(CURVES, point=POINT, limits={"high": LIMIT},
+                                                  ax=ax),
+}
+
+
+def lines_of(axes):
+    """{label: (x, y)} of the lines that have a label."""
+    return {line.get_label(): line.get_data() for line in axes.lines
+            if not line.get_label().startswith("_")}
+
+
+# -- how a figure is shown -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
+def test_a_new_figure_shows_itself(draw, tmp_path):
+    axes = draw()
+    for shown in (axes, axes.figure):
+        png = shown._repr_png_()
+        assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 3000
+        width, height = struct.unpack(">II", png[16:24])
+        assert 300 < width < 2000 and 300 < height < 1500
+    axes.figure.savefig(tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
+def test_axes_that_are_given_are_used_and_no_others(draw):
+    figure = Figure()
+    mine, other = figure.subplots(1, 2)
+    assert draw(mine) is mine
+    assert len(mine.get_children()) > len(other.get_children())
+    assert not (other.lines or other.patches or other.images or other.collections)
+
+
+def test_space_needs_axes_in_space():
+    figure = Figure()
+    mine = figure.add_subplot(projection="3d")
+    assert tm.plots.geometry(OCTAHEDRON, ax=mine) is mine
+    with pytest.raises(ValueError, match="ax must have three dimensions.*projection='3d'"):
+        tm.plots.geometry(OCTAHEDRON, ax=figure.add_subplot())
+    with pytest.raises(ValueError, match="ax must be flat"):
+        tm.plots.geometry(PENTAGON, ax=mine)
+    assert tm.plots.geometry(OCTAHEDRON)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_no_figure_is_left_with_pyplot_and_matplotlib_comes_with_the_first_drawing():
+    code = ("import sys, toymodels_np as tm\n"
+            "assert 'plots' in dir(tm) and 'matplotlib' not in sys.modules\n"
+            "tm.plots.geometry([[1.0, 0], [0, 1]])\n"
+            "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- what is drawn are the numbers -----------------------------------------------------------------
+
+@given(st.integers(1, 3), st.integers(1, 12), st.integers(0, 2**20))
+def test_every_direction_is_a_line_from_the_origin(m, n, seed):
+    W = np.random.default_rng(seed).normal(size=(m, n))
+    axes = tm.plots.geometry(W)
+    drawn = {}
+    for line in axes.lines:
+        if not line.get_label().startswith("_"):
+            data = line.get_data_3d() if m == 3 else line.get_data()
+            drawn[line.get_label()] = np.array(data), to_hex(line.get_color())
+    assert set(drawn) == {f"feature {i}" for i in range(n)}
+    for i in range(n):
+        points, colour = drawn[f"feature {i}"]
+        np.testing.assert_allclose(points[:m, 1], W[:, i])
+        np.testing.assert_allclose(points[:m, 0], 0)
+        assert colour.upper() == tm.plots.feature_colour(i)
+
+
+def test_dropped_features_are_named_and_the_others_numbered():
+    W = np.hstack([PENTAGON, np.zeros((2, 1))])
+    words = [text.get_text() for text in tm.plots.geometry(W).texts]
+    assert words == ["0", "1", "2", "3", "4", "at 0: 5"]
+
+
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(0, 2**20))
+def test_the_gram_matrix_is_the_image_and_its_colours_are_fair(m, n, seed):
+    W = np.random.default_rng(seed).normal(size=(m, n))
+    image, = tm.plots.gram(W).images
+    np.testing.assert_allclose(image.get_array(), W.T @ W)
+    low, high = image.get_clim()
+    assert low == -high and high == max(1, abs(W.T @ W).max())
+
+
+def test_bars_are_norms_and_their_colours_the_interference():
+    W = np.array([[1.0, -0.6, 0], [0, 0, 2]])
+    axes = tm.plots.norms(W)
+    bars = axes.patches
+    np.testing.assert_allclose([bar.get_width() for bar in bars], [1, 0.6, 2])
+    own, pair = bars[2].get_facecolor(), bars[1].get_facecolor()
+    assert own != pair and axes.get_ylim() == (2.5, -0.5)
+    assert own == bars[2].get_facecolor() and bars[0].get_facecolor() not in (own, pair)
+
+
+def test_dimensionalities_stand_at_their_height():
+    points, = tm.plots.dimensionality(PENTAGON).collections
+    np.testing.assert_allclose(points.get_offsets(), [(i, 0.4) for i in range(5)])
+    colours = [to_rgba(tm.plots.feature_colour(i)) for i in range(5)]
+    np.testing.assert_allclose(points.get_facecolors(), colours)
+    two = np.stack([PENTAGON, np.hstack([np.eye(2), np.zeros((2, 3))])])
+    points, = tm.plots.dimensionality(two, at=[7, 9]).collections
+    expected = [(7, 0.4)] * 5 + [(9, 1)] * 2 + [(9, 0)] * 3
+    np.testing.assert_allclose(points.get_offsets(), expected)
+
+
+def test_rectangles_of_a_stack_plot_are_the_weights():
+    axes = tm.plots.stack(neurons())
+    boxes = [(bar.get_x() + bar.get_width() / 2, bar.get_y(), bar.get_height())
+             for bar in axes.patches]
+    np.testing.assert_allclose(boxes, [(0, 0, 1), (0, 0, -0.25), (1, 0, 1), (2, 0, -1), (3, 0, 1)],
+                               atol=1e-12)
+    tall = tm.plots.stack(neurons(), weights="output").patches
+    np.testing.assert_allclose(sorted(bar.get_height() for bar in tall), [-4, 1, 1, 1, 4])
+
+
+def test_the_motif_shows_its_weights_with_the_largest_input_at_one():
+    model = neurons()
+    motif = tm.asymmetric_motifs(model)[0]
+    words = [text.get_text() for text in tm.plots.motif(model, motif).texts]
+    for number in ("+1.00", "−0.25", "+4.00", "−4.00", "neuron 0", "inhibitor 1"):
+        assert number in words
+    assert any("1.00 × 4.00 = 4.00;" in text for text in words)
+
+
+def test_losses_of_a_history_are_its_lines():
+    history = trained()
+    axes = tm.plots.history(history)
+    assert len(axes.lines) == 3 and axes.get_yscale() == "log"
+    for k, line in enumerate(axes.lines):
+        np.testing.assert_allclose(line.get_xydata().T, [history.steps, history.losses[:, k]])
+
+
+def test_cells_of_a_phase_diagram_are_its_phases_from_dense_to_sparse():
+    axes, solved = tm.plots.phase(diagram()), diagram()
+    mesh, = axes.collections
+    names = np.array(list(tm.plots.PHASE_COLOURS))
+    assert (names[mesh.get_array().astype(int)] == solved.phase).all()
+    assert axes.xaxis_inverted() and axes.get_xscale() == "log"
+    dots = next(line for line in axes.lines if line.get_marker() == "o")
+    assert len(dots.get_xdata()) == solved.differs.sum()
+    mesh, = tm.plots.phase(diagram(), candidates=True).collections
+    assert (names[mesh.get_array().astype(int)] == solved.candidate_phase).all()
+
+
+def test_the_flow_is_its_loss_and_its_plateaus():
+    flow = gradient_flow()
+    axes = tm.plots.flow(flow)
+    np.testing.assert_allclose(axes.lines[0].get_xydata().T, [flow.times[1:], flow.losses[1:]])
+    saddles = [plateau.saddle_loss for plateau in flow.plateaus if plateau.model is not None]
+    assert len(flow.plateaus) >= 2 and len(axes.patches) == len(flow.plateaus)
+    np.testing.assert_allclose([line.get_ydata()[0] for line in axes.lines[1:]], saddles)
+
+
+def test_branches_are_their_curves_with_names_crossing_and_limit():
+    axes = tm.plots.branches(CURVES, point=POINT, limits={"high": LIMIT}, parameter="ratio")
+    for line, (x, y) in zip(axes.lines, CURVES.values()):
+        np.testing.assert_allclose(line.get_data(), (x, y))
+    drawn = lines_of(axes)
+    assert [np.ravel(drawn["same energy: 1.5"]).tolist()] == [[1.5, 2.25]]
+    assert np.ravel(drawn["its limit: 0.500000 (fold)"]).tolist() == [0.5, 2.5]
+    assert {text.get_text() for text in axes.texts} == set(CURVES)
+    assert axes.get_xlabel() == "ratio"
+
+
+def test_features_keep_their_colour_and_have_one_each():
+    colours = [tm.plots.feature_colour(i) for i in range(60)]
+    assert len(set(colours)) == 60
+    assert colours[:8] == list(tm.plots.FEATURE_COLOURS)
+
+
+# -- hulls -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("points, edges", [
+    (OCTAHEDRON.T, 12),
+    (np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1.0)]), 12),
+    (np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]), 6),
+    (np.vstack([PENTAGON, np.zeros(5)]).T, 5),                  # flat
+    (np.array([[0.0, 0, 1], [0, 0, -1], [0, 0, 0.2]]), 1),      # on a line
+    (np.array([[0.0, 0, 1], [0, 0, 1]]), 0),
+    (np.vstack([OCTAHEDRON.T, OCTAHEDRON.T]), 12),              # twice the same
+])
+def test_edges_of_the_hull(points, edges):
+    found = hull_edges(points)
+    assert len(found) == len({frozenset(edge) for edge in found}) == edges
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda: tm.plots.geometry(np.ones((4, 5))), ValueError, r"W must have 1, 2 or 3.*\(4, 5\)"),
+    (lambda: tm.plots.geometry(np.ones((3, 2, 5))), ValueError, r"W must be one matrix.*W\[0\]"),
+    (lambda: tm.plots.geometry(tm.ReluOutput.init(5, 2)), TypeError, "W must be.*pass its .W"),
+    (lambda: tm.plots.gram([[1, np.nan]]), ValueError, "W must be finite"),
+    (lambda: tm.plots.norms("W"), TypeError, "W must be an array of real numbers"),
+    (lambda: tm.plots.gram(PENTAGON, ax="left"), TypeError, "ax must be matplotlib Axes.*'left'"),
+    (lambda: tm.plots.dimensionality(PENTAGON, at=[1]), ValueError, "W must be.*at"),
+    (lambda: tm.plots.dimensionality(np.ones((2, 2, 3)), at=[1]), ValueError, "W must be.*at"),
+    (lambda: tm.plots.stack(tm.ReluOutput.init(5, 2)), TypeError, "ReluHidden or AbsoluteValue"),
+    (lambda: tm.plots.stack(tm.ReluHidden.init(5, 2, 3)), ValueError, "single.*instances"),
+    (lambda: tm.plots.stack(neurons(), weights="both"), ValueError, "weights must be one of"),
+    (lambda: tm.plots.motif(tm.ReluHidden.init(5, 2), None), TypeError, "single AbsoluteValue"),
+    (lambda: tm.plots.motif(neurons(), 3), TypeError, "asymmetric_motifs.*3"),
+    (lambda: tm.plots.motif(tm.AbsoluteValue.init(1, 2), tm.asymmetric_motifs(neurons())[0]),
+     ValueError, "motif speaks of neurons"),
+    (lambda: tm.plots.history([1, 2]), TypeError, "history must be the History"),
+    (lambda: tm.plots.phase(3), TypeError, "diagram must be the PhaseDiagram"),
+    (lambda: tm.plots.phase(diagram(), candidates="yes"), TypeError, "candidates.*'yes'"),
+    (lambda: tm.plots.flow(None), TypeError, "flow must be the Flow"),
+    (lambda: tm.plots.branches([1]), TypeError, "curves must be a dictionary"),
+    (lambda: tm.plots.branches({}), ValueError, "curves must name 1 to 6"),
+    (lambda: tm.plots.branches({"a": ([1, 0], [1, 2])}), ValueError, "'a' must have ascending"),
+    (lambda: tm.plots.branches({"a": ([1, 2], [1, 2, 3])}), ValueError, "'a' must have ascending"),
+    (lambda: tm.plots.branches({"a": ([1, 2],)}), ValueError, r"'a' must be a pair"),
+    (lambda: tm.plots.branches(CURVES, point=3), TypeError, "point must be a CriticalPoint"),
+    (lambda: tm.plots.branches(CURVES, limits={"low": 3}), TypeError, "StabilityLimits"),
+    (lambda: tm.plots.branches(CURVES, limits={"no": LIMIT}), ValueError, "limits some of them"),
+])
+def test_bad_input_is_a_sentence(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
