@@ -1,6 +1,7 @@
-"""A canonical position is one for all equivalent solutions; a distance is 0 for these and for no others.
+"""Equivalent solutions have one canonical position; a distance is 0 for these and for no others.
 
-The twin tries all relabellings, each with the best rotation (Procrustes), and for two dimensions all angles too.
+The twin tries all relabellings, each with the best rotation (Procrustes), and for two dimensions
+all angles too.
 """
 
 from itertools import permutations
@@ -24,7 +25,8 @@ def rotation(m, rng):
 
 @st.composite
 def solutions(draw, rows=st.integers(1, 3), columns=st.integers(1, 7)):
-    """Random columns, columns of one length, polytopes, and any of these with columns missing or doubled."""
+    """Random columns, columns of one length, polytopes, and any of these with columns missing or
+    doubled."""
     m, n, rng = draw(rows), draw(columns), np.random.default_rng(draw(seeds))
     kind = draw(st.sampled_from(["free", "equal lengths", "integers", "polygon", "simplex"]))
     W = rng.normal(size=(m, n))
@@ -53,14 +55,15 @@ def same(A, B):
 
 def turned_onto(W, R):
     """min over rotations of ‖QW - R‖, from singular values alone."""
-    return np.sqrt(max(0, (W * W).sum() + (R * R).sum() - 2 * np.linalg.svd(R @ W.T, compute_uv=False).sum()))
+    return np.sqrt(max(0, (W * W).sum() + (R * R).sum() - 2
+                       * np.linalg.svd(R @ W.T, compute_uv=False).sum()))
 
 
 def slow_distance(W, R):
     return min(turned_onto(W[:, list(order)], R) for order in permutations(range(W.shape[1])))
 
 
-# -- the canonical position ------------------------------------------------------------------------------------------
+# -- the canonical position
 
 @given(solutions(), seeds)
 def test_equivalent_solutions_have_one_position(W, seed):
@@ -71,7 +74,8 @@ def test_equivalent_solutions_have_one_position(W, seed):
 
 @pytest.mark.parametrize("n", [8, 20])
 def test_close_neighbours_do_not_confuse_the_order(n):
-    """Two columns whose first coordinates differ by less than rounding to the grid of comparison."""
+    """Two columns whose first coordinates differ by less than rounding to the grid of
+    comparison."""
     rng = np.random.default_rng(n)
     for _ in range(20):
         angle = rng.uniform(0, 2 * np.pi, n)
@@ -83,9 +87,10 @@ def test_close_neighbours_do_not_confuse_the_order(n):
 @given(solutions(), seeds, st.booleans())
 def test_a_position_is_a_rotation_of_the_features(W, seed, relabel):
     A = tm.align(W, relabel=relabel)
-    if relabel:                                             # some order of the columns gives the same Gram matrix
+    if relabel:            # some order of the columns gives the same Gram matrix
         assert tm.distance(A, W) <= 1e-9 * (1 + np.linalg.norm(W))
-        np.testing.assert_allclose(np.sort(tm.norms(A)), np.sort(tm.norms(W)), atol=1e-12 * (1 + abs(W).max()))
+        np.testing.assert_allclose(np.sort(tm.norms(A)), np.sort(tm.norms(W)),
+                                   atol=1e-12 * (1 + abs(W).max()))
     else:
         np.testing.assert_allclose(tm.gram(A), tm.gram(W), atol=1e-12 * (1 + (W * W).sum()))
 
@@ -102,11 +107,13 @@ def test_features_keep_their_places_without_relabelling(W, seed):
 
 def test_the_longest_column_comes_first_and_lies_along_the_first_axis():
     A = tm.align([[0, 3, 1], [1, 4, 0]])
-    np.testing.assert_allclose(A, [[5, 0.8, 0.6], [0, -0.6, 0.8]], atol=1e-12)      # (1, 0) is farthest from (3, 4)
-    np.testing.assert_allclose(tm.align(-polytopes.polygon(5)), polytopes.polygon(5)[:, [0, 1, 4, 2, 3]], atol=1e-12)
+    # (1, 0) is farthest from (3, 4)
+    np.testing.assert_allclose(A, [[5, 0.8, 0.6], [0, -0.6, 0.8]], atol=1e-12)
+    np.testing.assert_allclose(tm.align(-polytopes.polygon(5)),
+                               polytopes.polygon(5)[:, [0, 1, 4, 2, 3]], atol=1e-12)
 
 
-# -- onto a reference ------------------------------------------------------------------------------------------------
+# -- onto a reference
 
 @given(solutions(), seeds)
 def test_an_exact_match_is_found(W, seed):
@@ -129,7 +136,8 @@ def test_nothing_lies_closer_than_what_align_finds(W, seed):
     """Against every relabelling with its best rotation."""
     R = np.random.default_rng(seed).normal(size=W.shape)
     np.testing.assert_allclose(tm.distance(W, R), slow_distance(W, R), rtol=1e-7, atol=1e-7)
-    np.testing.assert_allclose(tm.distance(W, R, relabel=False), turned_onto(W, R), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(tm.distance(W, R, relabel=False), turned_onto(W, R), rtol=1e-7,
+                               atol=1e-7)
 
 
 @given(seeds, st.floats(0, 0.05))
@@ -146,7 +154,7 @@ def test_labels_are_kept_where_they_are_asked_for():
     assert tm.distance(swapped, W, relabel=False) > 0.5
 
 
-# -- distance --------------------------------------------------------------------------------------------------------
+# -- distance
 
 @given(solutions(), seeds)
 def test_distance_is_symmetric_and_does_not_see_rotations(W, seed):
@@ -155,7 +163,8 @@ def test_distance_is_symmetric_and_does_not_see_rotations(W, seed):
     np.testing.assert_allclose(tm.distance(R, W), d, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(tm.distance(equivalent(W, seed), R), d, rtol=1e-6, atol=1e-7)
     assert tm.distance(W, R, relabel=False) >= d - 1e-7
-    np.testing.assert_allclose(tm.distance(R, W, relabel=False), tm.distance(W, R, relabel=False), rtol=1e-7)
+    np.testing.assert_allclose(tm.distance(R, W, relabel=False), tm.distance(W, R, relabel=False),
+                               rtol=1e-7)
 
 
 def congruent(A, B):
@@ -167,7 +176,8 @@ def test_distance_is_zero_for_congruent_solutions_and_for_no_others(W, seed, cha
     assert congruent(equivalent(W, seed), W)
     longer = W.copy()
     longer[0, np.random.default_rng(seed).integers(W.shape[1])] += change
-    if abs(np.sort(tm.norms(longer)) - np.sort(tm.norms(W))).max() > 1e-8:          # lengths say that they differ
+    # lengths say that they differ
+    if abs(np.sort(tm.norms(longer)) - np.sort(tm.norms(W))).max() > 1e-8:
         assert not congruent(equivalent(longer, seed), W)
 
 
@@ -182,7 +192,7 @@ def test_a_reflection_is_no_difference():
     assert congruent(scalene * [[1], [-1]], scalene)
 
 
-# -- shapes ----------------------------------------------------------------------------------------------------------
+# -- shapes
 
 @pytest.mark.parametrize("relabel", [True, False])
 def test_a_stack_is_aligned_one_by_one(relabel):
@@ -202,3 +212,31 @@ def test_a_stack_is_aligned_one_by_one(relabel):
 def test_zeros_stay_zeros():
     assert not tm.align(np.zeros((2, 3))).any()
     assert tm.distance(np.zeros((2, 3)), polytopes.polygon(3)) == pytest.approx(np.sqrt(3))
+
+
+# -- numbers at the ends of float64
+
+@given(solutions(), seeds, st.integers(-900, 900))
+def test_a_power_of_two_changes_no_digit(W, seed, power):
+    R, scaled = np.random.default_rng(seed).normal(size=W.shape), np.ldexp(W, power)
+    for relabel in (True, False):
+        plain = tm.align(W, relabel=relabel)
+        np.testing.assert_array_equal(tm.align(scaled, relabel=relabel), np.ldexp(plain, power))
+        np.testing.assert_array_equal(tm.distance(scaled, np.ldexp(R, power), relabel=relabel),
+                                      np.ldexp(tm.distance(W, R, relabel=relabel), power))
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e100, 1e155, 1e300])
+def test_any_size_is_aligned(size):
+    turned = size * equivalent(polytopes.polygon(5), 3)
+    assert congruent(tm.align(turned) / size, polytopes.polygon(5))
+    assert tm.distance(turned, size * polytopes.polygon(5)) <= 1e-12 * size
+    assert tm.distance(turned, np.zeros((2, 5))) == pytest.approx(5**0.5 * size, rel=1e-12)
+
+
+def test_what_does_not_fit_into_float64_is_refused():
+    W = np.full((3, 2), 1.7e308)
+    with pytest.raises(OverflowError, match="W or reference is too large"):
+        tm.align(W)
+    with pytest.raises(OverflowError, match="W or reference is too large"):
+        tm.distance(W, -W, relabel=False)

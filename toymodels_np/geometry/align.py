@@ -1,9 +1,13 @@
-"""A canonical position for a solution, and the distance between two: both up to O(m), and up to the features' names.
+"""A canonical position for a solution, and the distance between two: both up to O(m).
 
-    Q  a rotation or reflection of the hidden space, (m, m)      R  the reference, (m, n)
+    W  (m, n)  a solution; column i is feature i's direction      R  (m, n)  the reference
+    Q  (m, m)  a rotation or reflection of the hidden space       P  an order of the features
 
-Nothing that a model with a linear hidden layer computes changes under W -> QW, so two runs that found the same
-solution differ by a Q, and for features that are alike also by their order.
+    >>> align([[0, 3], [-4, 0]]).tolist()             # the longest column first, on the first axis
+    [[4.0, 0.0], [0.0, 3.0]]
+
+Nothing that a model with a linear hidden layer computes changes under W -> QW, so two runs that
+found the same solution differ by a Q, and for features that are alike also by their order.
 """
 
 import numpy as np
@@ -11,55 +15,72 @@ from scipy.optimize import linear_sum_assignment
 
 from ..core import checks
 
-SAME = 1e-6                 # relative difference below which two lengths or coordinates count as equal
+SAME = 1e-6                 # relative difference up to which two lengths or coordinates are equal
 MOST_FRAMES = 512           # starting positions tried at most; past that, ties are broken by index
 
 
 def align(W, reference=None, *, relabel=True):
-    """W (..., m, n) turned, and its columns reordered if `relabel`, into a canonical position or onto `reference`.
+    """W (..., m, n), turned into a canonical position or onto `reference` (m, n).
 
-    Without a reference: the longest column lies along the first axis, the column farthest from it in the half plane
-    of the first two, and so on, all with positive coordinates; columns come in descending order of their coordinates.
-    Equivalent matrices give the same result to rounding. With relabel=False column 0 lies along the first axis,
-    column 1 in the half plane, …: features keep their place.
+    Without a reference the longest column lies along the first axis, the column farthest from it
+    in the half plane of the first two, and so on, all with positive coordinates; the columns come
+    in descending order of their coordinates. Equivalent matrices give the same result to rounding.
+    With relabel=False features keep their place: column 0 lies along the first axis, column 1 in
+    the half plane, …
 
-    With a reference (m, n): the position that minimises ‖QW - R‖_F. That is exact with relabel=False (Procrustes);
-    with relabelling it is a search over starts that finds any exact match.
+    With a reference it is the position that minimises ‖QWP - R‖_F. With relabel=False that is
+    exact (Procrustes); with relabelling it is a search over starts that finds any exact match.
+
+    Raises TypeError or ValueError on bad arguments, OverflowError where float64 is too small.
     """
-    W = checks.weights(W).astype(np.float64, copy=False)
-    if not isinstance(relabel, (bool, np.bool_)):
-        raise TypeError(f"relabel must be True or False, got {relabel!r}")
-    if reference is not None:
-        reference = checks.array("reference", reference, ndim=2, dtype=np.float64)
-        if reference.shape != W.shape[-2:]:
-            raise ValueError(f"reference must have shape {W.shape[-2:]} like W, got {reference.shape}")
-    flat = W.reshape(-1, *W.shape[-2:])
-    if reference is None:
-        place = _canonical if relabel else _in_order
-        return np.stack([place(w) for w in flat]).reshape(W.shape)
-    place = _match if relabel else _procrustes
-    return np.stack([place(w, reference) for w in flat]).reshape(W.shape)
+    W, reference = _check(W, reference, relabel)
+    found = [_scaled(A, power) for A, _, power in _positions(W, reference, relabel)]
+    return np.reshape(found, W.shape)
 
 
 def distance(W, reference, *, relabel=True):
-    """min ‖QWP - R‖_F over rotations and reflections Q and, if `relabel`, permutations P; (...) for W (..., m, n).
+    """min ‖QWP - R‖_F over all Q and, if `relabel`, all P: (...) for W (..., m, n).
 
-    As exact as `align`: the same whichever of the two is the reference, and 0 to rounding where they are equivalent.
+    As exact as `align`: the same whichever of the two is the reference, and 0 to rounding where
+    they are equivalent.
     """
-    reference = checks.array("reference", reference, ndim=2, dtype=np.float64)
-    return np.linalg.norm(align(W, reference, relabel=relabel) - reference, axis=(-2, -1))
+    if reference is None:
+        raise TypeError("reference must be an array of real numbers (m, n), got None")
+    W, reference = _check(W, reference, relabel)
+    found = [_scaled(np.linalg.norm(A - R, axis=(-2, -1)), power)
+             for A, R, power in _positions(W, reference, relabel)]
+    return np.reshape(found, W.shape[:-2])[()]
 
+
+def _positions(W, reference, relabel):
+    """(A, R, power) of each matrix of W: 2^power A is its position, 2^power R the reference.
+
+    The power of 2 changes no digit, and makes the largest entry about 1, so no square overflows.
+    """
+    for w in W.reshape(-1, *W.shape[-2:]):
+        largest = max(abs(a).max() for a in (w, reference) if a is not None)
+        _, power = np.frexp(largest)
+        w = np.ldexp(w, -power)
+        if reference is None:
+            yield _canonical(w) if relabel else _in_order(w), None, power
+        else:
+            R = np.ldexp(reference, -power)
+            yield _match(w, R) if relabel else _procrustes(w, R), R, power
+
+
+# -- canonical positions
 
 def _in_order(W):
-    """Rotate so that the first independent columns are upper triangular with a positive diagonal."""
-    return _frame(W, lambda lengths: [np.flatnonzero(lengths > SAME * lengths.max())[0]])[0] @ W
+    """W turned so that its first independent columns are upper triangular, the diagonal
+    positive."""
+    return _frames(W, _first)[0] @ W
 
 
 def _canonical(W):
-    """Of all frames that start at a longest column, the one whose sorted columns are lexicographically last."""
-    scale = np.linalg.norm(W, axis=0).max() or 1.0                      # the same for all that are equivalent
+    """Of all frames from a longest column, that whose sorted columns are lexicographically last."""
+    scale = np.linalg.norm(W, axis=0).max() or 1.0      # the same for all that are equivalent
     candidates = []
-    for Q in _frame(W, _longest(SAME)):
+    for Q in _frames(W, _longest):
         A = Q @ W
         coarse = np.round(A / scale / SAME / 10) + 0.0
         order = np.lexsort(coarse[::-1])[::-1]
@@ -67,31 +88,29 @@ def _canonical(W):
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
+# -- onto a reference
+
 def _procrustes(W, R):
+    """QW for the Q that brings W nearest to R: Q = UV' where RW' = U S V'."""
     U, _, Vt = np.linalg.svd(R @ W.T)
     return U @ Vt @ W
 
 
 def _match(W, R):
-    """The best of many starting positions of W, each improved by relabelling and turning it in turn.
+    """The best of many starting positions of W, each improved by relabelling and turning in turn.
 
-    They are: every frame of W laid onto one of R, every frame of R laid onto one of W, and columns paired by their
-    rows of the Gram matrix. Exchanging W and R exchanges the first two, so the distance has no direction.
+    They are: every frame of W laid onto one of R, every frame of R laid onto one of W, and columns
+    paired by their rows of the Gram matrix. Exchanging W and R exchanges the first two, so the
+    distance has no direction.
     """
-    frames, R_frames = _frame(W, _any), _frame(R, _any)
+    frames, R_frames = _frames(W, _any), _frames(R, _any)
     rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
-    unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j and W_i
+    unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j, W_i
     starts = [_procrustes(W[:, linear_sum_assignment(unlike)[1]], R)]
     starts += [R_frames[0].T @ Q @ W for Q in frames] + [Q.T @ frames[0] @ W for Q in R_frames]
     best, lowest = None, np.inf
-    for A in starts:
-        cost = np.inf
-        while True:
-            _, order = linear_sum_assignment(-R.T @ A)                  # row j of R takes column order[j] of A
-            A = _procrustes(A[:, order], R)
-            last, cost = cost, np.linalg.norm(A - R)
-            if not cost < last - 1e-12:
-                break
+    for start in starts:
+        A, cost = _improved(start, R)
         if cost < lowest:
             best, lowest = A, cost
         if lowest <= 1e-12 * np.linalg.norm(R):                         # an exact match
@@ -99,29 +118,51 @@ def _match(W, R):
     return best
 
 
+def _improved(A, R):
+    """A (m, n), relabelled and turned in turn while that brings it nearer to R, and ‖A - R‖."""
+    cost = np.inf
+    while True:
+        _, order = linear_sum_assignment(-R.T @ A)          # row j of R takes column order[j] of A
+        A = _procrustes(A[:, order], R)
+        last, cost = cost, np.linalg.norm(A - R)
+        if not cost < last - 1e-12:
+            return A, cost
+
+
+# -- frames: orthogonal matrices made of W's own columns
+
+def _first(lengths):
+    """The first column that is no combination of those before."""
+    return np.flatnonzero(lengths > SAME * lengths.max())[:1]
+
+
 def _any(lengths):
+    """All columns outside the span of those before, the farthest first."""
     order = np.argsort(-lengths, kind="stable")
     return order[lengths[order] > SAME * lengths.max()]
 
 
-def _longest(tolerance):
-    return lambda lengths: np.flatnonzero(lengths >= (1 - tolerance) * lengths.max())
+def _longest(lengths):
+    """The columns that are farthest from the span of those before."""
+    return np.flatnonzero(lengths >= (1 - SAME) * lengths.max())
 
 
-def _frame(W, pivots):
-    """Orthogonal matrices Q (m, m), one for each way to pick pivot columns one after the other. A list, never empty.
+def _frames(W, pivots):
+    """Orthogonal matrices Q (m, m), one for each way to pick pivot columns: a list, never empty.
 
-    `pivots(lengths)` lists the columns that may come next, given their lengths outside the span of those before.
+    `pivots(lengths)` lists the columns that may come next, given their lengths outside the span of
+    those before.
     """
     m = len(W)
-    frames, smallest = [np.empty((0, m))], SAME * (np.linalg.norm(W, axis=0).max() or 1.0)
+    frames = [np.empty((0, m))]                             # orthonormal rows (k, m), k growing
+    smallest = SAME * (np.linalg.norm(W, axis=0).max() or 1.0)
     for _ in range(m):
         longer = []
         for basis in frames:
             outside = W - basis.T @ (basis @ W)
             lengths = np.linalg.norm(outside, axis=0)
             if lengths.max() <= smallest:
-                longer.append(basis)                                    # W's columns end here
+                longer.append(basis)                        # W's columns end here
                 continue
             columns = pivots(lengths)
             room = MOST_FRAMES - len(frames)
@@ -137,3 +178,27 @@ def _complete(basis):
     if k == m:
         return basis
     return np.vstack([basis, np.linalg.svd(basis)[2][k:] if k else np.eye(m)])
+
+
+# -- what may be asked
+
+def _check(W, reference, relabel):
+    """W (..., m, n) and the reference (m, n) or None in float64, else TypeError or ValueError."""
+    W = checks.weights(W).astype(np.float64, copy=False)
+    if not isinstance(relabel, (bool, np.bool_)):
+        raise TypeError(f"relabel must be True or False, got {relabel!r}")
+    if reference is not None:
+        reference = checks.array("reference", reference, ndim=2, dtype=np.float64)
+        if reference.shape != W.shape[-2:]:
+            raise ValueError(f"reference must have shape {W.shape[-2:]} like W, "
+                             f"got {reference.shape}")
+    return W, reference
+
+
+def _scaled(a, power):
+    """2^power a, or an OverflowError."""
+    with np.errstate(over="ignore"):
+        a = np.ldexp(a, power)
+    if not np.isfinite(a).all():
+        raise OverflowError("W or reference is too large: the result does not fit into float64")
+    return a
