@@ -126,7 +126,12 @@ def name_curves(axes, curves, colours, *, size=STYLE["font"]):
         at = int(room.argmax())
         near = away[:, at] if len(away) else np.array([])
         near = near[np.isfinite(near)]
-        below = bool(len(near) and near[abs(near).argmin()] > 0)
-        axes.annotate(name, (place[at], own[at]), xytext=(0, -9 if below else 9),
-                      textcoords="offset points", color=colours[name], fontsize=size,
-                      fontweight="bold", ha="center", va="top" if below else "bottom")
+        below = len(near) and near[abs(near).argmin()] > 0
+        ends = axes.transData.transform([(place[i], own[i]) for i in (at - 1, at) if at] or
+                                        [(place[i], own[i]) for i in (0, 1)])
+        along = np.diff(ends, axis=0)[0] * (1 if ends[1, 0] >= ends[0, 0] else -1)
+        off = np.array([-along[1], along[0]]) / max(np.hypot(*along), 1e-9) * (-9 if below else 9)
+        ha = "center" if abs(off[0]) < 4 else "right" if off[0] < 0 else "left"
+        axes.annotate(name, (place[at], own[at]), xytext=off, textcoords="offset points",
+                      color=colours[name], fontsize=size, fontweight="bold", ha=ha,
+                      va="top" if off[1] < 0 else "bottom")

@@ -97,7 +97,10 @@ def label(axes, x=None, y=None, title=None, *, larger=0, frame=False):
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def save(figure, path):
-    """Write `figure` to `path` (PNG, SVG or PDF by its suffix) and return the path."""
-    figure.savefig(path, dpi=DPI, facecolor="white")
+def save(figure, path, *, format=None):
+    """Write `figure` to `path`, a path or an open file, and return it.
+
+    format : "png", "svg" or "pdf"; None for what the path's suffix says
+    """
+    figure.savefig(path, format=format, dpi=DPI, facecolor="white")
     return path

@@ -225,5 +225,6 @@ def draw_plateaus(axes, times, losses, plateaus):
                Line2D([], [], color=ORANGE, linewidth=6,
                       label="loss at the saddle or minimum it passes"),
                Patch(facecolor=SKY, alpha=0.3, label="plateau")]
-    axes.legend(handles=handles, fontsize=STYLE["font"] + 1, frameon=False, loc="lower left")
+    axes.legend(handles=handles, fontsize=STYLE["font"], frameon=False, loc="upper center",
+                bbox_to_anchor=(0.5, -0.13), ncols=len(handles))
     label(axes, r"time $t$", "expected loss", larger=1)
