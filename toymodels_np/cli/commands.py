@@ -1,16 +1,11 @@
 """What each command of the command line does with its options."""
 
-import json
-import multiprocessing
-import signal
-import threading
 import warnings
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..core import checks
 from ..core.models import MODELS
@@ -18,10 +13,13 @@ from ..engine.train import History, resume, train
 from ..theory.minima import find_minimum
 from ..theory.phase import phase_diagram
 from .. import plots
-from ..experiments import EXPERIMENTS, run_all
+from ..experiments import NAMES
+from ..experiments.command import (print_records, run_all, save_figure, write_json,
+                                   write_text)
 from .jobs import TASKS, check_job, judge, read_config, run_job, training_settings
-from ..report import check_all, page
+from ..report import page
 from ..store.runs import load, save
+from ..store.shell import worker_pool
 from .show import check_folder, print_models, show_run, show_sweep
 from ..store.sweep import load_sweep, sweep
 
@@ -100,58 +98,24 @@ def run_phase(options):
         for value, count in Counter(values.ravel()).most_common():
             print(f"{name:10s} {value}: {count} cells")
     print(f"the paper's candidates say otherwise in {int(diagram.differs.sum())} cells")
-    plots.save(figure, options.out)
-    print(f"wrote {options.out}")
-
-
-def _runs(options, names):
-    """{name: runs} of these experiments, from the folder or computed."""
-    checks.integer("--workers", options.workers)
-    folder = options.out / ("runs-full" if options.full else "runs-quick")
-    try:
-        with _pool(options.workers) as executor:
-            return run_all(names, folder, full=options.full, executor=executor)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"finished runs are in {folder}; the same command goes on from there") from None
-
-
-def run_experiment(options):
-    experiment, stem = EXPERIMENTS[options.name], options.out / options.name
-    runs = _runs(options, [options.name])[options.name]
-    _print_records(experiment.check(runs))
-    print(f"wrote {plots.save(experiment.draw(runs), stem.with_suffix('.png'))}")
-    if experiment.animate is not None:
-        page = stem.with_suffix(".html")
-        page.write_text(experiment.animate(runs), encoding="utf-8")
-        print(f"wrote {page}")
+    save_figure(options.out, figure)
 
 
 def run_claims(options):
     if options.json is not None:
         check_folder(options.json)
-    records = check_all(_runs(options, list(EXPERIMENTS)))
-    _print_records(records)
+    records = [record for row in run_all(options, list(NAMES)) for record in row.records]
+    print_records(records)
     if options.json is not None:
-        options.json.write_text(json.dumps(records, indent=1))
-        print(f"wrote {options.json}")
+        write_json(options.json, records)
 
 
 def run_report(options):
-    runs = _runs(options, list(EXPERIMENTS))
+    rows = run_all(options, list(NAMES))
     path = options.out / ("report-full.html" if options.full else "report.html")
-    records = check_all(runs)
-    path.write_text(page(runs, records, full=options.full), encoding="utf-8")
-    print(f"{dict(Counter(record['verdict'] for record in records))}")
-    print(f"wrote {path}")
-
-
-def _print_records(records):
-    for record in records:
-        low, high = record["spread"]
-        print(f"{record['verdict']:24s} {record['name']}: {record['measured']:.6g} ({record['summary']} of "
-              f"{record['count']}, {low:.4g} to {high:.4g}), expected {record['expected']}")
-        if record["correction"]:
-            print(f"{'':24s} {record['correction']}")
+    write_text(path, page(rows, full=options.full))
+    counts = Counter(record["verdict"] for row in rows for record in row.records)
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 def run_sweep(options):
@@ -186,33 +150,8 @@ def _executor(options):
         with Client(options.dask, timeout=10) as client:
             yield client.get_executor()
     else:
-        with _pool(options.workers) as pool:
+        with worker_pool(options.workers) as pool:
             yield pool
-
-
-@contextmanager
-def _pool(workers):
-    """None for one worker, else a pool of processes that leave Ctrl-C to this one."""
-    if workers == 1:
-        yield None
-    else:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)          # workers inherit it when they are started,
-        for _ in range(workers):
-            pool.submit(int)                                            # one for each task while none is idle
-        signal.signal(signal.SIGINT, handler)
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)              # first, since a pool that is broken stumbles
-            for child in multiprocessing.active_children():             # over futures that the sweep has cancelled
-                child.terminate()
-            raise
-        pool.shutdown()
-
-
-def _start_worker():
-    tqdm.set_lock(threading.RLock())            # its own is shared by processes, and would outlive one that is stopped
 
 
 def run_show(options):

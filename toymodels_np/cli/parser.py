@@ -11,59 +11,45 @@ from ..engine.backends import BACKENDS
 from ..core.models import MODELS
 from ..core.optim import SCHEDULES
 from ..version import __version__
-from .commands import (COMMAND, run_claims, run_experiment, run_minimum, run_phase, run_report,
+from .commands import (COMMAND, run_claims, run_minimum, run_phase, run_report,
                        run_show, run_sweep, run_train)
-from ..experiments import EXPERIMENTS
+from ..experiments import NAMES
+from ..experiments.command import add_options
+from ..experiments.command import run as run_experiment
+from ..store.shell import Parser, exit_code
 from .jobs import TASKS
-
-KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError)
 
 
 def main(arguments=None):
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except KeyboardInterrupt as interrupt:
-        print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
-        return 130
-    except KNOWN_ERRORS as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
+    return exit_code(options.run, options)
 
 
 def _parser():
-    parser = _Parser(prog=COMMAND, description="Toy models of superposition: train them, solve them, sweep over them.",
+    parser = Parser(prog=COMMAND, description="Toy models of superposition: train them, solve them, sweep over them.",
                      epilog=f"example: {COMMAND} minimum --features 5 --hidden 2 --probability 0.05")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run, summary, example):
-        name = run.__name__.removeprefix("run_")
+    def command(name, run, summary, example):
         added = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {COMMAND} {example}",
                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         added.set_defaults(run=run)
         return added
 
-    one = command(run_train, "train models on one law of features",
+    one = command("train", run_train, "train models on one law of features",
                   "train --features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz")
     _add_settings(one, "train")
     one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps more; with --out, "
                      "where to save it, and no other option")
     one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps if --schedule is "
                      "constant")
-    one = command(run_minimum, "find the true minimum of the exact population loss",
+    one = command("minimum", run_minimum, "find the true minimum of the exact population loss",
                   "minimum --features 5 --hidden 2 --probability 0.05")
     _add_settings(one, "minimum")
     one.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
-    one = command(run_sweep, "train or solve at every point of a grid, from a file in TOML",
+    one = command("sweep", run_sweep, "train or solve at every point of a grid, from a file in TOML",
                   "sweep examples/sweep.toml --out out/phases --workers 2")
     one.add_argument("config", type=Path, metavar="CONFIG.toml", help="settings, seeds and a table [grid]")
     one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results; what is there is "
@@ -72,34 +58,26 @@ def _parser():
     one.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler to run on instead, such as tcp://host:8786")
     one.add_argument("--chunk", type=int, default=1, metavar="N", help="jobs to a file")
     one.add_argument("--retry-failed", action="store_true", help="run jobs that failed again")
-    one = command(run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
+    one = command("show", run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
     one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
     one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
                      ".pdf; without this, sweep.png in its folder")
-    one = command(run_phase, "draw the phase diagram of the last of a few features",
+    one = command("phase", run_phase, "draw the phase diagram of the last of a few features",
                   "phase --features 3 --hidden 2 --points 20 --out phases.png")
     one.add_argument("--features", type=int, default=2, metavar="N", help="n")
     one.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
     one.add_argument("--points", type=int, default=20, metavar="N", help="cells along each axis")
     one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE", help="the picture")
-    one = command(run_experiment, "run one of the paper's experiments and check its claims",
+    one = command("experiment", run_experiment, "run one of the paper's experiments and check its claims",
                   "experiment demonstration --out out")
-    one.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
-    _add_modes(one)
-    one = command(run_claims, "check every claim of the paper", "claims --quick --json claims.json")
-    _add_modes(one)
+    one.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add_options(one, single=True)
+    one = command("claims", run_claims, "check every claim of the paper", "claims --quick --json claims.json")
+    add_options(one, single=False)
     one.add_argument("--json", type=Path, metavar="FILE", help="write the records here")
-    one = command(run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
-    _add_modes(one)
+    one = command("report", run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
+    add_options(one, single=False)
     return parser
-
-
-def _add_modes(parser):
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--quick", action="store_true", default=True, help="small sizes and few seeds: minutes")
-    mode.add_argument("--full", action="store_true", help="the paper's sizes: hours, and it goes on where it was stopped")
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder for runs and results")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
 
 
 def _add_settings(parser, task):

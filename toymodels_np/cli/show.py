@@ -7,6 +7,7 @@ import numpy as np
 from ..core.models import Model
 from ..geometry.tegum import name_geometry
 from .. import plots
+from ..experiments.command import save_figure
 from .jobs import TASKS, judge
 from ..store.runs import load
 from ..store.sweep import load_sweep
@@ -69,8 +70,8 @@ def show_sweep(folder, path=None):
         return
     by = "phase" if {"extra_importance", "extra_probability"} & set(varying) and "phase" in table else "geometry"
     labels = table[by][best] if by in table else np.full(len(best), "model")
-    plots.save(plots.sweep_map(varying, [table[name][best] for name in varying], losses, by, labels), path)
-    print(f"wrote {path}")
+    save_figure(path, plots.sweep_map(varying, [table[name][best] for name in varying], losses,
+                                      by, labels))
 
 
 def _best(table):

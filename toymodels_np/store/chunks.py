@@ -1,18 +1,23 @@
 """What a sweep keeps: jobs as canonical JSON, their outcomes, and the file that holds a chunk of both.
 
 An outcome is a dictionary of strings, NumPy scalars and arrays: what the job returned, or its "error" and "traceback".
+A file's name has two parts, the hash of the work (the function's name and the jobs) and that of the code which did it.
 """
 
 import json
 import traceback
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
 from . import files
 
-FORMAT = 1                              # of the files; part of their names
-FAILURE = ("error", "traceback")        # what a failed job has; neither a job nor a result may have such a key
+FORMAT = 1                              # of the text that says the work; part of the files' names
+FAILURE = ("error", "traceback")        # what a failed job has
+RESERVED = ("function", *FAILURE)       # columns of the table; neither a job nor a result may have such a key
+
+HEALED = "delete it and run the sweep again"
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
@@ -30,24 +35,36 @@ def job_text(index, job):
         raise (TypeError if isinstance(error, TypeError) else ValueError)(
             f"job {index} must hold only strings, finite numbers, True, False, None, lists and dictionaries with "
             f"string keys: {error}") from None
-    if any(key in job for key in FAILURE):
-        raise ValueError(f"job {index} must not have the key 'error' or 'traceback', which are columns of the table")
+    if any(key in job for key in RESERVED):
+        raise ValueError(f"job {index} must not have the key 'function', 'error' or 'traceback', which are columns "
+                         f"of the table")
     return text
 
 
-def chunk_text(function, texts):
-    """What a chunk's name is the hash of: the format, the function's name and the jobs."""
+class Chunk(NamedTuple):
+    """A chunk file's content: who did the work, in which code ("" in files of version 0.1), and what came out."""
+
+    function: str
+    code: str
+    jobs: list
+    outcomes: list
+
+
+def work_text(function, texts):
+    """What there is to do, as canonical JSON: the format, the function's name and the jobs."""
     return f'{{"format":{FORMAT},"function":{canonical(function)},"jobs":[{",".join(texts)}]}}'
 
 
-def name(text):
-    """32 hexadecimal digits, the hash of the chunk's text."""
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+def name(work, code):
+    """The file's name without its suffix: 32 hexadecimal digits for the work and 16 for the code, if that is known."""
+    parts = [blake2b(work.encode(), digest_size=16).hexdigest()]
+    return "-".join(parts + [blake2b(code.encode(), digest_size=8).hexdigest()] * (code != ""))
 
 
-def path(out, text):
+def path(out, work, code):
     """Where under `out` the chunk is kept; 256 folders share the files."""
-    return out / name(text)[:2] / f"{name(text)}.npz"
+    stem = name(work, code)
+    return out / stem[:2] / f"{stem}.npz"
 
 
 def failure(error):
@@ -62,8 +79,9 @@ def success(job, result):
         raise TypeError(f"function must return a dictionary, got {type(result).__name__}")
     outcome = {}
     for key, value in result.items():
-        if not isinstance(key, str) or key in FAILURE:
-            raise ValueError(f"keys of a result must be strings other than 'error' and 'traceback', got {key!r}")
+        if not isinstance(key, str) or key in RESERVED:
+            raise ValueError(f"keys of a result must be strings other than 'function', 'error' and 'traceback', "
+                             f"got {key!r}")
         if isinstance(value, str):
             value = str(value)
         elif type(value) is np.ndarray and value.dtype.kind in files.KINDS and value.dtype.itemsize:
@@ -81,8 +99,8 @@ def success(job, result):
     return outcome
 
 
-def write(path, text, outcomes):
-    """Write the chunk file of these jobs; values of the same key, kind, dtype and shape lie together."""
+def write(path, work, code, outcomes):
+    """Write the chunk file of this work; values of the same key, kind, dtype and shape lie together."""
     blocks = {}
     for row, outcome in enumerate(outcomes):
         for key, value in outcome.items():
@@ -97,30 +115,35 @@ def write(path, text, outcomes):
         else:
             columns.append([key, rows, "array" if kind else "scalar", str(index)])
             arrays[str(index)] = np.stack(values, dtype=dtype[0]) if kind else np.array(values, dtype[0])
-    head = {"jobs": text, "columns": json.dumps(columns)}
-    head = {name: np.frombuffer(text.encode(), np.uint8) for name, text in head.items()}
-    files.write_arrays(path, head | arrays, note=str(sum("error" in outcome for outcome in outcomes)))
+    head = {"jobs": work, "code": code, "columns": json.dumps(columns)}
+    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in head.items()} | arrays
+    files.write_arrays(path, arrays | {"digest": _digest(arrays)})
 
 
-def failures(path):
-    """How many jobs of the chunk file failed, from its last bytes alone; None if there is no whole file."""
-    try:
-        return int(files.read_note(path))
-    except (FileNotFoundError, ValueError):
-        return None
+def _digest(arrays):
+    """16 bytes that change when any array's name, type, shape or value does."""
+    hashed = blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        hashed.update(f"{name} {array.dtype.str} {array.shape};".encode() + array.tobytes())
+    return np.frombuffer(hashed.digest(), np.uint8)
 
 
 def read(path):
-    """(the function's name, jobs, outcomes) of a chunk file; ValueError with a sentence if it is anything else."""
+    """The Chunk in a file; ValueError with a sentence if it is anything else, or if a bit of it has changed."""
     try:
         arrays = files.read_arrays(path)
     except ValueError as error:
-        raise ValueError(f"{error}; delete it and run the sweep again") from None
+        raise ValueError(f"{error}; {HEALED}") from None
     try:
-        text = arrays["jobs"].tobytes().decode()
-        if name(text) != path.stem:
+        old = "code" not in arrays                              # version 0.1 wrote no code and no digest
+        if not old and arrays.pop("digest").tobytes() != _digest(arrays).tobytes():
+            raise ValueError("its digest is not that of its content")
+        code = "" if old else arrays["code"].tobytes().decode()
+        work = arrays["jobs"].tobytes().decode()
+        if name(work, code) != path.stem:
             raise ValueError("its name is not that of its jobs")
-        chunk = json.loads(text)
+        chunk = json.loads(work)
         outcomes = [{} for _ in chunk["jobs"]]
         for key, rows, kind, values in json.loads(arrays["columns"].tobytes()):
             if kind == "array":
@@ -129,9 +152,9 @@ def read(path):
                 values = list(arrays[values])
             for row, value in zip(rows, values, strict=True):
                 outcomes[row][key] = value
-        return chunk["function"], chunk["jobs"], outcomes
+        return Chunk(chunk["function"], code, chunk["jobs"], outcomes)
     except files.DAMAGE as error:
-        raise ValueError(f"{path} is not a chunk of a sweep ({error}); delete it and run the sweep again") from None
+        raise ValueError(f"{path} is not a chunk of a sweep ({error}); {HEALED}") from None
 
 
 def column(values):

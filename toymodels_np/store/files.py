@@ -8,7 +8,9 @@ import math
 import os
 import re
 import secrets
+import stat
 import struct
+import tempfile
 import textwrap
 import zipfile
 from contextlib import contextmanager, suppress
@@ -16,12 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:                     # on Windows
+    fcntl = None
+
 KINDS = "biufcSU"                       # booleans, integers, floats, complex numbers, bytes, text
 NAME = re.compile(r"[A-Za-z0-9_./-]+")
 HEADER = re.compile(rb"\{'descr': '([<>|][%s]\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
                     % KINDS.encode())
 END = struct.Struct("<4s4H2LH")         # a zip file's last record: …, size and offset of the directory, note's size
-LONGEST_NOTE = 32
+LONGEST_NOTE = 32                       # bytes; version 0.1 wrote one at the end of a sweep's files
 DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError, MemoryError,
           RecursionError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile)      # seen on bad bytes
 
@@ -48,24 +55,98 @@ def os_errors_as(sentence):
 
 @contextmanager
 def replacing(path):
-    """A binary stream that takes the place of the file `path` when the block ends, and vanishes if it raises."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    """A binary stream that takes the place of the file `path` when the block ends, and vanishes if it raises.
+
+    Links are followed and modes are kept. OSError where `path` is a device, a pipe, or one of several hard links to a
+    file: replacing one of them would cut it off.
+    """
+    path = Path(os.path.realpath(path))
+    mode = _replaceable(path)
+    stream = _temporary(path.parent)
     try:
-        with open(temporary, "xb") as stream:
+        with stream:
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+            os.replace(stream.name, path)                       # while it is locked: then nobody clears it away
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(stream.name)
         raise
     sync_folder(path.parent)
 
 
-def temporaries(folder):
-    """What `replacing` has left in `folder` where its process was killed, and what it is writing just now."""
-    return folder.glob(f".{'[0-9a-f]' * 16}.tmp")
+def _replaceable(path):
+    """The mode of the regular file at `path`, None if there is no file; OSError if it must not be replaced."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a device or a pipe, and only regular files are replaced")
+    if status.st_nlink > 1:
+        raise OSError(f"it has {status.st_nlink} names (hard links), and only one of them would be replaced")
+    return stat.S_IMODE(status.st_mode)
+
+
+def _temporary(folder):
+    """A new file in `folder`, locked until it is closed, so that `clear_leftovers` sees that somebody writes it."""
+    while True:
+        stream = open(folder / f".{secrets.token_hex(8)}.tmp", "xb")
+        if _lock(stream) is not False and os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()                                          # it was cleared away before it was locked
+
+
+def _lock(stream):
+    """Whether the lock on the file could be had: True or False; None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def clear_leftovers(folder):
+    """Remove what processes that were killed have left half-written in `folder`; what is being written stays."""
+    for path in folder.glob(f".{'[0-9a-f]' * 16}.tmp"):
+        with suppress(OSError), open(path, "rb") as stream:     # another process may have just finished or removed it
+            if _lock(stream):
+                path.unlink()
+
+
+def check_writable(path):
+    """OSError with a sentence, before the work, if the file `path` could not be written after it."""
+    path = check_path("path", path)
+    with os_errors_as(f"cannot write {path}"):
+        real = Path(os.path.realpath(path))
+        _replaceable(real)
+        if not real.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {real.parent}")
+        tempfile.TemporaryFile(dir=real.parent).close()
+
+
+def check_folder(path):
+    """Make the folder `path` if it is missing; OSError with a sentence if nothing can be written there."""
+    path = check_path("path", path)
+    with os_errors_as(f"cannot write to {path}"):
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+
+
+def write_text(path, text):
+    """Write a text file in UTF-8, whole or not at all; OSError with a sentence."""
+    path = check_path("path", path)
+    with os_errors_as(f"cannot write {path}"), replacing(path) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 def sync_folder(folder):
@@ -78,8 +159,8 @@ def sync_folder(folder):
             os.close(descriptor)
 
 
-def write_arrays(path, arrays, note=""):
-    """Write a dictionary of arrays and a note of up to 32 ASCII characters to `path`, whole or not at all.
+def write_arrays(path, arrays):
+    """Write a dictionary of arrays to `path`, whole or not at all.
 
     The same content is the same bytes. Raises TypeError or ValueError on bad arguments, OSError with a sentence.
     """
@@ -93,10 +174,7 @@ def write_arrays(path, arrays, note=""):
             got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
             raise TypeError(f"array {name!r} must be a plain NumPy array of numbers or text, got "
                             f"{type(array).__name__} {got}".rstrip())
-    if not isinstance(note, str) or not note.isascii() or len(note) > LONGEST_NOTE:
-        raise ValueError(f"note must be at most {LONGEST_NOTE} ASCII characters, got {note!r}")
     with os_errors_as(f"cannot write {path}"), replacing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
-        archive.comment = note.encode()
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")             # dated 1980, always
             member.create_system = 3
@@ -108,7 +186,7 @@ def read_arrays(path):
     """The arrays that `write_arrays` wrote to `path`; ValueError with a sentence if the file is anything else."""
     path = check_path("path", path)
     with os_errors_as(f"cannot read {path}"), open(path, "rb") as stream, _damage_said(path):
-        return _members(stream, *_end(stream)[1:])
+        return _members(stream, *_end(stream))
 
 
 def _members(stream, length, count):
@@ -149,15 +227,8 @@ def _array(file, member):
     return np.frombuffer(data, dtype).reshape(shape, order="F" if found[2] == b"True" else "C")
 
 
-def read_note(path):
-    """The note of the file at `path`, from its last bytes alone; ValueError with a sentence if it was cut short."""
-    path = check_path("path", path)
-    with os_errors_as(f"cannot read {path}"), open(path, "rb", buffering=0) as stream, _damage_said(path):
-        return _end(stream)[0]
-
-
 def _end(stream):
-    """(the note, the length of the file, the number of arrays) if the file ends as it should."""
+    """(the length of the file, the number of arrays) if the file ends as it should, perhaps with a note."""
     length = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, length - END.size - LONGEST_NOTE))
     tail = stream.read()
@@ -167,7 +238,7 @@ def _end(stream):
         elsewhere = offset == 2**32 - 1 or count == 2**16 - 1           # in a zip64 record: 4 GiB, or as many arrays
         whole = elsewhere or offset + size + END.size + note == length
         if whole and at + END.size + note == len(tail):
-            return tail[at + END.size:].decode("ascii"), length, count
+            return length, count
     raise ValueError("it has no end")
 
 

@@ -1,0 +1,118 @@
+"""What the report shows, row by row; `page.html` beside this file says how, and escapes it all."""
+
+import base64
+import io
+import json
+import platform
+import sys
+from collections import Counter
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import scipy
+
+from .. import plots
+from ..experiments.claims import (CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS,
+                                  NotMeasured)
+from ..experiments.command import control
+from ..version import __version__
+
+MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}    # to be read without colour
+PLURALS = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "do not reproduce",
+           UNDECIDED: "are undecided"}
+SAID_BY = {"paper": "The paper says", "identity": "Theory says", "ours": "We say"}
+HERE = Path(__file__).parent
+
+
+def derivations():
+    """The folder of the derivations: inside the package, or beside it in a clone; else None."""
+    for folder in (HERE.parent / "derivations", HERE.parents[1] / "derivations"):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def page(rows, *, full=False):
+    """The report as one HTML text.
+
+    rows : list of experiments.command.Row          full : whether they ran at the paper's sizes
+    """
+    records = [record for row in rows for record in row.records]
+    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
+                                   undefined=jinja2.StrictUndefined, trim_blocks=True,
+                                   lstrip_blocks=True)
+    return templates.get_template("page.html").render(
+        full=full, rows=[_section(row, full) for row in rows],
+        count=len(records), kinds=_kinds(records), verdicts=VERDICTS, marks=MARKS,
+        classes={verdict: f"v{i}" for i, verdict in enumerate(VERDICTS)},
+        runs=sum(len(row.runs) for row in rows), controls=sum(len(row.controls) for row in rows),
+        chapters=_chapters({row.experiment.derivation for row in rows}),
+        versions=f"toymodels_np {__version__}, Python {platform.python_version()}, "
+                 f"NumPy {np.__version__}, SciPy {scipy.__version__}")
+
+
+def _kinds(records):
+    """[(kind, what it is, how many, [(verdict, how many, in words)])], kinds that occur."""
+    found = []
+    for kind, said in KINDS.items():
+        counts = Counter(record["verdict"] for record in records if record["kind"] == kind)
+        if counts:
+            found.append((kind, said, counts.total(), [
+                (verdict, counts[verdict], _words(verdict, counts[verdict]))
+                for verdict in VERDICTS if counts[verdict]]))
+    return found
+
+
+def _words(verdict, count):
+    if count != 1:
+        return PLURALS[verdict]
+    return "is undecided" if verdict == UNDECIDED else verdict
+
+
+def _section(row, full):
+    """What the template shows of one row."""
+    experiment = row.experiment
+    story = (sys.modules[experiment.run.__module__].__doc__ or experiment.title).strip()
+    seeds = [run["seed"] for run in row.runs]
+    try:
+        picture, missing = _png(experiment.draw(row.runs)), ""
+    except NotMeasured as error:
+        picture, missing = "", str(error)
+    return {
+        "name": experiment.name, "number": experiment.row, "title": experiment.title,
+        "section": experiment.section, "story": story.split("\n\n"), "picture": picture,
+        "missing": missing, "chapter": experiment.derivation,
+        "alt": f"Figure of row {experiment.row}, {experiment.title}. "
+               f"{' '.join(story.split(chr(10) + chr(10))[0].split())}",
+        "claims": [_claim(record) for record in row.records],
+        "seeds": f"{min(seeds)} to {max(seeds)}" if len(set(seeds)) > 1 else f"{seeds[0]}",
+        "command": f"python -m toymodels_np experiment {experiment.name}"
+                   f"{' --full' if full else ''}",
+        "settings": json.dumps(row.settings)}
+
+
+def _claim(record):
+    """A record with its numbers in words."""
+    shown = dict(record, said_by=SAID_BY[record["kind"]], number="not measured", spread="")
+    if record["measured"] is not None:
+        shown["number"] = f"{record['measured']:.6g}"
+        low, high = record["spread"]
+        if record["count"] > 1:
+            shown["spread"] = (f"{record['summary']} of {record['count']}, "
+                               f"{low:.4g} to {high:.4g}")
+    return shown | {"control_said": control(record)}
+
+
+def _png(figure):
+    stream = io.BytesIO()
+    plots.save(figure, stream, format="png")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def _chapters(numbers):
+    """[(number, file's name, text)] of these derivations, where they are to be had."""
+    folder = derivations()
+    paths = sorted(folder.glob("*.md")) if folder else []
+    return [(path.name[:2], path.name, path.read_text(encoding="utf-8"))
+            for path in paths if path.name[:2] in numbers]

@@ -1,0 +1,100 @@
+"""What a command owes to whoever typed it: an error in one line, an exit code, and workers that end when it does.
+
+    0    done                             2    refused, with one line on stderr
+    1    done, but some jobs failed       130, 143    Ctrl-C, SIGTERM: what is kept, and how to go on
+"""
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+
+from tqdm import tqdm
+
+KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError, MemoryError)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to be as clean as Ctrl-C."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one line and exit code 2."""
+
+    def error(self, message):
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def exit_code(run, options):
+    """The exit code of the command `run(options)`, which returns one or None for 0."""
+    with _terminable():
+        try:
+            return run(options) or 0
+        except KeyboardInterrupt as interrupt:
+            print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
+            return 143 if isinstance(interrupt, Terminated) else 130
+        except KNOWN_ERRORS as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            print(f"error: {said}", file=sys.stderr)
+            return 2
+
+
+@contextmanager
+def _terminable():
+    """SIGTERM raises Terminated inside, where this is the main thread and nobody else handles it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)           # one is enough
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def worker_pool(workers):
+    """None for one worker, else a pool of processes that leave Ctrl-C to this one and never outlive it."""
+    if workers == 1:
+        yield None
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)      # workers inherit it when they are started,
+    try:
+        for _ in range(workers):
+            pool.submit(int)                                    # one for each task while none is idle
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)          # first, since a pool that is broken stumbles
+        for child in multiprocessing.active_children():         # over futures that the sweep has cancelled
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def start_worker():
+    """What a worker process does first: it will end when its parent has ended, however that came about."""
+    tqdm.set_lock(threading.RLock())        # its own is shared by processes, and would outlive one that is stopped
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent):
+    wait([parent.sentinel])
+    os._exit(1)

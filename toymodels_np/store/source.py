@@ -1,0 +1,240 @@
+"""Which code a function is: a hash of all the source that its results depend on, as far as that can be seen.
+
+A function of a file is that whole file, and the files that it imports from beside it, from its own package and from
+this package, directly or not: found by parsing, nothing is imported or run. To these come the function's defaults and
+the plain numbers and strings of its file that its code names, as they are now. Pictures are not results: `plots` does
+not count. Neither do installed packages, nor what lists, dictionaries and arrays of the file hold while it runs:
+put that into the job. The function of a notebook is its own text and that of the functions and values it names.
+"""
+
+import ast
+import inspect
+import site
+import sys
+import sysconfig
+import time
+from hashlib import blake2b
+from pathlib import Path
+from types import CodeType, FunctionType
+
+from ..version import __version__
+
+PACKAGE = __name__.partition(".")[0]
+HOME = Path(__file__).resolve().parents[2]              # the folder in which this package lies
+NOT_FOLLOWED = f"{PACKAGE}.plots"
+INSTALLED = tuple(Path(folder).resolve() for folder in {
+    *sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()})
+STARTED = time.time()                                   # a file that is younger may differ from what was imported
+PLAIN = (type(None), bool, int, float, complex, str, bytes)
+REFUSED = ("function has no source that tells when it changes: {why}; give version=, a text of your own that you "
+           "change when its results would change")
+_parsed = {}                                            # (path, time, size): (hash of the text, names it imports)
+
+
+def identify(function, version=None):
+    """(the function's name, the code that it is), two strings under which a sweep keeps its results.
+
+    `version` replaces the source. Raises TypeError where there is neither, or no name.
+    """
+    name = getattr(function, "__qualname__", None)
+    if not callable(function) or not isinstance(name, str):
+        raise TypeError(f"function must be a function with a name, since results are kept under it, got {function!r}")
+    if version is not None:
+        if not isinstance(version, str) or not version:
+            raise TypeError(f"version must be None or a string that is not empty, got {version!r}")
+        return f"{_module_name(function)}.{name}", f"version {version}"
+    if not isinstance(function, FunctionType):
+        raise TypeError(REFUSED.format(why=f"{function!r} is no plain function"))
+    if name.endswith("<lambda>"):
+        raise TypeError(REFUSED.format(why="it is a lambda"))
+    if "<locals>" in name:
+        raise TypeError(REFUSED.format(why=f"{name} was made inside another function, on whose values it may depend"))
+    path = _file(function)
+    seen = _source_of_files(function, path) if path else _source_of_notebook(function)
+    seen += [f"{key} = {value!r}" for key, value in _values(function)]
+    return f"{_module_name(function)}.{name}", f"{PACKAGE} {__version__}, source {_hash(*seen)}"
+
+
+def _module_name(function):
+    """The module's name, a script's by its file: so `python a.py` and `import a` are one."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return spec.name if spec else Path(path).stem if path else "__main__"
+
+
+def _file(function):
+    """The file of the function's module; None for a notebook's. TypeError where the file does not tell."""
+    module = sys.modules.get(function.__module__)
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return None
+    found = module
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not function:
+        raise TypeError(REFUSED.format(why=f"{function.__module__} has another {function.__qualname__} than this one"))
+    path = Path(path).resolve()
+    if path.suffix != ".py" or not path.is_file():
+        raise TypeError(REFUSED.format(why=f"{path} is no file of Python source"))
+    return path
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+def _source_of_files(function, path):
+    """Hashes of the function's file and of all that it imports and that counts."""
+    name = _module_name(function)
+    depth = len(name.split(".")) - (path.name != "__init__.py")
+    roots = [path.parents[depth] if depth < len(path.parents) else path.parent]
+    if any(roots[0] == folder for folder in INSTALLED):         # of all that lies there, its own package alone
+        roots = [(roots[0], name.partition(".")[0])]
+    else:
+        roots = [(roots[0], "")]
+    found = followed(name, path, [*roots, (HOME, PACKAGE)])
+    return [f"{module} {_read(file)[0]}" for module, file in sorted(found.items())]
+
+
+def followed(name, path, roots):
+    """{module: file} of the module `name` and of all that it imports from `roots`, (folder, package or "") each."""
+    found, waiting = {}, [(name, path)]
+    while waiting:
+        module, file = waiting.pop()
+        if module in found:
+            continue
+        found[module] = file
+        _check_unchanged(module, file)
+        for other in _imported(module, file):
+            place = None if _left_out(other) else _place(other, roots)
+            if place and other not in found:
+                waiting.append((other, place))
+    return found
+
+
+def _left_out(name):
+    return name == NOT_FOLLOWED or name.startswith(f"{NOT_FOLLOWED}.")
+
+
+def _place(name, roots):
+    """The file of the module `name` under one of the roots, or None."""
+    for folder, package in roots:
+        if package and name.partition(".")[0] != package:
+            continue
+        stem = folder.joinpath(*name.split("."))
+        for file in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def _imported(module, file):
+    """All dotted names that the file may import: `from a import b` may be a.b, or a name of a."""
+    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
+    names = set()
+    for level, base, inside in _read(file)[1]:
+        start = package[:len(package) - level + 1] if level else []
+        parts = [*start, *(base.split(".") if base else [])]
+        if parts:
+            names.add(".".join(parts))
+        if inside and parts:
+            names.add(".".join([*parts, inside]))
+    return names
+
+
+def _read(file):
+    """(the hash of the file's text, what it imports: (level, module, name)), read again only where it changed."""
+    status = file.stat()
+    key = str(file), status.st_mtime_ns, status.st_size
+    if key not in _parsed:
+        text = file.read_bytes()
+        imports = []
+        try:
+            nodes = ast.walk(ast.parse(text))
+        except (SyntaxError, ValueError):
+            nodes = ()
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                imports += [(0, alias.name, "") for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                imports += [(node.level, node.module or "", alias.name) for alias in node.names]
+        _parsed[key] = _hash(text), imports
+    return _parsed[key]
+
+
+def _check_unchanged(module, file):
+    """RuntimeError if this process runs another text of the file than the one that is there now."""
+    if file.stat().st_mtime < STARTED:
+        return
+    loaded = sys.modules.get(module) or sys.modules["__main__"]
+    if getattr(loaded, "__file__", None) is None or Path(loaded.__file__).resolve() != file:
+        return
+    known = set(_codes(compile(file.read_bytes(), loaded.__file__, "exec", dont_inherit=True)))
+    for value in vars(loaded).values():
+        code = getattr(value, "__code__", None)
+        if isinstance(code, CodeType) and code.co_filename == loaded.__file__ and code not in known:
+            raise RuntimeError(f"{file} was edited after this process had read it, at {code.co_name}: start anew, or "
+                               f"reload the module, so that results are not kept under the wrong code")
+
+
+def _codes(code):
+    """The code and all codes inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+# -- values and notebooks ----------------------------------------------------------------------------------------
+
+def _reached(function):
+    """The functions of the same namespace that it names, directly or not, itself first: {name: function}."""
+    found, waiting = {}, [(function.__qualname__, function)]
+    while waiting:
+        name, value = waiting.pop(0)
+        if name in found:
+            continue
+        found[name] = value
+        for other in sorted({name for code in _codes(value.__code__) for name in code.co_names}):
+            inner = value.__globals__.get(other)
+            if isinstance(inner, FunctionType) and inner.__globals__ is function.__globals__:
+                waiting.append((other, inner))
+    return found
+
+
+def _values(function):
+    """The plain values that the function's code and defaults hold, as pairs of name and value, in order."""
+    found = {}
+    for name, value in _reached(function).items():
+        for number, default in enumerate(value.__defaults__ or ()):
+            found[f"{name}, default {number}"] = default
+        for key, default in (value.__kwdefaults__ or {}).items():
+            found[f"{name}, default {key}"] = default
+        for other in {name for code in _codes(value.__code__) for name in code.co_names}:
+            if other in value.__globals__:
+                found[other] = value.__globals__[other]
+    return sorted((key, value) for key, value in found.items() if _plain(value) and not key.startswith("__"))
+
+
+def _plain(value):
+    return isinstance(value, PLAIN) and type(value) in PLAIN or (
+        type(value) is tuple and all(map(_plain, value)))
+
+
+def _source_of_notebook(function):
+    """The text of the function and of those that it names, and all of this package, which it may use."""
+    try:
+        texts = [inspect.getsource(value) for value in _reached(function).values()]
+    except (OSError, TypeError):
+        raise TypeError(REFUSED.format(why=f"the source of {function.__qualname__} is not there")) from None
+    package = followed(PACKAGE, HOME / PACKAGE / "__init__.py", [(HOME, PACKAGE)])
+    return texts + [f"{module} {_read(file)[0]}" for module, file in sorted(package.items())]
+
+
+def _hash(*parts):
+    """32 hexadecimal digits for texts, or for one bytes."""
+    hashed = blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        hashed.update(len(data).to_bytes(8, "little") + data)
+    return hashed.hexdigest()
