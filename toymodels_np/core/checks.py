@@ -2,11 +2,10 @@
 
 import math
 import numbers
-import sys
-from contextlib import suppress
 
 import numpy as np
 
+from ..machine import memory, progress         # as checks.memory and checks.progress
 from .arrays import array_module
 
 
@@ -23,15 +22,13 @@ def real(name, value, *, above=None, minimum=None, maximum=None):
     """`value` as a finite float inside the bounds (`above` is exclusive), else an error."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    allowed = [text for bound, text in ((above, f"above {above}"), (minimum, f"at least {minimum}"),
-                                        (maximum, f"at most {maximum}")) if bound is not None]
+    bounds = {"above": above, "at least": minimum, "at most": maximum}
+    allowed = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
     try:
         finite = math.isfinite(value)
     except OverflowError:                       # an integer or fraction beyond float64
         finite = False
-    if not (finite
-            and (above is None or value > above)
-            and (minimum is None or value >= minimum)
+    if not (finite and (above is None or value > above) and (minimum is None or value >= minimum)
             and (maximum is None or value <= maximum)):
         raise ValueError(f"{name} must be {' and '.join(['finite', *allowed])}, got {value}")
     return float(value)
@@ -45,12 +42,11 @@ def probability(name, value):
 def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     """`value` as a finite real array with `ndim` (or at least `min_ndim`) axes, else an error.
 
-    Floating dtypes are kept, integers become float64, `dtype` overrides. Arrays stay on their device.
+    Floating dtypes are kept, integers become float64, `dtype` overrides; devices are kept.
     """
     xp = array_module(value)
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked, or "
-                        "leave it out")
+        raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked")
     try:
         result = xp.asarray(value)
     except (TypeError, ValueError) as error:
@@ -87,38 +83,6 @@ def precision(name, value):
     if value not in (np.float32, np.float64, float, "float32", "float64"):
         raise ValueError(f"{name} must be float32 or float64, got {value!r}")
     return np.dtype(value)
-
-
-def progress(value):
-    """tqdm's options: a bar, none, or if None one after two seconds on a terminal or in a notebook."""
-    if value is not None and not isinstance(value, bool):
-        raise TypeError(f"progress must be True, False or None, got {value!r}")
-    if value is None:
-        in_notebook = "ipykernel" in sys.modules
-        return {"delay": 2, "leave": False, "disable": False if in_notebook else None}
-    return {"delay": 0 if value else 2, "leave": value, "disable": not value}
-
-
-def memory(name, size):
-    """ValueError if `size` bytes would not fit into the memory that is free."""
-    free = free_memory()
-    if size > free:
-        raise ValueError(f"{name} is too large: it would take {size / 2**30:,.3g} GiB of memory, "
-                         f"and {free / 2**30:.3g} GiB are free")
-
-
-def free_memory():
-    """Bytes that this process may still take: what the system has free, or what it is allowed."""
-    limits = [2**63]
-    with suppress(OSError, ValueError, StopIteration):
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            line = next(line for line in lines if line.startswith("MemAvailable"))
-            limits.append(1024 * int(line.split()[1]))
-    with suppress(ImportError):
-        import resource                         # not on every system
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        limits += [limit] if limit != resource.RLIM_INFINITY else []
-    return min(limits)
 
 
 def seed(value):

@@ -11,8 +11,8 @@ argument names is a correlated set of its own. So the law of x is a product over
     correlated set       with probability p all members are on, with independent values     (1.3)
     anticorrelated set   with probability p one member, drawn uniformly, is on              (1.4)
 
-For instance, `Features(3, 0.1, correlated=[(0, 1)])` has x = (0, 0, 0) in 81 % of all samples, x =
-(u, v, 0) in 9 %, x = (0, 0, w) in 9 % and x = (u, v, w) in 1 %, with u, v, w uniform in [0, 1].
+For instance, `Features(3, 0.1, correlated=[(0, 1)])` has x = (0, 0, 0) in 81 % of all samples,
+(u, v, 0) in 9 %, (0, 0, w) in 9 % and (u, v, w) in 1 %, with u, v, w uniform in [0, 1].
 """
 
 from collections import Counter
@@ -22,11 +22,14 @@ import numpy as np
 
 from . import checks
 
+ARGUMENTS = ("n_features", "feature_probability", "importance", "signed", "correlated",
+             "anticorrelated")
+LAW = (*ARGUMENTS, "sets", "n_instances")       # what the law sets; a subclass may keep more
+BYTES = 400                                     # of memory that a feature takes, mostly for its set
+
 
 class FeatureSet(NamedTuple):
-    """Features that switch together: `kind` "correlated" or "anticorrelated", `members` their
-    indices.
-    """
+    """Features that switch together: `kind` "correlated" or "anticorrelated", `members` indices."""
 
     kind: str
     members: tuple
@@ -43,7 +46,7 @@ class Features:
         for an anticorrelated set it is the probability that the set is on.
     importance : scalar, (n,), (instances, 1) or (instances, n); weights I_i >= 0 in the loss
     signed : bool
-        Active values are Uniform[-1, 1] and the target is |x|; else Uniform[0, 1], and the target x.
+        Active values are Uniform[-1, 1] and the target is |x|; else Uniform[0, 1], and the target x
     correlated, anticorrelated : disjoint sets of at least two indices each
 
     A subclass may override `sample` and `target`: `tm.train` and `tm.estimate_loss` call them.
@@ -60,10 +63,9 @@ class Features:
         self.correlated = _index_sets("correlated", correlated, n)
         self.anticorrelated = _index_sets("anticorrelated", anticorrelated, n)
         self.sets = _partition(n, self.correlated, self.anticorrelated)
-        p, importance, *count = _per_feature(n, feature_probability, importance)
+        p, importance, *count = _per_feature(n, feature_probability, importance, self.sets)
         self.feature_probability, self.importance = p, importance           # (n,) or (K, n)
         self.n_instances = count[0] if count else None
-        _check_shared(self.sets, p)
 
     # -- the exact law --------------------------------------------------------------------------
 
@@ -123,10 +125,10 @@ class Features:
         of = np.empty(self.n_features, int)                                 # (n,) which set is i's
         for number, s in enumerate(self.sets):
             of[list(s.members)] = number
-        on = (rng.random((B, len(first))) < p[first])[:, of]                # (B, n)           (1.3)
+        on = (rng.random((B, len(first))) < p[first])[:, of]                # (B, n)         (1.3)
         for members in self.anticorrelated:
             chosen = rng.integers(len(members), size=(B, 1))                # which one is on
-            on[:, members] &= chosen == np.arange(len(members))             # (B, k)           (1.4)
+            on[:, members] &= chosen == np.arange(len(members))             # (B, k)         (1.4)
         x = rng.random((B, self.n_features), dtype=dtype)
         return on * (2 * x - 1 if self.signed else x)
 
@@ -134,13 +136,11 @@ class Features:
 
     def replace(self, **changes):
         """The same class and law but for some arguments: `features.replace(importance=1.0)`."""
-        arguments = {name: getattr(self, name) for name in ARGUMENTS}
-        unknown = sorted(set(changes) - set(arguments))
-        if unknown:
-            raise TypeError(f"replace takes {', '.join(arguments)}, got {unknown[0]!r}")
+        for name in set(changes) - set(ARGUMENTS):
+            raise TypeError(f"replace takes {', '.join(ARGUMENTS)}, got {name!r}")
         new = object.__new__(type(self))
-        new.__dict__.update({name: value for name, value in vars(self).items() if name not in LAW})
-        Features.__init__(new, **arguments | changes)
+        vars(new).update({name: value for name, value in vars(self).items() if name not in LAW})
+        Features.__init__(new, **{name: getattr(self, name) for name in ARGUMENTS} | changes)
         return new
 
     def __getitem__(self, index):
@@ -155,14 +155,13 @@ class Features:
     def __setattr__(self, name, value):
         """Features do not change: a law that did would differ from what was derived from it."""
         if name in vars(self):
-            raise AttributeError(f"features do not change, so {name} cannot be set: "
-                                 f"features.replace({name}=…) makes others")
+            raise AttributeError(f"features do not change: features.replace({name}=…) makes others")
         super().__setattr__(name, value)
 
     def __setstate__(self, state):
         """Read a pickle: its arrays become read-only again."""
-        vars(self).update({name: _frozen(value) if isinstance(value, np.ndarray) else value
-                           for name, value in state.items()})
+        for name, value in state.items():
+            vars(self)[name] = _frozen(value) if isinstance(value, np.ndarray) else value
 
     def __repr__(self):
         p, importance = (np.unique(a) for a in (self.feature_probability, self.importance))
@@ -177,7 +176,7 @@ class Features:
     # -- what is checked ------------------------------------------------------------------------
 
     def _check_law(self, name):
-        """The moments here are those of the sampler here, and of no other."""
+        """The moments here are those of `sample` here, and of no other."""
         if type(self).sample is not Features.sample:
             raise TypeError(f"{type(self).__name__} draws samples of its own, so its {name} is not "
                             f"known here: write a method {name}() beside its sample()")
@@ -192,58 +191,46 @@ class Features:
         if None not in (rngs, self.n_instances) and len(rngs) != self.n_instances:
             raise ValueError(f"rng must hold one generator for each of the {self.n_instances} "
                              f"instances, got {len(rngs)}")
-        dtype = checks.precision("dtype", dtype)
         count = len(rngs) if rngs else self.n_instances or 1
-        checks.memory("batch_size", 3 * 8 * count * batch_size * self.n_features)
-        return rngs, dtype
+        checks.memory("batch_size", 24 * count * batch_size * self.n_features)
+        return rngs, checks.precision("dtype", dtype)
 
 
-ARGUMENTS = ("n_features", "feature_probability", "importance", "signed", "correlated",
-             "anticorrelated")
-LAW = (*ARGUMENTS, "sets", "n_instances")       # what the law sets; a subclass may keep more
-BYTES = 400                                     # of memory that a feature takes, mostly for its set
-
-
-def _check_given(feature_probability, signed, unknown):
-    if unknown:
-        name = min(unknown)
+def _check_given(p, signed, unknown):
+    for name in unknown:
         hint = "the paper's sparsity is S = 1 - p, so give feature_probability = 1 - sparsity" \
             if name.lower() in ("sparsity", "s") else f"the arguments are {', '.join(ARGUMENTS)}"
         raise TypeError(f"Features has no argument {name!r}: {hint}")
-    if feature_probability is None:
+    if p is None:
         raise TypeError("Features needs feature_probability, 1 - S for the paper's sparsity S")
     if not isinstance(signed, (bool, np.bool_)):
         raise TypeError(f"signed must be True or False, got {signed!r}")
 
 
-def _per_feature(n, p, importance):
+def _per_feature(n, p, importance, sets):
     """p and importance as (n,), or as (K, n) and K."""
     given = {"feature_probability": p, "importance": importance}
-    arrays = {name: checks.array(name, value, dtype=np.float64) for name, value in given.items()}
-    for name, a in arrays.items():
+    p, importance = arrays = [checks.array(*one, dtype=np.float64) for one in given.items()]
+    for name, a in zip(given, arrays):
         if not (a.ndim == 0 or a.shape == (n,) or (a.ndim == 2 and a.shape[1] in (1, n))):
             raise ValueError(f"{name} must be a scalar or have shape ({n},), (instances, 1) or "
                              f"(instances, {n}), got {a.shape}")
-    p, importance = arrays.values()
     if not ((p > 0) & (p <= 1)).all():
         raise ValueError(f"feature_probability must lie in (0, 1], got {p.min()} to {p.max()}")
     if (importance < 0).any():
         raise ValueError(f"importance must not be negative, got {importance.min()}")
-    counts = {len(a) for a in (p, importance) if a.ndim == 2}
+    counts = {len(a) for a in arrays if a.ndim == 2}
     if len(counts) > 1:
         raise ValueError("feature_probability and importance must have the same number of "
                          f"instances, got {p.shape} and {importance.shape}")
     checks.memory("feature_probability", 16 * n * sum(counts))
-    shape = (*counts, n)
-    return _frozen(np.broadcast_to(p, shape)), _frozen(np.broadcast_to(importance, shape)), *counts
-
-
-def _check_shared(sets, p):
+    p, importance = (_frozen(np.broadcast_to(a, (*counts, n))) for a in arrays)
     for s in sets:
         shared = p[..., list(s.members)]
         if (shared != shared[..., :1]).any():
             raise ValueError(f"the {s.kind} set {s.members} must share one feature_probability, "
                              f"got {np.unique(shared).tolist()}")
+    return p, importance, *counts
 
 
 def _partition(n, correlated, anticorrelated):
@@ -259,19 +246,18 @@ def _partition(n, correlated, anticorrelated):
 
 
 def _index_sets(name, sets, n):
+    """The sets of indices as tuples of ints."""
     try:
         sets = [tuple(members) for members in sets]
     except TypeError:
         raise TypeError(f"{name} must be a list of sets of indices, got {sets!r}") from None
-    result = []
-    for members in sets:
-        members = tuple(checks.integer(f"an index in {name}", i, minimum=0) for i in members)
+    for number, members in enumerate(sets):
+        sets[number] = tuple(checks.integer(f"an index in {name}", i, minimum=0) for i in members)
         if len(members) < 2:
             raise ValueError(f"each set in {name} needs at least two features, got {members}")
         if max(members) >= n:
             raise ValueError(f"{name} names feature {max(members)}, but they are 0 to {n - 1}")
-        result.append(members)
-    return tuple(result)
+    return tuple(sets)
 
 
 def _frozen(a):

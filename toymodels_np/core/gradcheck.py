@@ -4,6 +4,7 @@ import numpy as np
 
 from . import checks
 from .models import Model
+from .streams import CHECK_STREAM, random_stream
 
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)                # long steps meet kinks, short ones meet rounding
 
@@ -12,13 +13,12 @@ def check_gradient(model, x, features, *, seed=0):
     """The relative error of `model.loss_and_grad` on x (..., B, n): a float, the worst instance's.
 
     The direction v is the sum of a random unit vector, which sees every component, and of the
-    claimed gradient's unit vector, which keeps v·g away from zero. The derivative along v is taken
-    with a five-point stencil, exact for the quartic that the loss is between two kinks (2.14), at
-    four step lengths; the best of them counts. A right gradient comes out below 1e-7 unless an
-    activation is within about 1e-7 of its kink; a wrong one is wrong at every step length, by as
-    much as it is off.
+    claimed gradient's, which keeps v·g away from zero. The derivative along v is taken with a
+    five-point stencil, exact for the quartic that the loss of the four models is between two kinks
+    (2.14), at four step lengths; the best counts. A right gradient comes out below 1e-7 unless an
+    activation is within about 1e-7 of its kink; a wrong one is wrong at every step length.
     """
-    rng = np.random.default_rng(checks.seed(seed))
+    rng = random_stream(checks.seed(seed), CHECK_STREAM, 0)
     if not isinstance(model, Model):
         raise TypeError(f"model must be a tm.Model, such as ReluOutput, got {model!r}")
     model = model.astype(np.float64)
@@ -39,8 +39,7 @@ def check_gradient(model, x, features, *, seed=0):
         near, far = loss_at(t) - loss_at(-t), loss_at(2 * t) - loss_at(-2 * t)
         measured = (8 * near - far) / (12 * t)                                              # (2.14)
         size = np.maximum(abs(measured), abs(claimed))
-        error = abs(measured - claimed) / np.where(size > 0, size, 1)
-        best = np.minimum(best, error)
+        best = np.minimum(best, abs(measured - claimed) / np.where(size > 0, size, 1))
     return float(best.max())
 
 

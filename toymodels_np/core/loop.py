@@ -73,17 +73,20 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
     """
     single = model.instances == ()
     if state is None:
-        state = first_state(model, settings["seed"])
-    moments = [tuple(a[0] if single else a for a in arrays) for arrays in state[:2]]
-    adam_state = AdamState(start, *moments)
-    rngs = [generator_at(words) for words in state.random]
+        random = training_streams(settings["seed"], *(model.instances or (1,)))
+        adam_state = AdamState.zeros_like(model.parameters)
+    else:
+        *moments, random = state
+        adam_state = AdamState(start, *(tuple(a[0] if single else a for a in m) for m in moments))
+    rngs = [generator_at(words) for words in random]
+    laws = [features if features.n_instances is None else features[i] for i in range(len(rngs))]
     rate = schedule(settings["schedule"], settings["learning_rate"], stop)
     record_at = record_steps(start, stop, settings["record_every"])
     losses, records = [], []
     bar = checks.progress(progress) | {"unit": "step", "desc": "train"}
     for step in tqdm(range(start, stop + 1), **bar):
         before = [rng.bit_generator.state for rng in rngs]
-        x = batch(features, rngs, settings["batch_size"], model)                # (..., B, n)
+        x = batch(laws, rngs, settings["batch_size"], model)                    # (..., B, n)
         loss, gradient = model.loss_and_grad(x, features)
         check_step(model, loss, gradient, step, settings["learning_rate"])
         if step in record_at:
@@ -93,30 +96,25 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
             parameters, adam_state = adamw(model.parameters, gradient.parameters, adam_state,
                                            rate(step), weight_decay=settings["weight_decay"])
             model = model.from_parameters(parameters)
-    moments = [tuple(a[None] if single else a for a in arrays) for arrays in adam_state[1:]]
+    moments = (tuple(a[None] if single else a for a in m) for m in adam_state[1:])
     state = TrainingState(*moments, np.array([position(one) for one in before]))
     parameters = model.from_parameters([np.stack(a) for a in zip(*records)])
     return History(model, record_at, np.array(losses), parameters, features, settings, state)
 
 
-def batch(features, rngs, batch_size, model):
-    """A batch for every instance, each from its own generator, in the model's dtype: x (B, n) or
-    (K, B, n).
-    """
-    laws = [features if features.n_instances is None else features[i] for i in range(len(rngs))]
+def batch(laws, rngs, batch_size, model):
+    """A batch for every instance, each from its own generator: x (B, n) or (K, B, n)."""
     x = [law.sample(rng, batch_size) for law, rng in zip(laws, rngs, strict=True)]
-    expected = (batch_size, features.n_features)
+    expected = (batch_size, model.n_features)
     if any(np.shape(one) != expected for one in x):
-        raise ValueError(f"{type(features).__name__}.sample must return an array of shape "
+        raise ValueError(f"{type(laws[0]).__name__}.sample must return an array of shape "
                          f"{expected}, got {np.shape(x[0])}")
     x = np.stack(x).astype(model.dtype)
     return x if model.instances else x[0]
 
 
 def check_step(model, loss, gradient, step, learning_rate):
-    """FloatingPointError where a loss is not finite, TypeError where the gradient does not go with
-    the model.
-    """
+    """An error where a loss is not finite, or where the gradient does not go with the model."""
     shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
     if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:
         raise TypeError(f"{type(model).__name__}.loss_and_grad must return a loss of shape "
@@ -124,19 +122,9 @@ def check_step(model, loss, gradient, step, learning_rate):
                         f"{np.shape(loss)} and {shapes}")
     bad = np.flatnonzero(~np.isfinite(loss))
     if len(bad):
-        raise FloatingPointError(f"the loss of instance {bad[0]} is {np.reshape(loss, -1)[bad[0]]} "
-                                 f"at step {step}; try a smaller learning_rate than "
-                                 f"{learning_rate:g}")
-
-
-def first_state(model, seed):
-    """Where a run begins: Adam's means are 0, and instance i's generator is at the start of the
-    stream (seed, i).
-    """
-    lead = model.instances or (1,)
-    shapes = [(*lead, *a.shape[len(model.instances):]) for a in model.parameters]
-    mean, square = (tuple(np.zeros(shape, model.dtype) for shape in shapes) for _ in range(2))
-    return TrainingState(mean, square, training_streams(seed, lead[0]))
+        raise FloatingPointError(
+            f"the loss of instance {bad[0]} is {np.reshape(loss, -1)[bad[0]]} at step {step}; "
+            f"try a smaller learning_rate than {learning_rate:g}")
 
 
 def record_steps(start, stop, every):

@@ -12,6 +12,8 @@ Equations (2.k) are in derivations/02-backprop-by-hand.md. The four models stand
 file; read them first.
 """
 
+import math
+
 import numpy as np
 
 from . import checks
@@ -35,7 +37,7 @@ class Model:
     become float64.
     """
 
-    parameter_shapes = {}                 # name -> axes after the instances, in the letters m and n
+    parameter_shapes = {"W": "mn", "b": "n"}    # name -> axes after the instances
 
     def __init__(self, *parameters, **named):
         names = list(self.parameter_shapes)
@@ -65,54 +67,32 @@ class Model:
              scale="xavier"):
         """Random weights N(0, scale^2) and zero biases.
 
-        `n_instances=None` gives one model without an instance axis; it equals instance 0 of a stack
-        with the same seed. `scale` is a standard deviation, or "xavier" for (2 / (n + m))^(1/2), or
-        "notebook" for what the paper's notebook has: `xavier_normal_` takes the instances for
-        inputs of a convolution, so that a stack of K models begins with (2 / (m (n + K)))^(1/2),
-        which is smaller.
+        `n_instances=None` gives one model without an instance axis: instance 0 of a stack with the
+        same seed. `scale` is a number, or "xavier" for (2 / (n + m))^(1/2), or "notebook" for what
+        the paper's notebook has, where `xavier_normal_` takes K instances for the channels of a
+        convolution: (2 / (m (n + K)))^(1/2).
         """
-        sizes = {"m": checks.integer("n_hidden", n_hidden),
-                 "n": checks.integer("n_features", n_features)}
+        m, n = checks.integer("n_hidden", n_hidden), checks.integer("n_features", n_features)
         count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
-        dtype = checks.precision("dtype", dtype)
-        seed = checks.seed(seed)
-        scale = _scale(scale, **sizes, count=count)
-        numbers = sum(np.prod([sizes[axis] for axis in axes], dtype=object)
-                      for axes in cls.parameter_shapes.values())
-        checks.memory(f"a stack of {count} models of {n_features} features in {n_hidden} "
-                      "dimensions",
-                      16 * count * numbers)
+        dtype, seed = checks.precision("dtype", dtype), checks.seed(seed)
+        scale = _scale(scale, m, n, count)
+        shapes = [tuple({"m": m, "n": n}[axis] for axis in axes)
+                  for axes in cls.parameter_shapes.values()]
+        checks.memory("n_instances, n_hidden or n_features", 16 * count * sum(map(math.prod, shapes)))
         rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
-        parameters = []
-        for axes in cls.parameter_shapes.values():
-            shape = tuple(sizes[axis] for axis in axes)
-            a = np.zeros((count, *shape))
-            if len(axes) == 2:
-                a = np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])
-            parameters.append((a[0] if n_instances is None else a).astype(dtype))
-        return cls(*parameters)
+        stacks = [np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])
+                  if len(shape) == 2 else np.zeros((count, *shape)) for shape in shapes]
+        return cls(*((a[0] if n_instances is None else a).astype(dtype) for a in stacks))
 
     @property
     def parameters(self):
         """The parameter arrays, in the order of `parameter_shapes`."""
         return tuple(getattr(self, name) for name in self.parameter_shapes)
 
-    @property
-    def n_hidden(self):
-        return self.parameters[0].shape[-2]
-
-    @property
-    def n_features(self):
-        return self.parameters[0].shape[-1]
-
-    @property
-    def instances(self):
-        """The shape of the instance axes: () for a single model."""
-        return self.parameters[0].shape[:-2]
-
-    @property
-    def dtype(self):
-        return self.parameters[0].dtype
+    n_hidden = property(lambda self: self.parameters[0].shape[-2], doc="m")
+    n_features = property(lambda self: self.parameters[0].shape[-1], doc="n")
+    instances = property(lambda self: self.parameters[0].shape[:-2], doc="() for a single model")
+    dtype = property(lambda self: self.parameters[0].dtype, doc="float32 or float64")
 
     def astype(self, dtype):
         """The same model in another precision."""
@@ -138,43 +118,42 @@ class Model:
     def loss(self, x, features):
         """Mean over the batch of sum_i I_i (y_i - x'_i)^2, (...): one loss an instance. (2.1)"""
         x = self._batch(x, features)
-        residual = self._forward(x)[0] - features.target(x)
-        return self._mean_loss(residual, self._importance(features, residual) * residual)
+        return self._loss(self._forward(x)[0], features.target(x), features)[0]
 
     def loss_and_grad(self, x, features):
         """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
+        for one, other in (("loss", "loss_and_grad"), ("forward", "_forward")):
+            if getattr(type(self), one) is not getattr(Model, one):
+                raise TypeError(f"{type(self).__name__} overrides {one} and must override {other}, "
+                                "which training calls, too")
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
-        """`loss_and_grad` for a caller who has checked x and features.
-
-        A `target` replaces that of x: under attack inputs move and targets do not.
-        """
+        """`loss_and_grad` of what was checked; under attack `target` stays where x moves."""
         output, cache = self._forward(x)
         target = features.target(x) if target is None else target
+        loss, d_output = self._loss(output, target, features)
+        return loss, self.from_parameters(self._backward(x, cache, d_output))
+
+    @staticmethod
+    def _loss(output, target, features):
+        """L (...) and dL/d(output) (..., B, n)."""
         residual = output - target                                          # (..., B, n)
-        weighted = self._importance(features, residual) * residual          # (..., B, n)
-        loss = self._mean_loss(residual, weighted)                          # (...)         (2.1)
-        weighted *= 2 / x.shape[-2]                                         # dx'           (2.2)
-        return loss, self.from_parameters(self._backward(x, cache, weighted))
-
-    @staticmethod
-    def _mean_loss(residual, weighted):
+        B, xp = residual.shape[-2], array_module(residual)
+        importance = xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
+        weighted = importance * residual                                    # (..., B, n)
         products = residual * weighted
-        return products.reshape(*products.shape[:-2], -1).sum(-1) / products.shape[-2]
-
-    @staticmethod
-    def _importance(features, residual):
-        xp = array_module(residual)
-        return xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
+        loss = products.reshape(*products.shape[:-2], -1).sum(-1) / B       # (...)         (2.1)
+        weighted *= 2 / B
+        return loss, weighted                                               # dx'           (2.2)
 
     @classmethod
     def _check_shapes(cls, names, arrays):
         """The sizes m and n that the first parameter has must be those of all."""
-        sizes = dict(zip(cls.parameter_shapes[names[0]], arrays[0].shape[-2:]))
-        lead = arrays[0].shape[:-2]
+        *lead, first, second = arrays[0].shape
+        sizes = dict(zip(cls.parameter_shapes[names[0]], (first, second)))
         for name, a in zip(names, arrays):
-            expected = lead + tuple(sizes[axis] for axis in cls.parameter_shapes[name])
+            expected = (*lead, *(sizes[axis] for axis in cls.parameter_shapes[name]))
             if a.shape != expected:
                 raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
                                  f"{arrays[0].shape}, got {a.shape}")
@@ -220,14 +199,11 @@ def _relu(z):
 
 def _batch_sum(dz):
     """Sum over samples, (..., B, n) -> (..., n), as a product: faster than sum(-2)."""
-    ones = array_module(dz).ones(dz.shape[-2], dz.dtype)
-    return ones @ dz
+    return array_module(dz).ones(dz.shape[-2], dz.dtype) @ dz
 
 
 class Linear(Model):
     """x' = W'W x + b: principal components, and no superposition."""
-
-    parameter_shapes = {"W": "mn", "b": "n"}
 
     def _forward(self, x):
         W, b = self.parameters
@@ -243,8 +219,6 @@ class Linear(Model):
 
 class ReluOutput(Model):
     """x' = relu(W'W x + b): the model of the paper, with superposition."""
-
-    parameter_shapes = {"W": "mn", "b": "n"}
 
     def _forward(self, x):
         W, b = self.parameters
@@ -263,8 +237,6 @@ class ReluOutput(Model):
 
 class ReluHidden(Model):
     """h = relu(W x), x' = relu(W'h + b): a privileged basis, since the ReLU acts on neurons."""
-
-    parameter_shapes = {"W": "mn", "b": "n"}
 
     def _forward(self, x):
         W, b = self.parameters

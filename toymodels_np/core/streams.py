@@ -33,15 +33,16 @@ def training_streams(seed, count):
 
 def position(state):
     """The state of a PCG64 generator as WORDS uint64: two of 128 bits, and what a draw left."""
-    long = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc") for shift in (64, 0)]
+    long = [state["state"][name] >> shift & 2**64 - 1 for name in ("state", "inc")
+            for shift in (64, 0)]
     return np.array([*long, state["has_uint32"], state["uinteger"]], np.uint64)
 
 
 def generator_at(position):
     """A PCG64 generator that stands at this `position`."""
     high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
-    rng = np.random.Generator(np.random.PCG64(0))
-    rng.bit_generator.state = {
-        "bit_generator": "PCG64", "has_uint32": has_uint32, "uinteger": uinteger,
-        "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}}
-    return rng
+    words = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
+    bits = np.random.PCG64(0)
+    bits.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has_uint32,
+                  "uinteger": uinteger}
+    return np.random.Generator(bits)

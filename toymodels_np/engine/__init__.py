@@ -1,1 +1,1 @@
-"""engine: the same, fast. A twin of `core/loop.py`, held to it by tests: sampler, passes, Adam, threads, GPU."""
+"""engine: the same, fast. A twin of `core/loop.py`, held to it by tests."""

@@ -1,4 +1,4 @@
-"""Where training runs: on the host, or on a GPU through CuPy, which is imported here and in no other file."""
+"""Where training runs: on the host, or on a GPU through CuPy, which only this file imports."""
 
 from ..core.arrays import is_device_array
 

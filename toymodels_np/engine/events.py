@@ -1,9 +1,11 @@
 """Sparse batches as lists of the entries that are not zero, and products with them.
 
-A list is drawn by its gaps (1.12): no entry is hit twice, and all come in the order in which they lie. It costs what is
-active, whatever the size of x; of several instances, what is active where most is.
+A list is drawn by its gaps (1.12): no entry is hit twice, and all come in the order in which they
+lie. It costs what is active, whatever the size of x; of several instances, what is active where
+most is.
 
-    S  steps drawn at once      k  instances      R  samples in a chunk      L  entries listed for each instance
+    S  steps drawn at once      R  samples in a chunk
+    k  instances                L  entries listed for each instance
 """
 
 from typing import NamedTuple
@@ -12,7 +14,7 @@ import numpy as np
 
 from .sampler import Room
 
-try:                            # SciPy's public product allocates, and takes longer to be called than this one to run
+try:          # SciPy's public product allocates, and takes longer to be called than this one to run
     from scipy.sparse._sparsetools import coo_matmat_dense
 except ImportError:             # then all batches are dense
     coo_matmat_dense = None
@@ -22,16 +24,17 @@ FEATURES = 16                   # from how many features on,
 ENTRIES = 2**15                 # how many entries x should have, in one instance,
 ACTIVE = 8                      # and how many of a chunk's should be active
 CHUNK = 2**17                   # entries of x, of one instance, that are worked on at once
-WIDEST = 2**22                  # features that there may be: sums of gaps are int32, and no gap is above 45 / p
+WIDEST = 2**22      # features that there may be: sums of gaps are int32, and no gap is above 45 / p
 SURE = 9                        # standard deviations that a list is longer than the mean (1.13)
 
 
 def pay(features, batch_size):
-    """Whether batches should be lists: (1,) or (instances,) bools. Each instance counts for itself."""
+    """Whether batches should be lists, for each instance: (1,) or (instances,) bools."""
     n, p = features.n_features, np.atleast_2d(features.feature_probability)
     alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == n)
     fits = FEATURES <= n <= WIDEST and ENTRIES <= n * batch_size and coo_matmat_dense is not None
-    return alike & fits & (p.max(-1) <= MOST_PROBABLE) & (p.max(-1) * min(n * batch_size, CHUNK) >= ACTIVE)
+    active = p.max(-1) * min(n * batch_size, CHUNK)
+    return alike & fits & (p.max(-1) <= MOST_PROBABLE) & (active >= ACTIVE)
 
 
 class Events(NamedTuple):
@@ -57,7 +60,7 @@ class Events(NamedTuple):
         self._add(self.cell, self.nowhere, self.target, np.ones(1, z.dtype), z, 1)
 
     def _add(self, i, j, value, factor, out, width):
-        """out[i] += value * factor[j] for each entry, where out and factor have rows of this width."""
+        """out[i] += value * factor[j] for each entry; out and factor have rows of this width."""
         coo_matmat_dense(len(i), width, i, j, value, factor.reshape(-1), out.reshape(-1))
 
     def dense(self, shape):
@@ -68,29 +71,33 @@ class Events(NamedTuple):
 
 
 class EventBlock:
-    """Batches for k instances in C chunks of `sizes` samples, drawn for S steps at once: block[s] are the Events of step s.
+    """Batches for k instances in C chunks of `sizes` samples, drawn for S steps at once: block[s]
+    are the Events of step s.
 
-    Features are single, and those of an instance share one probability. What it draws does not depend on the others.
+    Features are single, and those of an instance share one probability. What it draws does not
+    depend on the others.
     """
 
     def __init__(self, features, count, sizes, steps, dtype):
         n, dtype = features.n_features, np.dtype(dtype)
         p = np.broadcast_to(features.feature_probability.reshape(-1, n)[:, 0], count)
-        most, least = p * max(sizes) * n, p * min(sizes) * n                            # active entries to be expected
+        most, least = p * max(sizes) * n, p * min(sizes) * n         # active entries to be expected
         spread = lambda mean: SURE * np.sqrt(mean + SURE)
         lengths = (most + spread(most)).astype(int) + SURE
-        self.low = max(0, int((least - spread(least)).min()))                           # these are active, as surely (1.13)
+        self.low = max(0, int((least - spread(least)).min()))   # these are active, as surely (1.13)
         self.laws = list(zip(lengths.tolist(), (-1 / np.log1p(-p)).tolist()))
         self.shape = shape = steps, len(sizes), count, lengths.max()
         self.gap, self.raw = np.empty(shape, np.int32), np.zeros(shape, dtype)
         self.drawn = np.empty(steps * len(sizes) * lengths.max())
-        entries, instances = np.array(sizes, np.int32)[:, None, None] * np.int32(n), np.arange(count, dtype=np.int32)[:, None]
+        entries = np.array(sizes, np.int32)[:, None, None] * np.int32(n)
+        instances = np.arange(count, dtype=np.int32)[:, None]
         self.place = entries * instances + np.arange(lengths.max(), dtype=np.int32)     # (C, k, L)
-        self.end = entries * instances + entries                                        # (C, k, 1): the first cell behind
-        self.left = (self.end - self.place)[..., self.low:]                             # what sums of gaps must stay below
+        self.end = entries * instances + entries                  # (C, k, 1): the first cell behind
+        self.left = (self.end - self.place)[..., self.low:]      # what sums of gaps must stay below
         self.active = np.empty((*shape[:-1], self.left.shape[-1]), bool)
         self.feature, self.n = instances * np.int32(n), np.array(n, np.int32)
-        self.scale, self.offset = np.array(-2.0 if features.signed else -1.0), np.array(features.signed, dtype)
+        self.scale = np.array(-2.0 if features.signed else -1.0)
+        self.offset = np.array(features.signed, dtype)
         self.nowhere, self.room = np.zeros(count * lengths.max(), np.int32), Room()
 
     def __getitem__(self, step):
@@ -102,10 +109,12 @@ class EventBlock:
         *lead, _ = self.shape
         steps, chunks, count = lead
         np.cumsum(self.gap, axis=-1, dtype=np.int32, out=self.gap)
-        active = np.less(self.gap[..., self.low:], self.left, out=self.active)          # the others are behind the last cell
+        # What is not active lies behind the last cell.
+        active = np.less(self.gap[..., self.low:], self.left, out=self.active)
         size = self.low + int(np.count_nonzero(active, axis=-1).max())
         tail = slice(self.low, size)
-        array = lambda name, dtype: self.room(name, steps * chunks * count * size, dtype).reshape(*lead, size)
+        entries = steps * chunks * count * size
+        array = lambda name, dtype: self.room(name, entries, dtype).reshape(*lead, size)
         cell, row, feature = (array(name, np.int32) for name in ("cell", "row", "feature"))
         value, target = (array(name, self.raw.dtype) for name in ("value", "target"))
         np.add(self.gap[..., :size], self.place[..., :size], out=cell)                  # (1.12)
@@ -122,7 +131,7 @@ class EventBlock:
         self.events = [[Events(*one, nowhere) for one in zip(*step)] for step in zip(*lists)]
 
     def _draw_numbers(self, rngs):
-        """Write the gaps, and values that `offset` is still to be added to; what no instance needs is 0."""
+        """Write the gaps, and values without the `offset`; what no instance needs is 0."""
         for i, (rng, (length, scale)) in enumerate(zip(rngs, self.laws)):
             drawn = self.drawn[:self.gap[:, :, i, :length].size].reshape(*self.shape[:2], length)
             rng.standard_exponential(out=drawn)

@@ -1,21 +1,28 @@
-"""The training loop's step without its allocations: what `models.py` says, on buffers that stay in the cache.
+"""The training loop's step without its allocations, on buffers that stay in the cache.
 
 Why it is fast, in one place:
-- Nothing is allocated after the start. Arrays that come and go cost more than the arithmetic on them: the system hands
-  out every page anew, and the cache is cold.
-- Threads have instances of their own, and kernels are few and large. Between two kernels a thread needs the interpreter's
-  lock, and waiting for it costs as much as a small kernel. So samples lie side by side and a whole batch is one chunk
-  unless it is very large, several small instances share their kernels, small models draw the samples of several steps at
-  once, and Adam works on flat arrays.
-- Sampling costs what is active: events are scattered, and all that is dense about it is to clear the batch.
-- Where features are rare and batches large, x is a list of its entries (`events.py`), and two of five products are sums
-  over it. Smaller batches are arrays, since lists need more kernels, and with two threads those wait for each other.
-- The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of matrix products.
-- Parameters lie as these products read them, and gradients as they write them; Adam has both means in one array.
-- A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and, which NumPy does
-  several times faster than maximum or where.
-- The numbers that kernels take are arrays: to convert one from Python costs as much as a small kernel.
-- The loss is computed where it is recorded only. Parameters of moderate size are enough to know that it is finite.
+- Nothing is allocated after the start. Arrays that come and go cost more than the arithmetic on
+  them: the system hands out every page anew, and the cache is cold.
+- Threads have instances of their own, and kernels are few and large. Between two kernels a thread
+  needs the interpreter's lock, and waiting for it costs as much as a small kernel. So samples lie
+  side by side and a whole batch is one chunk unless it is very large, several small instances share
+  their kernels, small models draw the samples of several steps at once, and Adam works on flat
+  arrays.
+- Sampling costs what is active: events are scattered, and all that is dense about it is to clear
+  the batch.
+- Where features are rare and batches large, x is a list of its entries (`events.py`), and two of
+  five products are sums over it. Smaller batches are arrays, since lists need more kernels, and
+  with two threads those wait for each other.
+- The bias is one more hidden unit that is always 1: adding it and summing its gradient are part of
+  matrix products.
+- Parameters lie as these products read them, and gradients as they write them; Adam has both means
+  in one array.
+- A ReLU is two operations on integers, its sign bit spread over the whole number and a bitwise and,
+  which NumPy does several times faster than maximum or where.
+- The numbers that kernels take are arrays: to convert one from Python costs as much as a small
+  kernel.
+- The loss is computed where it is recorded only. Parameters of moderate size are enough to know
+  that it is finite.
 
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
@@ -29,18 +36,19 @@ from . import events
 from .passes import DensePass, EventPass
 from .sampler import Sampler
 
-BLOCK = 2**20               # entries that one instance draws at once, which may be several small steps,
+BLOCK = 2**20           # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
 CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
 
-random_state = training_streams         # (seed, count) -> where the streams begin, WORDS an instance
+random_state = training_streams        # (seed, count) -> where the streams begin, WORDS an instance
 
 
 class Batches:
-    """The batch of each step in chunks, x (k, n, R) or Events, from generators that stand at `random` (k, 6).
+    """The batch of each step in chunks, x (k, n, R) or Events, from generators that stand at
+    `random` (k, 6).
 
-    `steps` batches are drawn at once. `random` is where the present ones began, so that another Batches can go on in
-    the middle of them.
+    `steps` batches are drawn at once. `random` is where the present ones began, so that another
+    Batches can go on in the middle of them.
     """
 
     def __init__(self, features, random, batch_size, dtype):
@@ -48,7 +56,8 @@ class Batches:
         self.rngs = [generator_at(words) for words in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
-        self.block = (events.EventBlock if lists else DenseBlock)(features, len(random), sizes, self.steps, dtype)
+        block = events.EventBlock if lists else DenseBlock
+        self.block = block(features, len(random), sizes, self.steps, dtype)
         self.number = None
 
     def __call__(self, step):
@@ -65,12 +74,16 @@ class Batches:
 
 
 class DenseBlock:
-    """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once: block[s] are the x (k, n, R) of step s."""
+    """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once.
+
+    block[s] are the x (k, n, R) of step s.
+    """
 
     def __init__(self, features, count, sizes, steps, dtype):
         self.sampler = Sampler(features)
         self.x = np.empty((count, steps, features.n_features, sum(sizes)), dtype)
-        self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0) for chunk in np.split(self.x, np.cumsum(sizes)[:-1], axis=-1))))
+        self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0)
+                                 for chunk in np.split(self.x, np.cumsum(sizes)[:-1], axis=-1))))
 
     def draw(self, rngs):
         self.sampler.fill(rngs, self.x)
@@ -80,19 +93,25 @@ class DenseBlock:
 
 
 class Step:
-    """Loss and gradient of a stack of k models of one class, for batches of features in chunks, again and again."""
+    """Loss and gradient of a stack of k models of one class, for batches in chunks."""
 
     def __init__(self, model, features, batch_size):
         self.cls, self.features, self.batch_size = type(model), features, batch_size
         lists, sizes = layout(features, batch_size)
-        passes = {rows: (EventPass if lists else DensePass)(model, features, rows) for rows in set(sizes)}
+        one_pass = EventPass if lists else DensePass
+        passes = {rows: one_pass(model, features, rows) for rows in set(sizes)}
         self.passes = [passes[rows] for rows in sizes]
-        self.gradient, self.part = Layers(model.parameters), Layers(model.parameters) if len(sizes) > 1 else None
+        self.gradient = Layers(model.parameters)
+        self.part = Layers(model.parameters) if len(sizes) > 1 else None
         self.scale = np.array(2 / batch_size, model.dtype)
-        self.harmless = float(_harmless(model.n_features, batch_size, features.importance.max(), model.dtype))
+        self.harmless = float(_harmless(model.n_features, batch_size, features.importance.max(),
+                                        model.dtype))
 
     def __call__(self, layers, batch, recorded=True):
-        """The loss (k,), or None if it is not `recorded` and sure to be finite, and the gradient, valid until the next call."""
+        """The loss (k,) and the gradient, valid until the next call.
+
+        There is no loss (None) where it is not `recorded` and sure to be finite.
+        """
         loss, gradient = 0, self.gradient
         for one, x in zip(self.passes, batch, strict=True):
             loss += one(layers, x, gradient, recorded)
@@ -105,19 +124,20 @@ class Step:
         return loss / self.batch_size if recorded else None, self.gradient
 
     def _doubtful(self, layers, batch, loss):
-        """The loss summed over samples, as the reference has it wherever parameters are not surely harmless."""
+        """The loss summed over samples; the reference's where parameters may not be harmless."""
         norm = sum(np.square(a).reshape(len(a), -1).sum(-1) for a in layers.arrays)
         rows = [one.dense(x) for one, x in zip(self.passes, batch)]
-        reference = self.cls.from_parameters(layers.arrays).loss(np.concatenate(rows, axis=1), self.features)
+        model = self.cls.from_parameters(layers.arrays)
+        reference = model.loss(np.concatenate(rows, axis=1), self.features)
         return np.where(norm < self.harmless, loss, reference * self.batch_size)
 
 
 def _harmless(n, batch_size, importance, dtype):
-    """How large the squared norm S of a model's parameters may be if its loss is to be finite for all x in [-1, 1]^n.
+    """How large the squared norm S of parameters may be if the loss is finite on [-1, 1]^n.
 
     |x| <= sqrt(n), so |h| <= sqrt(S n), and the residual is at most sqrt(n) (1 + sqrt(S))^2 long.
     """
-    most = np.finfo(dtype).max / (batch_size * n * max(importance, 1.0))                # for (1 + sqrt(S))^4
+    most = np.finfo(dtype).max / (batch_size * n * max(importance, 1.0))       # for (1 + sqrt(S))^4
     return max(most**0.25 - 1, 0.0) ** 2
 
 
@@ -128,7 +148,7 @@ def layout(features, batch_size):
 
 
 def chunks(n_features, batch_size, lists):
-    """The samples of each chunk of a batch, as equal as they come. They do not depend on the company."""
+    """The samples of each chunk of a batch, as equal as they come, whatever the company."""
     count = min(batch_size, -(-batch_size * n_features // (events.CHUNK if lists else CHUNK)))
     return [batch_size // count + (i < batch_size % count) for i in range(count)]
 
@@ -151,18 +171,20 @@ class Layers:
         self.first, self.out = layers[0], layers[-1]
         self.back = self.out[..., :m]
         self.first[..., m] = 0
-        self.arrays = (transpose(self.first[..., :m]), *(self.back for _ in untied), self.out[..., m])
+        self.arrays = (transpose(self.first[..., :m]), *(self.back for _ in untied),
+                       self.out[..., m])
         for view, a in zip(self.arrays, parameters):
             view[...] = a
 
 
 class Adam:
-    """`optim.adam` and `optim.adamw` in place, to the bit: parameters and state change, nothing is allocated."""
+    """`optim.adam` and `optim.adamw` in place, to the bit, without allocations."""
 
     def __init__(self, parameters, state, weight_decay):
         self.parameters, self.t, self.decay = Layers(parameters), state.t, weight_decay
         flat = self.parameters.flat
-        self.moments, self.news = np.empty((2, 2, flat.size), flat.dtype)       # running means of g and of g^2; what is new
+        # The running means of g and of g^2, and what is new to each.
+        self.moments, self.news = np.empty((2, 2, flat.size), flat.dtype)
         self.mean, self.square = map(Layers, (state.mean, state.square), self.moments)
         self.change, self.squares = self.news
         self.betas = np.array([[BETA1], [BETA2]], flat.dtype)
@@ -173,13 +195,14 @@ class Adam:
         """One step along `gradient`, Layers like the parameters."""
         self.t += 1
         self.step[0], self.floor[0] = step_and_floor(self.t, learning_rate)
-        theta, mean, square, change = self.parameters.flat, self.mean.flat, self.square.flat, self.change
+        theta, change = self.parameters.flat, self.change
+        mean, square = self.mean.flat, self.square.flat
         if self.decay:
             theta *= 1 - learning_rate * self.decay                                     # (3.6)
         np.multiply(gradient.flat, self.rests, out=self.news)
         self.squares *= gradient.flat
         self.moments *= self.betas
-        self.moments += self.news                                                       # (3.1), (3.2)
+        self.moments += self.news                                                     # (3.1), (3.2)
         np.sqrt(square, out=change)
         change += self.floor
         np.divide(mean, change, out=change)

@@ -1,7 +1,9 @@
-"""Dense batches of features, drawn fast and in place: what `Features.sample` says, with other numbers.
+"""Dense batches of features, drawn fast and in place: what `Features.sample` says, with other
+numbers.
 
-Sets of one kind, one size and one frequency are drawn together. What is rare is scattered event by event, so that it
-costs what is active; what is frequent is drawn entry by entry. Equations (1.k) are in derivations/01-sparse-features.md.
+Sets of one kind, one size and one frequency are drawn together. What is rare is scattered event by
+event, so that it costs what is active; what is frequent is drawn entry by entry. Equations (1.k)
+are in derivations/01-sparse-features.md.
 """
 
 import numpy as np
@@ -10,7 +12,9 @@ SCATTER_BELOW = 0.25            # the probability of a set below which it is sca
 
 
 class Sampler:
-    """Draws batches of `features` into arrays; with one instance after the other, each from its own generator."""
+    """Draws batches of `features` into arrays; with one instance after the other, each from its own
+    generator.
+    """
 
     def __init__(self, features):
         self.features, self.room = features, Room()
@@ -25,13 +29,14 @@ class Sampler:
             if len(groups) == 1 and groups[0].dense:
                 groups[0].draw_dense(rng, batches, signed, self.room)
                 continue
-            batches.view(np.uint8)[...] = 0                         # as bytes, which NumPy clears faster
+            batches.view(np.uint8)[...] = 0                    # as bytes, which NumPy clears faster
             for group in groups:
                 group.draw(rng, batches, signed, self.room)
 
 
 class Room:
-    """Arrays by name and type that are made once and used again; they grow with a quarter to spare."""
+    """Arrays by name and type that are made once and used again; they grow with a quarter to spare.
+    """
 
     def __init__(self):
         self.arrays = {}
@@ -45,7 +50,9 @@ class Room:
 
 
 def plan(sets, p):
-    """Sets by kind, size and frequency, as a list of Groups; p (n,) are the features' probabilities."""
+    """Sets by kind, size and frequency, as a list of Groups; p (n,) are the features'
+    probabilities.
+    """
     groups = {}
     for s in sets:
         key = (s.kind, len(s.members), p[s.members[0]] < SCATTER_BELOW)
@@ -73,7 +80,9 @@ class Group:
             self.uniform = bool((p == p[0]).all())
 
     def draw_dense(self, rng, x, signed, room):
-        """All features are single and frequent: one u decides activity and value, u/p given u < p. (1.8)"""
+        """All features are single and frequent: one u decides activity and value, u/p given u < p.
+        (1.8)
+        """
         rng.random(dtype=x.dtype.type, out=x)
         on = room("on", x.size, bool).reshape(x.shape)
         if (self.p < 1).any():

@@ -3,12 +3,12 @@
 The four models on plain Features are trained by the parts in `host.py` or `gpu.py`, all else by
 `core/loop.py`. Both do the same; the fast one does so in place, and with other random numbers.
 
-Instances are independent, so they are trained in tiles that fit the cache, each from its first
-step to its last, on as many threads as there are cores: NumPy's kernels leave the lock to the
-others. Instance i draws its samples from the stream (seed, i) and nothing in a step mixes
-instances: its trajectory is the same bits however many run beside it, on any number of threads.
-Matrix products stay on one thread each while the loop runs. On a GPU the loop is the same, with the
-parts of `gpu.py` in place of those of `host.py`, and all instances are one tile while there is room.
+Instances are independent, so they are trained in tiles that fit the cache, each from its first step
+to its last, on as many threads as there are cores: NumPy's kernels leave the lock to the others.
+Instance i draws its samples from the stream (seed, i) and nothing in a step mixes instances: its
+trajectory is the same bits however many run beside it, on any number of threads. Matrix products
+stay on one thread each while the loop runs. On a GPU the loop is the same, with the parts of
+`gpu.py` in place of those of `host.py`, and all instances are one tile while there is room.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from ..core import checks
 from ..core.arrays import to_host
-from ..core.known import HOW, stranger
+from ..known import HOW, stranger
 from ..core.loop import History, TrainingState, record_steps, train_plainly
 from ..core.models import check_sizes
 from ..core.optim import SCHEDULES, AdamState, schedule
@@ -51,11 +51,10 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     progress : True, False, or None for a bar after two seconds on a terminal or in a notebook
 
     Returns a History, in NumPy arrays; its `engine` says which loop trained. A class of your own is
-    trained by `core/loop.py`, which calls its `loss_and_grad` or `sample`.
-    Raises ValueError or TypeError on bad arguments, FloatingPointError when a loss is not finite: at
-    the step where it happens, or on a GPU at the first record from there on, since losses that are
-    not recorded are not computed. If a GPU is asked for, ImportError without CuPy and RuntimeError
-    without a GPU.
+    trained by `core/loop.py`, which calls its `loss_and_grad` or `sample`. Raises ValueError or
+    TypeError on bad arguments, FloatingPointError when a loss is not finite: at the step where it
+    happens, or on a GPU at the first record from there on, since losses that are not recorded are
+    not computed. If a GPU is asked for, ImportError without CuPy and RuntimeError without a GPU.
     """
     check_trainable(model, features)
     backend = backend_of(*model.parameters) if backend is None else backend
@@ -112,7 +111,7 @@ def check_trainable(model, features):
 
 def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every,
                    backend=BACKENDS[0]):
-    """The settings of a run as a dictionary, if they are good ones, else ValueError or TypeError."""
+    """The settings of a run as a dictionary, if they are good ones, else an error."""
     return {"batch_size": checks.integer("batch_size", batch_size),
             "learning_rate": checks.real("learning_rate", learning_rate, above=0),
             "schedule": checks.choice("schedule", schedule, tuple(SCHEDULES)),
@@ -186,7 +185,7 @@ class Law(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A tile of k instances at a step: its records so far, (T, k, …), and what it goes on with."""
+    """A tile of k instances at a step: its records (T, k, …), and what it goes on with."""
 
     step: int
     model: object
@@ -207,7 +206,8 @@ def _join(model, law, start, runs):
     """The History of a run whose tiles have come to its end."""
     losses = np.concatenate([run.losses for run in runs], axis=1)
     records = [np.concatenate(parts, axis=1) for parts in zip(*(run.records for run in runs))]
-    mean, square = (tuple(map(np.concatenate, zip(*(run.state[i] for run in runs)))) for i in (0, 1))
+    mean, square = (tuple(map(np.concatenate, zip(*(run.state[i] for run in runs))))
+                    for i in (0, 1))
     state = TrainingState(mean, square, np.concatenate([run.state.random for run in runs]))
     if model.instances == ():
         losses, records = losses[:, 0], [a[:, 0] for a in records]
@@ -218,13 +218,13 @@ def _join(model, law, start, runs):
 
 
 def _division(kit, count, features, batch_size):
-    """How many threads there are, and the tiles, in each of which all batches are lists, or none."""
+    """How many threads there are, and the tiles; in each all batches are lists, or none are."""
     n = features.n_features
     if kit is gpu:
         return 1, _tiles(0, count, n * batch_size, 1, gpu.TILE)
 
     def entries(lists):
-        """Of x, of one instance, that are worked on at once. All lists of a batch are there at once."""
+        """Of x, of one instance, that are there at once, which all lists of a batch are."""
         chunk = n * max(host.chunks(n, batch_size, lists))
         return max(chunk, n * batch_size // 4) if lists else chunk
 
@@ -236,7 +236,7 @@ def _division(kit, count, features, batch_size):
 
 
 def _tiles(start, stop, entries, n_threads, most):
-    """Instances as slices of nearly equal size: at most `most` entries, one slice a thread at least."""
+    """Instances as slices of nearly equal size, at least one a thread."""
     count = stop - start
     size = max(1, min(most // entries, count // n_threads))
     ends = np.linspace(start, stop, -(-count // size) + 1).round().astype(int)

@@ -11,25 +11,23 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from .features import LAW, Features
-from .models import MODELS, Model
+from .core.features import LAW, Features
+from .core.models import MODELS, Model
 
 OWN = (Features, *MODELS.values())
 SNAPSHOT = {cls: dict(vars(cls)) for cls in (*OWN, Model)}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "8141597d2aad9e0b",
-    "models": "e5d8f80fe032f333",
+    "features": "f4841cb4c6330b5a",
+    "models": "913a7782c58cb6e5",
     "optim": "3494dc227b60fcd7",
-    "loop": "14481ff95d3519a7",
+    "loop": "8d11df79b5433235",
 }
 
 
 def stranger(*things, files=WHAT):
-    """"" if all `things` (models, features or their classes) are the package's own, else half a
-    sentence why not.
-    """
+    """"" if all models, features or classes are the package's own, else half a sentence why not."""
     for thing in things:
         cls = thing if isinstance(thing, type) else type(thing)
         if cls not in OWN:
@@ -48,11 +46,9 @@ def stranger(*things, files=WHAT):
 
 @cache
 def fingerprint(name):
-    """A hash of the lines of core/`name`.py but for blank ones and comments; "" where there is no
-    source to read.
-    """
+    """A hash of core/`name`.py but for blank lines and comments; "" where there is no source."""
     try:
-        text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        text = Path(__file__).with_name("core").joinpath(f"{name}.py").read_text(encoding="utf-8")
     except OSError:
         return ""
     lines = [line.rstrip() for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
