@@ -1,5 +1,6 @@
 """What measures of a weight matrix say: twins by loops, axioms, and Σ_i D_i <= rank W."""
 
+import doctest
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 import toymodels_np as tm
-from toymodels_np.geometry import measures, polytopes
+from toymodels_np.geometry import align, measures, neurons, polytopes, tegum
 
 # The axioms hold for any W. That one with more dimensions than features is warned of has a test.
 pytestmark = pytest.mark.filterwarnings("ignore:W has .* dimensions for .* feature")
@@ -280,3 +281,9 @@ def test_a_length_beyond_float64_is_refused():
 
 def test_a_feature_that_is_far_shorter_than_the_others_keeps_its_dimension():
     assert tm.feature_dimensionality(np.diag([1, 1e-200])).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("module", [measures, align, polytopes, tegum, neurons])
+def test_the_examples_of_the_first_screens_say_what_happens(module):
+    results = doctest.testmod(module)
+    assert results.attempted and not results.failed

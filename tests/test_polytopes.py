@@ -1,4 +1,5 @@
-"""Polytopes are built as they are defined, and recognised whatever their position, order, size, height and noise."""
+"""Polytopes are built as they are defined, and recognised whatever their position, order, size,
+height and noise."""
 
 from itertools import permutations
 
@@ -36,14 +37,15 @@ def distances(V):
     return np.linalg.norm(V[:, :, None] - V[:, None], axis=0) + np.diag(np.full(V.shape[1], np.inf))
 
 
-# -- building --------------------------------------------------------------------------------------------------------
+# -- building
 
 @pytest.mark.parametrize("k", range(2, 12))
 def test_a_polygon_is_regular(k):
     V = polytopes.polygon(k)
     assert V.shape == (2, k) and V[:, 0].tolist() == [1, 0] and (k == 2 or V[1, 1] > 0)
     steps = np.arange(k)
-    np.testing.assert_allclose(V.T @ V, np.cos(2 * np.pi * (steps - steps[:, None]) / k), atol=1e-14)
+    np.testing.assert_allclose(V.T @ V, np.cos(2 * np.pi * (steps - steps[:, None]) / k),
+                               atol=1e-14)
     np.testing.assert_allclose(V.sum(1), 0, atol=1e-14)
 
 
@@ -59,7 +61,8 @@ def test_a_simplex_is_regular(k):
 def test_a_cross_polytope_has_its_corners_on_the_axes(k):
     V = polytopes.cross_polytope(k)
     assert V.shape == (k, 2 * k)
-    assert {tuple(column) for column in V.T} == {tuple(s * axis) for s in (1, -1) for axis in np.eye(k)}
+    assert {tuple(column) for column in V.T} == {tuple(s * axis) for s in (1, -1)
+                                                 for axis in np.eye(k)}
     assert tm.name_geometry(V) == ("digon" if k == 1 else f"{k} digons")
 
 
@@ -68,19 +71,23 @@ def test_a_cross_polytope_has_its_corners_on_the_axes(k):
 def test_prisms_are_two_polygons_one_above_the_other(kind, k, height):
     V = KINDS[kind](k, height)
     upper, lower = V[:, :k], V[:, k:]
-    assert V.shape == (3, 2 * k) and np.ptp(upper[2]) == np.ptp(lower[2]) == 0 and upper[2, 0] == -lower[2, 0] > 0
+    assert V.shape == (3, 2 * k)
+    assert np.ptp(upper[2]) == np.ptp(lower[2]) == 0
+    assert upper[2, 0] == -lower[2, 0] > 0
     if height != "uniform":
         assert upper[2, 0] == height
     np.testing.assert_allclose(np.linalg.norm(V, axis=0), 1, rtol=1e-14)
     side, turn = np.hypot(*upper[:2, 0]), {"prism": 0, "antiprism": np.pi / k}[kind]
     np.testing.assert_allclose(upper[:2], side * polytopes.polygon(k), atol=1e-14)
-    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ polytopes.polygon(k)
+    turned = np.array([[np.cos(turn), -np.sin(turn)],
+                       [np.sin(turn), np.cos(turn)]]) @ polytopes.polygon(k)
     np.testing.assert_allclose(lower[:2], side * turned, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind, k", RINGS)
 def test_a_uniform_prism_has_edges_of_one_length(kind, k):
-    edges = np.sort(distances(KINDS[kind](k, "uniform")), axis=0)           # 3 meet at a prism's corner, else 4
+    # 3 meet at a prism's corner, else 4
+    edges = np.sort(distances(KINDS[kind](k, "uniform")), axis=0)
     meet = {"prism": 3, "antiprism": 4}[kind]
     np.testing.assert_allclose(edges[:meet], edges[0, 0], rtol=1e-12)
     assert (edges[meet] > 1.05 * edges[0, 0]).all()
@@ -91,8 +98,10 @@ def test_shares_of_prisms_are_those_of_the_formula(kind, k):
     """(8.4), and the tight height is the best."""
     for h in (0.2, 0.5, polytopes.TIGHT, 0.8):
         expected = 1 / (k * ((1 - h**2) ** 2 + 2 * h**4))
-        np.testing.assert_allclose(tm.feature_dimensionality(KINDS[kind](k, h)), expected, rtol=1e-12)
-    best = minimize_scalar(lambda h: -tm.feature_dimensionality(KINDS[kind](k, h))[0], bounds=(0.1, 0.9),
+        np.testing.assert_allclose(tm.feature_dimensionality(KINDS[kind](k, h)), expected,
+                                   rtol=1e-12)
+    best = minimize_scalar(lambda h: -tm.feature_dimensionality(KINDS[kind](k, h))[0],
+                           bounds=(0.1, 0.9),
                            method="bounded", options={"xatol": 1e-9})
     assert abs(best.x - polytopes.TIGHT) < 1e-6 and abs(best.fun + 3 / (2 * k)) < 1e-12
 
@@ -120,28 +129,34 @@ def test_a_product_puts_its_factors_into_orthogonal_subspaces():
 @given(st.lists(st.integers(2, 7), min_size=1, max_size=5), st.integers(0, 3))
 def test_shares_in_a_product_are_those_in_its_factors(gons, dropped):
     """(8.8), and they add up to the dimension, since polygons are tight frames."""
-    D = tm.feature_dimensionality(polytopes.tegum_product(*map(polytopes.polygon, gons), dropped=dropped))
-    alone = np.concatenate([tm.feature_dimensionality(polytopes.polygon(k)) for k in gons] + [np.zeros(dropped)])
+    D = tm.feature_dimensionality(polytopes.tegum_product(*map(polytopes.polygon, gons),
+                                                          dropped=dropped))
+    alone = np.concatenate([tm.feature_dimensionality(polytopes.polygon(k)) for k in gons]
+                           + [np.zeros(dropped)])
     np.testing.assert_allclose(D, alone, rtol=1e-12)
-    assert abs(D.sum() - 2 * len(gons) + gons.count(2)) < 1e-12             # the 2-gon spans one dimension of two
+    # the 2-gon spans one dimension of two
+    assert abs(D.sum() - 2 * len(gons) + gons.count(2)) < 1e-12
 
 
 @given(seeds, st.integers(1, 5))
 def test_merging_keeps_the_frame_and_divides_the_shares(seed, times):
     W = np.random.default_rng(seed).normal(size=(3, 4))
     V = polytopes.merged(W, times)
-    np.testing.assert_allclose(V @ V.T, W @ W.T, atol=1e-12)                                            # (8.6)
+    np.testing.assert_allclose(V @ V.T, W @ W.T, atol=1e-12)            # (8.6)
     D = tm.feature_dimensionality(V).reshape(4, times)
-    np.testing.assert_allclose(D * times, np.repeat(tm.feature_dimensionality(W)[:, None], times, 1), rtol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(polytopes._merge(V), axis=0), np.linalg.norm(polytopes._merge(W), axis=0),
+    np.testing.assert_allclose(D * times, np.repeat(tm.feature_dimensionality(W)[:, None], times,
+                                                    1), rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(polytopes.merge(V), axis=0),
+                               np.linalg.norm(polytopes.merge(W), axis=0),
                                rtol=1e-12)
 
 
-# -- the fit of labelled and unlabelled corners ----------------------------------------------------------------------
+# -- the fit of labelled and unlabelled corners
 
 def slow_fit(unit, reference):
     """The best of all n! orders."""
-    return min(polytopes._misfit(unit[None, :, list(order)], reference) for order in permutations(range(len(unit.T))))
+    return min(polytopes.misfit(unit[None, :, list(order)], reference)
+               for order in permutations(range(len(unit.T))))
 
 
 @given(seeds, st.sampled_from([("prism", 3), ("antiprism", 3)]), heights, st.floats(0, 10))
@@ -149,23 +164,24 @@ def test_the_fit_agrees_with_all_orders(seed, ring, height, degrees):
     rng, reference = np.random.default_rng(seed), KINDS[ring[0]](ring[1], height)
     W = moved(shifted(reference, rng, degrees), rng)
     unit = W / np.linalg.norm(W, axis=0)
-    fit = polytopes._fit(unit, reference)
-    assert fit <= 1.5 * degrees + 1e-5                                      # Procrustes is best on average
+    fit = polytopes.fit(unit, reference)
+    assert fit <= 1.5 * degrees + 1e-5            # Procrustes is best on average
     assert abs(fit - slow_fit(unit, reference)) < 1e-5
 
 
 def test_no_order_fits_another_polytope():
-    assert 20 < slow_fit(polytopes.prism(3), polytopes.antiprism(3)) <= polytopes._fit(
+    assert 20 < slow_fit(polytopes.prism(3), polytopes.antiprism(3)) <= polytopes.fit(
         polytopes.prism(3), polytopes.antiprism(3)) + 1e-9
 
 
-# -- recognising -----------------------------------------------------------------------------------------------------
+# -- recognising
 
 def expected(kind, k):
     return f"{polytopes.BASES[k]} {kind}"
 
 
-@given(st.sampled_from([ring for ring in RINGS if ring != ("antiprism", 3)]), heights, seeds, st.floats(0.02, 1e6))
+@given(st.sampled_from([ring for ring in RINGS if ring != ("antiprism", 3)]), heights, seeds,
+       st.floats(0.02, 1e6))
 def test_prisms_of_any_height_have_their_names(ring, height, seed, scale):
     """Directions up to 3 degrees off, lengths up to 10 %."""
     rng = np.random.default_rng(seed)
@@ -180,21 +196,22 @@ def test_a_triangular_antiprism_is_an_octahedron_near_the_regular_height(height,
     off = abs(np.degrees(np.arccos(height) - np.arccos(polytopes.TIGHT)))
     W = moved(polytopes.antiprism(3, height), np.random.default_rng(seed))
     if abs(off - polytopes.TURNED) > 0.01:
-        assert polytopes.recognise(W) == ("octahedron" if off < polytopes.TURNED else "triangular antiprism")
+        assert polytopes.recognise(W) == ("octahedron" if off < polytopes.TURNED
+                                          else "triangular antiprism")
 
 
 @pytest.mark.parametrize("W, name", [
-    (polytopes.polygon(4), "square"),                                       # of itself; as a solution it is two digons
+    (polytopes.polygon(4), "square"),            # of itself; as a solution it is two digons
     (polytopes.cross_polytope(3), "octahedron"),
     (np.array([[2.0], [1.0]]), "orthogonal"),
     (np.ones((2, 3)), "bundle of 3"),
     (np.array([[1, -1, 1]]), "digon of 3"),
     (polytopes.merged(polytopes.simplex(3), 3), "tetrahedron of 12"),
     (polytopes.merged(polytopes.antiprism(4), 2), "square antiprism of 16"),
-    (polytopes.prism(3, 0.05), "triangle of 6"),                            # too flat: the two triangles are one
+    (polytopes.prism(3, 0.05), "triangle of 6"),            # too flat: the two triangles are one
     (polytopes.antiprism(3, 0.05), "hexagon"),
     (polytopes.prism(5, 0.99), "digon of 10"),
-    (polytopes.polygon(40), "40-gon"),                                      # neighbours are close, but not one corner
+    (polytopes.polygon(40), "40-gon"),            # neighbours are close, but not one corner
     (np.eye(2), None), (np.zeros((2, 2)), None), (np.eye(2)[:, [0, 0, 1]], None),
     (polytopes.polygon(40) * np.linspace(1, 2, 40), None),
 ])
@@ -210,7 +227,8 @@ def test_corners_are_shared_by_columns_that_nearly_agree(seed, times, degrees):
     assert polytopes.recognise(moved(shifted(W, rng, degrees), rng)) == f"pentagon of {5 * times}"
 
 
-NAMED = [(expected(kind, k), KINDS[kind](k, 0.5)) for kind, k in RINGS if k < 6 and (kind, k) != ("antiprism", 3)]
+NAMED = [(expected(kind, k), KINDS[kind](k, 0.5))
+         for kind, k in RINGS if k < 6 and (kind, k) != ("antiprism", 3)]
 NAMED += [("tetrahedron", polytopes.simplex(3)), ("5-simplex", polytopes.simplex(5))]
 
 
@@ -223,7 +241,8 @@ def test_a_deformed_polytope_has_no_name(case, seed):
     off[:, 0] += np.tan(np.radians(35)) * aside / np.linalg.norm(aside)
     long = V * np.where(np.arange(V.shape[1]) == 0, 2, 1)
     assert polytopes.recognise(moved(V, rng)) == name
-    assert polytopes.recognise(moved(off, rng)) is None and polytopes.recognise(moved(long, rng)) is None
+    assert polytopes.recognise(moved(off, rng)) is None
+    assert polytopes.recognise(moved(long, rng)) is None
 
 
 @given(seeds, st.integers(3, 5), st.integers(6, 12))
@@ -233,7 +252,8 @@ def test_random_columns_are_no_polytope(seed, m, n):
 
 @pytest.mark.parametrize("p", [0.05, 0.2])
 def test_the_true_minimum_of_eight_features_in_three_dimensions(p):
-    """A square antiprism, but flatter than the tight one, so its features have less than 3/8 of a dimension."""
+    """A square antiprism, but flatter than the tight one, so its features have less than 3/8 of a
+    dimension."""
     start = tm.ReluOutput(1.1 * polytopes.antiprism(4)[None], np.full((1, 8), -0.2))
     found = tm.find_minimum(tm.Features(8, p), 3, initial=start)
     D = tm.feature_dimensionality(found.model.W)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..core import checks
+from .measures import split_power
 
 SAME = 1e-6                 # relative difference up to which two lengths or coordinates are equal
 MOST_FRAMES = 512           # starting positions tried at most; past that, ties are broken by index
@@ -58,13 +59,11 @@ def _positions(W, reference, relabel):
     The power of 2 changes no digit, and makes the largest entry about 1, so no square overflows.
     """
     for w in W.reshape(-1, *W.shape[-2:]):
-        largest = max(abs(a).max() for a in (w, reference) if a is not None)
-        _, power = np.frexp(largest)
-        w = np.ldexp(w, -power)
         if reference is None:
+            w, power = split_power(w)
             yield _canonical(w) if relabel else _in_order(w), None, power
         else:
-            R = np.ldexp(reference, -power)
+            (w, R), power = split_power(np.stack([w, reference]))
             yield _match(w, R) if relabel else _procrustes(w, R), R, power
 
 

@@ -1,10 +1,13 @@
-"""Numbers that describe a weight matrix: how long its columns are, and how they share the dimensions.
+"""Numbers that describe a weight matrix: how long its columns are, how they share the dimensions.
 
-    W    (..., m, n)  weights: m hidden dimensions, n features; column i is W_i, feature i's direction
-    G    (..., n, n)  W'W, the Gram matrix             W^_i  the unit vector along W_i, or 0 if W_i = 0
-    D_i  (..., n)     the dimensionality of feature i  D*    (...)  hidden dimensions for each feature
+    W    (..., m, n)  weights: m hidden dimensions, n features; column i is W_i, the direction of
+                      feature i
+    W^_i (m,)         the unit vector along W_i, or 0 if W_i = 0
+    G    (..., n, n)  W'W, the Gram matrix
+    D_i  (..., n)     the dimensionality of feature i, its share of a dimension
+    D*   (...)        hidden dimensions for each represented feature
 
-    >>> feature_dimensionality([[1, -1, 0], [0, 0, 1]]).tolist()      # a pair on one axis, one alone
+    >>> feature_dimensionality([[1, -1, 0], [0, 0, 1]]).tolist()    # two on one axis, one alone
     [0.5, 0.5, 1.0]
 
 Leading axes are instances. All results are float64; what float64 cannot hold is an OverflowError.
@@ -26,7 +29,7 @@ ORTHOGONAL = 0.1            # two features with |cos| up to this count as orthog
 
 
 def gram(W):
-    """W'W, (..., n, n): what an input along feature j does to output i. Rotations leave it alone."""
+    """G = W'W, (..., n, n): what an input along feature j does to output i."""
     W = _weights(W)
     with np.errstate(over="ignore", invalid="ignore"):
         return _finite(W.swapaxes(-1, -2) @ W)
@@ -34,12 +37,12 @@ def gram(W):
 
 def norms(W):
     """‖W_i‖, (..., n): how far feature i is represented."""
-    return _directions(_weights(W))[1]
+    return directions(_weights(W))[1]
 
 
 def cosines(W):
     """W^_i · W^_j, (..., n, n); 0 where either feature has no direction."""
-    unit, _ = _directions(_weights(W))
+    unit, _ = directions(_weights(W))
     return unit.swapaxes(-1, -2) @ unit
 
 
@@ -49,20 +52,20 @@ def interference(W):
     It colours the bars of the paper's norm plots.
     """
     W = _weights(W)
-    unit, _ = _directions(W)                                        # (..., m, n)
+    unit, _ = directions(W)                                        # (..., m, n)
     with np.errstate(over="ignore", invalid="ignore"):
         squares = (unit.swapaxes(-1, -2) @ W) ** 2                  # (..., n, n)
         return _finite(squares.sum(-1) - np.einsum("...ii->...i", squares))
 
 
 def feature_dimensionality(W):
-    """D_i = ‖W_i‖² / Σ_j (W^_i · W_j)², (..., n): feature i's share of a dimension; 0 if W_i = 0. (7.1)
+    """D_i = ‖W_i‖² / Σ_j (W^_i · W_j)², (..., n): feature i's share of a dimension. (7.1)
 
-    It warns where W has more dimensions than features.
+    It is 0 where W_i = 0, and warns where W has more dimensions than features.
     """
     W = _weights(W)
     warn_if_tall(W)
-    unit, length = _directions(W)                                   # (..., m, n), (..., n)
+    unit, length = directions(W)                                   # (..., m, n), (..., n)
     with np.errstate(over="ignore", invalid="ignore"):
         onto = _finite(unit.swapaxes(-1, -2) @ W)                   # (..., n, n)  W^_i · W_j
         _, power = np.frexp(length)                                 # a scale, which D_i has not
@@ -97,6 +100,29 @@ def dimensions_per_feature(W):
     return result
 
 
+# -- what the measures, and other modules of geometry, are made of
+
+def directions(W):
+    """The columns of W (..., m, n) as unit vectors, (..., m, n), and their lengths, (..., n).
+
+    A column of zeros has no direction and stays as it is. No square overflows.
+    """
+    columns, power = split_power(W, axis=-2)                        # (..., m, n), (..., 1, n)
+    length = np.linalg.norm(columns, axis=-2, keepdims=True)        # (..., 1, n)
+    with np.errstate(over="ignore"):
+        whole = _finite(np.ldexp(length, power)[..., 0, :])
+    return columns / np.where(length > 0, length, 1), whole
+
+
+def split_power(a, axis=None):
+    """`a` as mantissa · 2^power, whose largest entry along `axis` lies in [1/2, 1), or is 0.
+
+    This changes no digit: what has no scale can be computed from the mantissa, whose squares fit.
+    """
+    _, power = np.frexp(abs(a).max(axis, keepdims=axis is not None))
+    return np.ldexp(a, -power), power
+
+
 def warn_if_tall(W):
     """A UserWarning to the caller's caller if W (..., m, n) has more dimensions than features.
 
@@ -110,19 +136,6 @@ def warn_if_tall(W):
 
 def _weights(W):
     return checks.weights(W).astype(np.float64, copy=False)
-
-
-def _directions(W):
-    """The columns of W (..., m, n) as unit vectors, (..., m, n), and their lengths, (..., n).
-
-    A power of 2 is split off each column first: this changes no digit, and no square overflows.
-    """
-    _, power = np.frexp(abs(W).max(-2, keepdims=True))              # (..., 1, n)
-    W = np.ldexp(W, -power)
-    length = np.linalg.norm(W, axis=-2, keepdims=True)              # (..., 1, n)
-    with np.errstate(over="ignore"):
-        whole = _finite(np.ldexp(length, power)[..., 0, :])
-    return W / np.where(length > 0, length, 1), whole
 
 
 def _finite(result):

@@ -1,6 +1,15 @@
-"""Split a solution into its tegum factors, sets of features in orthogonal subspaces, and name each: "2 digons".
+"""Split a solution into its tegum factors, sets of features in orthogonal subspaces; name each.
 
-Source: paper, "The Geometry of Superposition", "Non-Uniform Superposition"; derivations/08.
+    W     (m, n)  a solution; column i is feature i's direction
+    part  (k,)    the indices of features that belong together, such as a factor's
+
+    >>> name_geometry([[1, -1, 0, 0], [0, 0, 1, -1]])               # two pairs, each on its axis
+    '2 digons'
+    >>> [part.tolist() for part in factors([[1, -1, 0, 0], [0, 0, 1, -1]])]
+    [[0, 1], [2, 3]]
+
+Equations (8.k) are in derivations/08-polytopes-and-tegum-products.md.
+Source: paper, "The Geometry of Superposition", "Non-Uniform Superposition".
 """
 
 from collections import Counter
@@ -9,52 +18,77 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from ..core import checks
-from .measures import cosines, norms
+from .measures import ORTHOGONAL, cosines, norms, warn_if_tall
 from .polytopes import dimensions, recognise
 
-DROPPED = 0.1               # a feature with a norm below this fraction of the largest norm is dropped,
+SHORT = 0.1                 # a feature with a norm below this part of the longest is dropped here,
 NEGLIGIBLE = 0.01           # and so is one with a norm below this: it returns 0.0001 of its input
-ORTHOGONAL = 0.1            # two features with |cos| up to this are orthogonal
-BLURRED = 0.15, 0.22, 0.29  # links up to these are noise, where the parts that they join have dimensions of their own
+BLURRED = 0.15, 0.22, 0.29  # |cos| up to these is noise, where what it joins has dimensions of its
+                            # own; up to ORTHOGONAL it always is
 
 
 def factors(W):
-    """Index arrays of the tegum factors of W (m, n), largest first. Dropped features belong to none.
+    """Index arrays of the tegum factors of W (m, n), largest first; dropped features are in none.
 
-    They are the components of the graph of non-orthogonal features (8.9). A trained solution is blurred, and some of
-    its factors hang together by weak links: a component without a name is cut at BLURRED, if that gives a polytope of
-    two or more features and the dimensions of the pieces add up to its own (8.10). And if they do not add up in the
-    whole, all of it is one factor.
+    They are the components of the graph of non-orthogonal features (8.9). A trained solution is
+    blurred, and some of its factors hang together by weak links: a component without a name is cut
+    at BLURRED, if that gives a polytope of two or more features and the dimensions of the pieces
+    add up to its own (8.10). And if they do not add up in the whole, all of it is one factor.
+
+    It warns where W has more dimensions than features.
     """
     W = checks.array("W", W, ndim=2, dtype=np.float64)
-    norm = norms(W)
-    kept = np.flatnonzero(norm >= max(DROPPED * norm.max(), NEGLIGIBLE))
-    if not len(kept):
-        return []
-    parts = [piece for part in _components(W, kept, ORTHOGONAL) for piece in _split(W, part, BLURRED)]
-    if all(_name(W, part) for part in parts) and _dimensions(W, parts) > _dimensions(W, [kept]):
-        return [kept]
-    return sorted(parts, key=len, reverse=True)
+    warn_if_tall(W)
+    return _factors(W)
 
 
 def name_geometry(W):
     """The name of the geometry of W (m, n), from W alone.
 
-    A sum of its tegum factors, such as "pentagon", "2 digons + dropped", "triangle + digon" or "2 orthogonal": the
-    factors that hold the most features come first, dropped features last. A factor that is no known polytope is
-    "irregular". Tolerances: DROPPED, NEGLIGIBLE, ORTHOGONAL and BLURRED here, and those of `polytopes.py`.
+    It is a sum of its tegum factors, such as "pentagon", "2 digons + dropped", "triangle + digon"
+    or "2 orthogonal": the factors that hold the most features come first, dropped features last. A
+    factor that is no known polytope is "irregular". Tolerances: SHORT, NEGLIGIBLE, BLURRED here,
+    ORTHOGONAL in `measures.py`, and those of `polytopes.py`.
 
-    What splits is named by its factors: a regular 4-gon is "2 digons" and a regular octahedron "3 digons", since their
-    diagonals are orthogonal; "square" and "octahedron" are those whose diagonals are not quite. A triangular bipyramid
-    is "triangle + digon". Features that share a direction are counted after "of": "digon of 3", "bundle of 2".
-    Polytopes without the room to be orthogonal are one factor: "7 digons in 6 dimensions", or "12 digons, 2 pentagons
-    in 15 dimensions".
+    What splits is named by its factors: a regular 4-gon is "2 digons" and a regular octahedron
+    "3 digons", since their diagonals are orthogonal; "square" and "octahedron" are those whose
+    diagonals are not quite. A triangular bipyramid is "triangle + digon". Features that share a
+    direction are counted after "of": "digon of 3", "bundle of 2". Polytopes without the room to be
+    orthogonal are one factor: "7 digons in 6 dimensions", or "12 digons, 2 pentagons in 15
+    dimensions".
+
+    It warns where W has more dimensions than features.
     """
-    parts = factors(W)
-    W = np.asarray(W, dtype=np.float64)
+    W = checks.array("W", W, ndim=2, dtype=np.float64)
+    warn_if_tall(W)
+    return geometry_of(W)
+
+
+def geometry_of(W):
+    """`name_geometry` for who knows what W is: it warns of nothing."""
+    W = checks.array("W", W, ndim=2, dtype=np.float64)
+    parts = _factors(W)
+    names = [_name(W, part) or "irregular" for part in parts]
     missing = W.shape[1] - sum(map(len, parts))
     dropped = [_counted("dropped", missing)] * (missing > 0)
-    return " + ".join(_listed([_name(W, part) or "irregular" for part in parts], map(len, parts)) + dropped)
+    return " + ".join(_listed(names, map(len, parts)) + dropped)
+
+
+def kept(W):
+    """The indices of the features of W (m, n) that are not dropped: not SHORT, not NEGLIGIBLE."""
+    norm = norms(W)
+    return np.flatnonzero(norm >= max(SHORT * norm.max(), NEGLIGIBLE))
+
+
+def _factors(W):
+    represented = kept(W)
+    if not len(represented):
+        return []
+    parts = [piece for part in _components(W, represented, ORTHOGONAL)
+             for piece in _split(W, part, BLURRED)]
+    if all(_name(W, part) for part in parts) and _room(W, parts) > _room(W, [represented]):
+        return [represented]
+    return sorted(parts, key=len, reverse=True)
 
 
 def _components(W, part, cut):
@@ -64,12 +98,13 @@ def _components(W, part, cut):
 
 
 def _split(W, part, cuts):
-    """`part`, or what it falls into at the first of the cuts where this gives more names and no more dimensions."""
+    """`part`, or what it falls into at the first of the cuts that gives names and costs no room."""
     if _name(W, part) or not cuts:
         return [part]
-    pieces = [small for piece in _components(W, part, cuts[0]) for small in _split(W, piece, cuts[1:])]
+    pieces = [small for piece in _components(W, part, cuts[0])
+              for small in _split(W, piece, cuts[1:])]
     named = any(len(piece) > 1 and _name(W, piece) for piece in pieces)
-    return pieces if named and _dimensions(W, pieces) == _dimensions(W, [part]) else [part]
+    return pieces if named and _room(W, pieces) == _room(W, [part]) else [part]
 
 
 def _name(W, part):
@@ -83,12 +118,13 @@ def _name(W, part):
             continue
         names = [recognise(W[:, piece]) for piece in pieces]
         if all(names) and (cut == ORTHOGONAL or min(map(len, pieces)) > 1):
-            room, needed = dimensions(W[:, part]), _dimensions(W, pieces)
-            return f"{', '.join(_listed(names, map(len, pieces)))} in {room} dimensions" if needed > room else None
+            room, listed = dimensions(W[:, part]), ", ".join(_listed(names, map(len, pieces)))
+            return f"{listed} in {room} dimensions" if _room(W, pieces) > room else None
     return None
 
 
-def _dimensions(W, parts):
+def _room(W, parts):
+    """How many dimensions the parts span, each counted by itself."""
     return sum(dimensions(W[:, part]) for part in parts)
 
 
@@ -103,11 +139,14 @@ def _listed(names, sizes):
 
 
 def _counted(name, count):
+    """"2 digons", "3 simplices of 8"; "pentagon" if there is one."""
     if count == 1:
         return name
-    if " in " in name:                                                  # it has plurals already
+    if " in " in name:                                      # it has plurals already
         return f"{count} times {name}"
     head, of, features = name.partition(" of ")
-    plural = head if head in ("orthogonal", "dropped", "irregular") else (
-        head.removesuffix("ex") + "ices" if head.endswith("ex") else head + "s")
-    return f"{count} {plural}{of}{features}"
+    if head.endswith("ex"):
+        head = head.removesuffix("ex") + "ices"
+    elif head not in ("orthogonal", "dropped", "irregular"):
+        head = head + "s"
+    return f"{count} {head}{of}{features}"

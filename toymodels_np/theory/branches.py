@@ -16,7 +16,7 @@ from ..core import checks
 from ..core.features import Features
 from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
-from ..geometry.tegum import name_geometry
+from ..geometry.tegum import geometry_of
 from .exact.loss import expected_loss, expected_loss_and_grad
 from .minima import (FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations,
                      settle, unpack)
@@ -121,7 +121,7 @@ class _Follower:
 
     def __init__(self, model, parameter):
         self.features, self.low, self.high = parameter.features, float(parameter.low), float(parameter.high)
-        self.name, self.points, self.limits = name_geometry(model.W), {}, []
+        self.name, self.points, self.limits = geometry_of(model.W), {}, []
         self._anchor(model.astype(np.float64))
         self.span = (self._reach(self.low), self._reach(self.high))
 
@@ -154,7 +154,7 @@ class _Follower:
         for i in np.argsort([sum((a * a).sum() for a in g) for g in gradients]):
             for relax in (lambda: model, lambda: settle(model[None], self.features(values[i]))[0][0]):
                 point = self._point(relax(), values[i])
-                if point and point.lowest > 0 and name_geometry(point.model.W) == self.name:
+                if point and point.lowest > 0 and geometry_of(point.model.W) == self.name:
                     self.points = {float(values[i]): point}
                     return
         raise ValueError(f"the branch {self.name!r} is a local minimum nowhere from {self.low:g} to {self.high:g}")
@@ -176,7 +176,7 @@ class _Follower:
         """The branch's point at v from the one at `near`, or None if that is not clearly the same branch."""
         start = self.points[near].model
         point = self._point(start, v)
-        if point is None or name_geometry(point.model.W) != self.name:
+        if point is None or geometry_of(point.model.W) != self.name:
             return None
         change = np.linalg.norm(gram(point.model.W) - gram(start.W))
         return point if change <= self.MOVE * np.linalg.norm(gram(start.W)) else None

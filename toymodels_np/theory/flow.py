@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 from ..core import checks
 from ..core.models import Linear, Model, ReluOutput
-from ..geometry.tegum import name_geometry
+from ..geometry.tegum import geometry_of
 from .estimate import check_pair
 from .minima import DIFFERENCE, FLAT, evaluate, hessian, pack, unpack
 
@@ -133,10 +133,10 @@ def _plateau(model, features, theta, start, end, loss):
         index, kinked = _index(model, features, found)
         note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts the directions that "
                 "go down on both sides") if kinked else ""
-        return Plateau(float(start), float(end), loss, saddle, value, norm, index, name_geometry(saddle.W), note)
+        return Plateau(float(start), float(end), loss, saddle, value, norm, index, geometry_of(saddle.W), note)
     note = (f"the saddle that was found is {distance:.2f} away, more than {NEAR:g}" if norm <= STATIONARY else
             f"the search for a saddle ended with a gradient norm of {norm:.1e}, above {STATIONARY:g}")
-    return Plateau(float(start), float(end), loss, None, None, None, None, name_geometry(unpack(model, theta).W), note)
+    return Plateau(float(start), float(end), loss, None, None, None, None, geometry_of(unpack(model, theta).W), note)
 
 
 def _polish(model, features, theta):

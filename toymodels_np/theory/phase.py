@@ -16,7 +16,7 @@ from ..core.features import Features
 from ..core.models import Model, ReluOutput, random_stream
 from ..geometry.measures import gram, interference, norms
 from ..geometry.polytopes import simplex
-from ..geometry.tegum import DROPPED, NEGLIGIBLE, name_geometry
+from ..geometry.tegum import geometry_of, kept
 from .energies import dropped
 from .exact.loss import expected_loss
 from .minima import GRADIENT, RTOL, SEARCH_STREAM, NotConverged, descend, polish, settle
@@ -111,19 +111,18 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
     candidates = {}
     for W, phase in shapes:
         energy = _fixed_energy(W, cells[1], weights)
-        candidates[name_geometry(W), phase] = fold(energy)
+        candidates[geometry_of(W), phase] = fold(energy)
     return PhaseDiagram(r, p, model.from_parameters([fold(model.W), fold(model.b)]), fold(loss), fold(norm),
-                        fold([name_geometry(W) for W in model.W]), fold([extra_phase(W) for W in model.W]),
+                        fold([geometry_of(W) for W in model.W]), fold([extra_phase(W) for W in model.W]),
                         fold(norms(model.W)[:, -1]), fold(interference(model.W)[:, -1]), candidates)
 
 
 def extra_phase(W):
     """What becomes of the last feature of W (m, n): "not learned", "superposed" or "own dimension"."""
     W = checks.array("W", W, ndim=2, dtype=np.float64)
-    norm = norms(W)
-    if norm[-1] < max(DROPPED * norm.max(), NEGLIGIBLE):
+    if W.shape[1] - 1 not in kept(W):
         return NOT_LEARNED
-    return SUPERPOSED if interference(W)[-1] > SHARED * norm.max() ** 2 else OWN_DIMENSION
+    return SUPERPOSED if interference(W)[-1] > SHARED * norms(W).max() ** 2 else OWN_DIMENSION
 
 
 def _candidates(n, m):
