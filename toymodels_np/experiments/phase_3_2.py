@@ -1,0 +1,74 @@
+"""Row 5: three features in two dimensions; what becomes of the third one.
+
+The paper's candidates are four: W is orthogonal to (0, 0, 1), the extra feature is not learned; to
+(1, 0, 0), another one is not; to (0, 1, 1), it shares a dimension with another one; to (1, 1, 0),
+the others share one. The joint solution, W orthogonal to (1, 1, 1), is missing there. It is a
+triangle, and it wins where all three features matter about the same and none is rare.
+"""
+
+import numpy as np
+
+from .base import Experiment
+from .claims import Claim, NotMeasured
+from .phase_2_1 import (APPEARED, JOINT, SECTION, SETTINGS, draw, of_size, run, shared_claims,
+                        success)
+
+THREE = SETTINGS | {"n_features": 3, "n_hidden": 2, "near_cells": 30, "lines": []}
+
+
+def near_joint(runs):
+    """The share of cells near equal importance where the joint solution is the true minimum."""
+    if not runs[0]["near_cells"]:
+        raise NotMeasured("the claim speaks of the close-up, and near_cells is 0")
+    return (runs[0]["near_phase"] == JOINT).mean()
+
+
+def norms_on_appearing(runs, among):
+    """The extra feature's norm in the first cell where it is there, for each p of the grid `among`.
+
+    p runs along the grid, and r, whose steps are of 8 %, grows. A norm that grew from nothing like
+    a square root would still be below 1/3 in that cell.
+    """
+    run = runs[0]
+    chosen = among(run["probability"])
+    if not chosen.any():
+        raise NotMeasured("the runs have no such p")
+    norm = run["true_norm"][:, chosen]
+    there = norm > APPEARED
+    return norm[there.argmax(0), np.arange(norm.shape[1])]
+
+
+def sparse_jumps(runs):
+    """`norms_on_appearing` for p up to 0.2."""
+    return norms_on_appearing(runs, lambda p: p <= 0.2)
+
+
+def dense_jumps(runs):
+    """`norms_on_appearing` for p from 0.8 on."""
+    return norms_on_appearing(runs, lambda p: p >= 0.8)
+
+
+CLAIMS = (
+    *shared_claims(3, 2),
+    Claim("3-in-2-first-order", SECTION, "3 in 2: the change is first-order: at every p up to 0.2 "
+          "the extra feature appears with a norm that is not small.", of_size(3, 2, sparse_jumps),
+          low=0.5, summary="smallest", control=of_size(3, 2, dense_jumps)),
+    Claim("3-in-2-joint-solution", SECTION, "3 in 2: the candidates are complete; the joint "
+          "solution (triangle) never wins: share of cells near equal importance where it does.",
+          of_size(3, 2, near_joint), high=0,
+          correction="the joint solution wins in a share {measured} of cells near equal importance",
+          control="none: it is said that something never happens, and it does"),
+    Claim("3-in-2-hard-to-train", SECTION, "3 in 2: hard to replicate: at most half of single "
+          "training runs end in the true phase.", of_size(3, 2, success), high=0.5, kind="ours"),
+)
+
+EXPERIMENT = Experiment(
+    "phase-3-2", 5, "Phase diagram, three features in two dimensions", SECTION, "06",
+    THREE | {"seeds": 2},
+    THREE | {"every": 3, "steps": 4000, "batch_size": 512, "learning_rate": 2e-2, "seeds": 3},
+    run, draw, CLAIMS)
+
+
+if __name__ == "__main__":
+    from .command import main
+    main(EXPERIMENT.name)
