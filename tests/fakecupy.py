@@ -1,10 +1,12 @@
-"""A stand-in for CuPy on machines without a GPU: the few of its names that the package uses, on NumPy arrays inside.
+"""A stand-in for CuPy on machines without a GPU: the few of its names that the package uses, on
+NumPy arrays inside.
 
-It is as strict as CuPy or stricter. An array refuses to become a NumPy array unless it is asked by name, NumPy's
-functions refuse it, and no operation takes a NumPy array beside it. What crosses between host and device is counted in
-`transfers`, and operands of matrix products that CuPy would copy in `copies`. Kernels are run from their C++ text, of
-which only what means the same in Python is allowed; element by element they see what C++ would see, so that an output
-that is also an input is written where it stands.
+It is as strict as CuPy or stricter. An array refuses to become a NumPy array unless it is asked by
+name, NumPy's functions refuse it, and no operation takes a NumPy array beside it. What crosses
+between host and device is counted in `transfers`, and operands of matrix products that CuPy would
+copy in `copies`. Kernels are run from their C++ text, of which only what means the same in Python
+is allowed; element by element they see what C++ would see, so that an output that is also an input
+is written where it stands.
 """
 
 import re
@@ -18,7 +20,7 @@ copies = []                                     # sizes of operands that were no
 class ndarray:
     """An array on the device."""
 
-    __array_ufunc__ = None                      # NumPy's operators leave it to ours, which refuse NumPy's arrays
+    __array_ufunc__ = None         # NumPy's operators leave it to ours, which refuse NumPy's arrays
 
     def __init__(self, values):
         assert type(values) is np.ndarray
@@ -95,8 +97,8 @@ def _method(name):
     return method
 
 
-for _name in ("add radd sub rsub mul rmul truediv rtruediv pow rpow neg abs lt le gt ge eq ne and or xor invert "
-              "lshift rshift iadd isub imul itruediv").split():
+for _name in ("add radd sub rsub mul rmul truediv rtruediv pow rpow neg abs lt le gt ge eq ne and "
+              "or xor invert lshift rshift iadd isub imul itruediv").split():
     setattr(ndarray, f"__{_name}__", _method(f"__{_name}__"))
 for _name in ("sum", "all", "any", "copy"):
     setattr(ndarray, _name, _method(_name))
@@ -149,7 +151,8 @@ def add(a, b, out=None):
 
 
 def matmul(a, b, out=None):
-    copies.extend(side.size for side in (a, b) if max(a.ndim, b.ndim) > 2 and not side._values.flags.c_contiguous)
+    copies.extend(side.size for side in (a, b) if max(a.ndim, b.ndim) > 2
+                  and not side._values.flags.c_contiguous)
     return _into(np.matmul(_unwrap(a), _unwrap(b)), out)
 
 
@@ -169,8 +172,10 @@ class ElementwiseKernel:
     STATEMENT = re.compile(r"(?:(T|unsigned long long) )?(\w+) = ([^=].*)", re.DOTALL)
 
     def __init__(self, in_params, out_params, operation, name="kernel"):
-        assert name.isidentifier() and not re.search(r"\d\.|\.\d|\?|&&|\|\||//|[+*^-]=", operation), operation
-        self.inputs, self.outputs = ([tuple(p.split()) for p in text.split(",")] for text in (in_params, out_params))
+        assert name.isidentifier() and not re.search(r"\d\.|\.\d|\?|&&|\|\||//|[+*^-]=",
+                                                     operation), operation
+        self.inputs, self.outputs = ([tuple(p.split()) for p in text.split(",")]
+                                     for text in (in_params, out_params))
         statements = filter(None, map(str.strip, operation.split(";")))
         self.statements = [self.STATEMENT.fullmatch(text).groups() for text in statements]
 

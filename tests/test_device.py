@@ -1,8 +1,10 @@
-"""The loop on a GPU, tested without one: the same loop on `fakecupy`, whose arrays refuse what CuPy's do.
+"""The loop on a GPU, tested without one: the same loop on `fakecupy`, whose arrays refuse what
+CuPy's do.
 
-Samples are held against a slow twin that numbers them one by one in Python's integers, and against the law of
-`Features` by the predicates of test_features; gradients and steps against `models.py` and `optim.py`. What crosses
-between host and device is counted, and a transfer that is planted must be seen. Tests marked `gpu` need a real one.
+Samples are held against a slow twin that numbers them one by one in Python's integers, and against
+the law of `Features` by the predicates of test_features; gradients and steps against `models.py`
+and `optim.py`. What crosses between host and device is counted, and a transfer that is planted must
+be seen. Tests marked `gpu` need a real one.
 """
 
 import ctypes
@@ -19,9 +21,10 @@ from hypothesis import given, settings, strategies as st
 import fakecupy
 import toymodels_np as tm
 from test_fast import assert_adam_is_the_reference
-from test_features import FIXED, laws, moments_hold, supports_hold, values_hold
+from test_features import FIXED, law_holds, laws, moments_hold, supports_hold, values_hold
 from test_saving import LAWS, assert_same
 from toymodels_np.core import arrays
+from toymodels_np.engine import backends
 from toymodels_np.engine import gpu as device
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
 from toymodels_np.cli.parser import main
@@ -29,20 +32,22 @@ from toymodels_np.store.files import read_arrays, write_arrays
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
-SETS = tm.Features(5, [0.1, 0.4, 0.1, 0.3, 0.3], [1, 0.9, 0.8, 0.7, 0.6], correlated=[(2, 0)], anticorrelated=[(3, 4)])
+SETS = tm.Features(5, [0.1, 0.4, 0.1, 0.3, 0.3], [1, 0.9, 0.8, 0.7, 0.6], correlated=[(2, 0)],
+                   anticorrelated=[(3, 4)])
 SHORT = {"steps": 30, "batch_size": 64, "learning_rate": 1e-2, "record_every": 7, "backend": "cupy"}
 ROWS = 30_000
 
 
 def why_not_on_a_gpu():
     try:
-        arrays.device_module()
+        backends.device_module()
     except (ImportError, RuntimeError) as error:
         return str(error)
 
 
 NO_GPU = why_not_on_a_gpu()
-on_a_gpu = lambda test: pytest.mark.gpu(pytest.mark.skipif(NO_GPU is not None, reason=str(NO_GPU))(test))
+on_a_gpu = lambda test: pytest.mark.gpu(pytest.mark.skipif(NO_GPU is not None,
+                                                           reason=str(NO_GPU))(test))
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +71,7 @@ def assert_same_bits(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-# -- numbered samples ------------------------------------------------------------------------------------------------
+# -- numbered samples -----------------------------------------------------------------------------
 
 def word(key, number):
     """SplitMix64 in Python's integers. (1.9)"""
@@ -104,11 +109,13 @@ def rows(batch):
 
 
 def test_the_words_are_those_of_splitmix64():
-    assert [word(1234567, c) for c in (1, 2, 3)] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [word(1234567, c) for c in (1, 2, 3)] == [6457827717110365317, 3203168211198807973,
+                                                     9817491932198370423]
 
 
 NUMBERED = FIXED | {"one law an instance": tm.Features(3, [[0.2], [0.5], [1.0]], signed=True),
-                    "sets, one law an instance": tm.Features(4, [[0.2], [0.5], [1.0]], correlated=[(3, 1)],
+                    "sets, one law an instance": tm.Features(4, [[0.2], [0.5], [1.0]],
+                                                             correlated=[(3, 1)],
                                                              anticorrelated=[(2, 0)])}
 
 
@@ -116,7 +123,8 @@ NUMBERED = FIXED | {"one law an instance": tm.Features(3, [[0.2], [0.5], [1.0]],
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_batches_are_their_slow_twin_to_the_bit(features, dtype):
     draw = batches(features, 3, 7, dtype, seed=5)
-    keys = [int(np.random.SeedSequence(5, spawn_key=(1, i)).generate_state(1, np.uint64)[0]) for i in range(3)]
+    keys = [int(np.random.SeedSequence(5, spawn_key=(1, i)).generate_state(1, np.uint64)[0])
+            for i in range(3)]
     assert draw.random.tolist() == [[key] for key in keys] and draw.random.dtype == np.uint64
     for step in (0, 1, 41, 10**9):
         x = arrays.to_host(draw(step))
@@ -135,7 +143,8 @@ def test_cells_steps_and_instances_are_independent():
     features = tm.Features(2, 0.4, correlated=[(0, 1)])
     draw, pair = batches(features, 3), tm.Features(4, 0.4, correlated=[(0, 1), (2, 3)])
     first, second = rows(draw(0)), rows(draw(1))
-    for a, b in ((first[0], first[1]), (first[1], first[2]), (first[0], second[0]), (first[0][:-1], first[0][1:])):
+    for a, b in ((first[0], first[1]), (first[1], first[2]), (first[0], second[0]),
+                 (first[0][:-1], first[0][1:])):
         x = np.concatenate([a, b], axis=1)
         assert moments_hold(x, pair) and supports_hold(x, pair)
     assert not moments_hold(np.concatenate([first[0], first[0]], axis=1), pair)
@@ -151,7 +160,8 @@ def test_each_instance_follows_its_own_probabilities():
 
 
 @pytest.mark.parametrize("found, planted", [
-    (device.OWN_WORD, ""), (device.SWITCH + device.OWN_WORD, device.OWN_WORD + device.SWITCH), ("24", "26"),
+    (device.OWN_WORD, ""), (device.SWITCH + device.OWN_WORD, device.OWN_WORD + device.SWITCH),
+    ("24", "26"),
     ("| 1) * unit", "| 1) * unit * T(word & 0xFFFFFF) * unit"), ("(low <= word >> 24) &", "")],
     ids=["one value for a set", "members alone", "p four times", "squared", "no lower limit"])
 def test_a_sampler_that_lies_is_caught(monkeypatch, found, planted):
@@ -165,26 +175,29 @@ def test_a_sampler_that_lies_is_caught(monkeypatch, found, planted):
     assert moments_hold(honest, features) and not moments_hold(lie, features)
 
 
-# -- one step --------------------------------------------------------------------------------------------------------
+# -- one step -------------------------------------------------------------------------------------
 
 def assert_the_step_is_the_reference(cls, k, m, n, B, equal, signed, dtype, seed):
     rng = np.random.default_rng(seed)
     model = cls.init(n, m, k, seed=seed, dtype=dtype)
-    model = model.from_parameters([*model.parameters[:-1], rng.normal(size=(k, n)).astype(dtype) / 3])
+    model = model.from_parameters([*model.parameters[:-1],
+                                   rng.normal(size=(k, n)).astype(dtype) / 3])
     features = tm.Features(n, 0.5, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
     x = rng.uniform(-1 if signed else 0, 1, (k, B, n)).astype(dtype)
     loss, gradient = model.loss_and_grad(x, features)
-    xp = arrays.device_module()
+    xp = backends.device_module()
     step, parameters = device.Step(model, features, B), device.Layers(model.parameters)
     tolerance = 200 * np.finfo(dtype).eps
-    for recorded in (True, False, True):                            # nothing is left over from the first call
-        found, slopes = step(parameters, xp.asarray(np.ascontiguousarray(x.swapaxes(1, 2))), recorded)
+    for recorded in (True, False, True):                  # nothing is left over from the first call
+        found, slopes = step(parameters, xp.asarray(np.ascontiguousarray(x.swapaxes(1, 2))),
+                             recorded)
         assert (found is not None) == recorded
         if recorded:
             assert abs(arrays.to_host(found) / loss - 1).max() <= tolerance
         for a, b in zip(slopes.arrays, gradient.parameters, strict=True):
             assert a.dtype == dtype
-            assert abs(arrays.to_host(a) - b).max() <= tolerance * max(abs(g).max() for g in gradient.parameters)
+            assert abs(arrays.to_host(a) - b).max() <= tolerance * max(abs(g).max()
+                                                                       for g in gradient.parameters)
 
 
 @given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
@@ -196,7 +209,8 @@ def test_the_step_is_the_reference_to_rounding(cls, k, m, n, B, equal, signed, d
 
 
 @pytest.mark.parametrize("name, found, planted", [
-    ("slope", "weight * residual * mask", "weight * residual"), ("slope", "z + b", "z"), ("slope", "fabs(x)", "x"),
+    ("slope", "weight * residual * mask", "weight * residual"), ("slope", "z + b", "z"),
+    ("slope", "fabs(x)", "x"),
     ("hidden_slope", "(h > 0)", "1"), ("hidden_relu", "row = h", "row = a * a"),
     ("terms", "residual * residual", "residual")])
 def test_a_kernel_that_errs_is_caught(monkeypatch, name, found, planted):
@@ -221,20 +235,25 @@ def test_no_matrix_product_copies_anything_as_large_as_x(cls):
     assert max(fakecupy.copies, default=0) <= x.size * 3 / 20
 
 
-# -- the loop --------------------------------------------------------------------------------------------------------
+# -- the loop -------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("options", [{}, {"schedule": "linear"}, {"schedule": "cosine"}, {"weight_decay": 0.1},
+@pytest.mark.parametrize("options", [{}, {"schedule": "linear"}, {"schedule": "cosine"},
+                                     {"weight_decay": 0.1},
                                      {"seed": 5}], ids=str)
 @every_model
 def test_the_loop_is_its_slow_twin(cls, options):
-    """Draw, differentiate, update, for each instance by itself, with the slow samples, the models and the optimiser."""
+    """Draw, differentiate, update, for each instance by itself, with the slow samples, the models
+    and the optimiser.
+    """
     stack = cls.init(5, 2, 2, dtype=np.float64)
-    history = tm.train(stack, SETS, **{"steps": 6, "batch_size": 50, "learning_rate": 1e-2, "record_every": 1,
-                                       "backend": "cupy"} | options)
+    history = tm.train(stack, SETS,
+                       **{"steps": 6, "batch_size": 50, "learning_rate": 1e-2, "record_every": 1,
+                          "backend": "cupy"} | options)
     rate = schedule(options.get("schedule", "constant"), 1e-2, 6)
     decay = {"weight_decay": options["weight_decay"]} if "weight_decay" in options else {}
     for i in range(2):
-        key = int(np.random.SeedSequence(options.get("seed", 0), spawn_key=(1, i)).generate_state(1, np.uint64)[0])
+        key = int(np.random.SeedSequence(options.get("seed", 0),
+                                         spawn_key=(1, i)).generate_state(1, np.uint64)[0])
         model, state = stack[i], AdamState.zeros_like(stack[i].parameters)
         for step in range(7):
             x = slow_batch(SETS, [key], 50, step)[0].T
@@ -243,7 +262,8 @@ def test_the_loop_is_its_slow_twin(cls, options):
             for a, b in zip(history.parameters[step, i].parameters, model.parameters):
                 np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
             update = adamw if decay else adam
-            parameters, state = update(model.parameters, gradient.parameters, state, rate(step), **decay)
+            parameters, state = update(model.parameters, gradient.parameters, state, rate(step),
+                                       **decay)
             model = cls(*parameters)
 
 
@@ -255,7 +275,8 @@ def test_an_instance_does_not_notice_its_company(cls, law):
         three = tm.train(cls.init(5, 2, 3, seed=4), features, seed=9, **SHORT)
         alone = tm.train(cls.init(5, 2, seed=4), features[0], seed=9, **SHORT)
     else:
-        ten, three = (tm.train(cls.init(5, 2, k, seed=4), features, seed=9, **SHORT) for k in (10, 3))
+        ten, three = (tm.train(cls.init(5, 2, k, seed=4), features, seed=9, **SHORT)
+                      for k in (10, 3))
         alone = tm.train(cls.init(5, 2, seed=4), features, seed=9, **SHORT)
         assert_same_bits([a[:, :3] for a in everything(ten)[:-len(cls.parameter_shapes)]],
                          everything(three)[:-len(cls.parameter_shapes)])
@@ -299,7 +320,8 @@ def test_a_history_is_on_the_host(cls, dtype):
 
 def test_it_learns():
     features = tm.Features(5, 0.05)
-    model = tm.train(tm.ReluOutput.init(5, 2, 4), features, steps=2000, batch_size=256, learning_rate=0.02,
+    model = tm.train(tm.ReluOutput.init(5, 2, 4), features, steps=2000, batch_size=256,
+                     learning_rate=0.02,
                      schedule="cosine", backend="cupy").model
     assert tm.expected_loss(model, features).min() == pytest.approx(tm.energies.polygon(5, p=0.05).loss, rel=5e-3)
 
@@ -314,53 +336,69 @@ def test_an_exploding_run_is_seen_at_the_next_record(every, step):
         tm.train(stack, SETS, **SHORT)
 
 
-# -- transfers -------------------------------------------------------------------------------------------------------
+# -- transfers ------------------------------------------------------------------------------------
 
 def crossings(cls=tm.ReluOutput, steps=30, every=10, **options):
     """How often something crosses between host and device in a run."""
     fakecupy.transfers.clear()
-    tm.train(cls.init(5, 2, 3), SETS, steps=steps, record_every=every, batch_size=16, backend="cupy", **options)
+    tm.train(cls.init(5, 2, 3), SETS, steps=steps, record_every=every, batch_size=16,
+             backend="cupy", **options)
     return len(fakecupy.transfers)
 
 
 @every_model
 def test_only_records_cross(cls):
-    """Each record is the loss and the parameters, each an array; what else crosses does not depend on the steps."""
+    """Each record is the loss and the parameters, each an array; what else crosses does not depend
+    on the steps.
+    """
     record = 1 + len(cls.parameter_shapes)
     once = crossings(cls, 30, 30)
-    assert once == crossings(cls, 90, 90) == crossings(cls, 90, 90, weight_decay=0.1, schedule="cosine")
+    assert once == crossings(cls, 90, 90) == crossings(cls, 90, 90, weight_decay=0.1,
+                                                       schedule="cosine")
     assert crossings(cls, 90, 10) == once + 8 * record
     assert crossings(cls, 30, 1) == once + 29 * record
 
 
-@pytest.mark.parametrize("cls", [device.Batches, device.Step, device.Adam], ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("peek", [float, bool, lambda a: a.item(), lambda a: a.get(), lambda a: fakecupy.asnumpy(a),
-                                  lambda a: fakecupy.asarray(np.zeros(3)), lambda a: a.tolist(), int],
+@pytest.mark.parametrize("cls", [device.Batches, device.Step, device.Adam],
+                         ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("peek", [float, bool, lambda a: a.item(), lambda a: a.get(),
+                                  lambda a: fakecupy.asnumpy(a),
+                                  lambda a: fakecupy.asarray(np.zeros(3)), lambda a: a.tolist(),
+                                  int],
                          ids="float bool item get asnumpy asarray tolist int".split())
 def test_a_hidden_transfer_is_counted(monkeypatch, cls, peek):
     call = cls.__call__
-    monkeypatch.setattr(cls, "__call__", lambda self, *args: (peek(fakecupy.ones(1)), call(self, *args))[1])
+    monkeypatch.setattr(cls, "__call__", lambda self,
+                        *args: (peek(fakecupy.ones(1)), call(self, *args))[1])
     assert crossings(steps=60, every=60) >= crossings(steps=30, every=30) + 30
 
 
-@pytest.mark.parametrize("peek", [np.asarray, np.sum, np.sqrt, lambda a: a + np.ones(1), lambda a: np.ones(1) * a,
-                                  lambda a: np.add(a, a), lambda a: a > np.zeros(1), lambda a: np.zeros(1).dot(a),
-                                  lambda a: np.concatenate([a, a]), lambda a: fakecupy.matmul(a, np.ones(1)),
-                                  lambda a: a.__setitem__(0, np.ones(1)), lambda a: np.ones(1).__setitem__(slice(1), a),
+@pytest.mark.parametrize("peek", [np.asarray, np.sum, np.sqrt, lambda a: a + np.ones(1),
+                                  lambda a: np.ones(1) * a,
+                                  lambda a: np.add(a, a), lambda a: a > np.zeros(1),
+                                  lambda a: np.zeros(1).dot(a),
+                                  lambda a: np.concatenate([a, a]),
+                                  lambda a: fakecupy.matmul(a, np.ones(1)),
+                                  lambda a: a.__setitem__(0, np.ones(1)),
+                                  lambda a: np.ones(1).__setitem__(slice(1), a),
                                   lambda a: device.kernels(fakecupy).hidden_slope(a, np.ones(1))])
 def test_an_implicit_transfer_is_a_type_error(monkeypatch, peek):
     call = device.Adam.__call__
-    monkeypatch.setattr(device.Adam, "__call__", lambda self, *args: (peek(fakecupy.ones(1)), call(self, *args))[1])
+    monkeypatch.setattr(device.Adam, "__call__", lambda self,
+                        *args: (peek(fakecupy.ones(1)), call(self, *args))[1])
     with pytest.raises(TypeError):
         crossings()
 
 
-# -- going on --------------------------------------------------------------------------------------------------------
+# -- going on -------------------------------------------------------------------------------------
 
-@given(cls=st.sampled_from(MODELS), law=st.sampled_from(sorted(LAWS)), dtype=st.sampled_from([np.float32, np.float64]),
-       parts=st.lists(st.integers(1, 30), min_size=2, max_size=3), every=st.sampled_from([1, 7, 100]))
+@given(cls=st.sampled_from(MODELS), law=st.sampled_from(sorted(LAWS)),
+       dtype=st.sampled_from([np.float32, np.float64]),
+       parts=st.lists(st.integers(1, 30), min_size=2, max_size=3),
+       every=st.sampled_from([1, 7, 100]))
 def test_parts_of_a_run_are_the_run(tmp_path_factory, cls, law, dtype, parts, every):
-    run = lambda steps: tm.train(cls.init(5, 2, 3, dtype=dtype), LAWS[law], steps=steps, batch_size=16, seed=3,
+    run = lambda steps: tm.train(cls.init(5, 2, 3, dtype=dtype), LAWS[law], steps=steps,
+                                 batch_size=16, seed=3,
                                  record_every=every, weight_decay=0.1, backend="cupy")
     path, history = tmp_path_factory.mktemp("parts") / "run.npz", run(parts[0])
     for steps in parts[1:]:
@@ -370,7 +408,8 @@ def test_parts_of_a_run_are_the_run(tmp_path_factory, cls, law, dtype, parts, ev
 
 
 def test_five_hundred_and_five_hundred_are_a_thousand(tmp_path):
-    run = lambda steps: tm.train(tm.ReluOutput.init(5, 2, 3), SETS, steps=steps, batch_size=16, backend="cupy")
+    run = lambda steps: tm.train(tm.ReluOutput.init(5, 2, 3), SETS, steps=steps, batch_size=16,
+                                 backend="cupy")
     tm.save(tmp_path / "half.npz", run(500))
     whole = tm.resume(tm.load(tmp_path / "half.npz"), steps=500)
     assert_same(whole, run(1000))
@@ -401,14 +440,16 @@ def test_a_file_that_knows_no_backend_is_from_the_host(tmp_path):
 def test_the_state_of_one_backend_is_no_state_of_the_other(tmp_path):
     tm.save(tmp_path / "run.npz", tm.train(tm.ReluOutput.init(5, 2, 3), SETS, **SHORT))
     arrays_in_file = read_arrays(tmp_path / "run.npz")
-    for backend, said in (("numpy", "random state"), ("gpu", "backend must be one of 'numpy', 'cupy', got 'gpu'")):
-        header = str(arrays_in_file["header"]).replace('"backend": "cupy"', f'"backend": "{backend}"')
+    for backend, said in (("numpy", "random state"),
+                          ("gpu", "backend must be one of 'numpy', 'cupy', got 'gpu'")):
+        header = str(arrays_in_file["header"]).replace('"backend": "cupy"',
+                                                       f'"backend": "{backend}"')
         write_arrays(tmp_path / "other.npz", arrays_in_file | {"header": np.array(header)})
         with pytest.raises(ValueError, match=said):
             tm.load(tmp_path / "other.npz")
 
 
-# -- models on the device --------------------------------------------------------------------------------------------
+# -- models on the device -------------------------------------------------------------------------
 
 def on_device(model):
     return type(model)(*map(fakecupy.asarray, model.parameters))
@@ -422,7 +463,8 @@ def test_a_model_on_the_device_is_trained_there(cls):
     assert_same_bits(everything(there), everything(tm.train(model, SETS, **SHORT)))
     here = tm.train(on_device(model), SETS, **SHORT | {"backend": "numpy"})
     assert here.settings["backend"] == "numpy"
-    assert_same_bits(everything(here), everything(tm.train(model, SETS, **SHORT | {"backend": None})))
+    assert_same_bits(everything(here),
+                     everything(tm.train(model, SETS, **SHORT | {"backend": None})))
 
 
 @every_model
@@ -434,7 +476,8 @@ def test_a_model_on_the_device_stays_there(cls):
     loss, gradient = moved.loss_and_grad(fakecupy.asarray(x), features)
     expected, slopes = model.loss_and_grad(x, features)
     x_there = fakecupy.asarray(x)
-    for a, b in zip([loss, moved.loss(x_there, features), moved.forward(x_there), *gradient.parameters],
+    for a, b in zip([loss, moved.loss(x_there, features), moved.forward(x_there),
+                     *gradient.parameters],
                     [expected, expected, model.forward(x), *slopes.parameters]):
         assert isinstance(a, fakecupy.ndarray)
         np.testing.assert_allclose(a.get(), b, rtol=1e-13)
@@ -451,29 +494,34 @@ def test_a_model_is_in_one_place():
         on_device(model).forward(np.ones((4, 5), np.float32))
 
 
-# -- without ---------------------------------------------------------------------------------------------------------
+# -- without --------------------------------------------------------------------------------------
 
 def test_without_cupy_the_error_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(ImportError, match=r'backend="cupy" needs CuPy: pip install "toymodels_np\[gpu\]"'):
+    with pytest.raises(ImportError,
+                       match=r'backend="cupy" needs CuPy: pip install "toymodels_np\[gpu\]"'):
         tm.train(tm.ReluOutput.init(5, 2), SETS, **SHORT)
     assert main("train --steps 3 --backend cupy".split()) == 2
     assert 'error: backend="cupy" needs CuPy: pip install' in capsys.readouterr().err
-    tm.train(tm.ReluOutput.init(5, 2), SETS, **SHORT | {"backend": None})          # and nobody else needs it
+    tm.train(tm.ReluOutput.init(5, 2), SETS,
+             **SHORT | {"backend": None})          # and nobody else needs it
 
 
 def test_without_a_gpu_the_error_gives_cupys_reason(monkeypatch):
     def no_driver(*_):
-        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for "
+                           "CUDA runtime version")
 
     monkeypatch.setattr(fakecupy, "ones", no_driver)
-    with pytest.raises(RuntimeError, match='backend="cupy" needs a GPU that CuPy can use: cudaErrorInsufficientDriver'):
+    with pytest.raises(RuntimeError,
+                       match='backend="cupy" needs a GPU that CuPy can use: cudaErrorInsufficientDriver'):
         tm.train(tm.ReluOutput.init(5, 2), SETS, **SHORT)
 
 
 def test_the_command_line_takes_it(tmp_path, capsys):
     path = tmp_path / "run.npz"
-    assert main(f"train --steps 20 --instances 2 --batch-size 16 --backend cupy --out {path}".split()) == 0
+    assert main("train --steps 20 --instances 2 --batch-size 16 --backend cupy --out "
+                f"{path}".split()) == 0
     assert main(f"train --resume {path} --steps 10 --out {path}".split()) == 0
     history = tm.load(path)
     assert history.settings["backend"] == "cupy" and history.steps[-1] == 30
@@ -483,18 +531,22 @@ def test_the_command_line_takes_it(tmp_path, capsys):
     assert fakecupy.transfers and set(tm.load_sweep(tmp_path / "out")["backend"]) == {"cupy"}
 
 
-# -- kernels in C++ --------------------------------------------------------------------------------------------------
+# -- kernels in C++ -------------------------------------------------------------------------------
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 CTYPES = {"bool": "bool", "uint64": "unsigned long long"}
 
 
 def as_cpp(name, real):
-    """The kernel `name` as a function of pointers, with the references that CuPy makes for each element."""
+    """The kernel `name` as a function of pointers, with the references that CuPy makes for each
+    element.
+    """
     inputs, outputs, body = device.KERNELS[name]
-    pairs = [(CTYPES.get(kind, real), p) for kind, p in (text.split() for text in f"{inputs}, {outputs}".split(", "))]
+    pairs = [(CTYPES.get(kind, real), p) for kind,
+             p in (text.split() for text in f"{inputs}, {outputs}".split(", "))]
     pointers = ", ".join(f"{kind} *_{p}" for kind, p in pairs)
-    references = " ".join(f"{'const ' * (f'{p}' in inputs.split())}{kind} &{p} = _{p}[i];" for kind, p in pairs)
+    references = " ".join(f"{'const ' * (f'{p}' in inputs.split())}{kind} &{p} = "
+                          f"_{p}[i];" for kind, p in pairs)
     return f'extern "C" void {name}_{real}({pointers}, long size) {{ typedef {real} T;\n' \
            f"for (long i = 0; i < size; ++i) {{ {references} {body} }} }}\n"
 
@@ -503,7 +555,8 @@ def as_cpp(name, real):
 def test_kernels_mean_the_same_in_cpp(tmp_path):
     source, library = tmp_path / "kernels.cpp", tmp_path / "kernels.so"
     source.write_text("#include <cmath>\nusing std::fabs; using std::sqrt;\n"
-                      + "".join(as_cpp(name, real) for name in device.KERNELS for real in ("float", "double")))
+                      + "".join(as_cpp(name, real) for name in device.KERNELS
+                                for real in ("float", "double")))
     options = ["-O1", "-ffp-contract=off", "-shared", "-fPIC"]
     subprocess.run([COMPILER, *options, str(source), "-o", str(library)], check=True)
     functions, rng, size = ctypes.CDLL(str(library)), np.random.default_rng(0), 1000
@@ -535,10 +588,11 @@ def test_the_stand_in_has_no_name_that_cupy_lacks():
              if getattr(value, "__module__", None) == "fakecupy" and name[0] != "_"}
     assert names >= {"ndarray", "asarray", "asnumpy", "ones", "matmul", "ElementwiseKernel"}
     assert [name for name in names if not hasattr(cupy, name)] == []
-    assert [name for name in vars(fakecupy.ndarray) if name != "__weakref__" and not hasattr(cupy.ndarray, name)] == []
+    assert [name for name in vars(fakecupy.ndarray) if name != "__weakref__"
+            and not hasattr(cupy.ndarray, name)] == []
 
 
-# -- on a real GPU ---------------------------------------------------------------------------------------------------
+# -- on a real GPU --------------------------------------------------------------------------------
 
 @on_a_gpu
 @pytest.mark.parametrize("features", NUMBERED.values(), ids=NUMBERED)
@@ -570,6 +624,7 @@ def test_a_gpu_runs_what_the_stand_in_runs(monkeypatch, cls):
 
 @on_a_gpu
 def test_on_a_gpu_five_hundred_and_five_hundred_are_a_thousand(tmp_path):
-    run = lambda steps: tm.train(tm.ReluOutput.init(5, 2, 3), SETS, steps=steps, batch_size=256, backend="cupy")
+    run = lambda steps: tm.train(tm.ReluOutput.init(5, 2, 3), SETS, steps=steps, batch_size=256,
+                                 backend="cupy")
     tm.save(tmp_path / "half.npz", run(500))
     assert_same(tm.resume(tm.load(tmp_path / "half.npz"), steps=500), run(1000))

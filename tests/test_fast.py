@@ -1,4 +1,6 @@
-"""The fast step says what the reference says; threads, chunks and company leave no trace; nothing piles up."""
+"""The fast step says what the reference says; threads, chunks and company leave no trace; nothing
+piles up.
+"""
 
 import tracemalloc
 
@@ -19,7 +21,8 @@ every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name_
 def stack(cls, k, m, n, dtype, rng):
     """k models with biases that are not zero."""
     model = cls.init(n, m, k, seed=int(rng.integers(99)), dtype=dtype)
-    return model.from_parameters([*model.parameters[:-1], rng.normal(size=(k, n)).astype(dtype) / 3])
+    return model.from_parameters([*model.parameters[:-1],
+                                  rng.normal(size=(k, n)).astype(dtype) / 3])
 
 
 def batch_of(x):
@@ -29,7 +32,9 @@ def batch_of(x):
 
 
 def assert_step_is_the_reference(step, batch, model, x, features, size=0):
-    """Loss and gradient of `batch`, which is x (k, B, n), to rounding; where the loss is a difference, of terms of `size`."""
+    """Loss and gradient of `batch`, which is x (k, B, n), to rounding; where the loss is a
+    difference, of terms of `size`.
+    """
     loss, gradient = model.loss_and_grad(x, features)
     found, slopes = step(fast.Layers(model.parameters), batch)
     tolerance = 200 * np.finfo(model.dtype).eps
@@ -45,7 +50,8 @@ def assert_step_is_the_reference(step, batch, model, x, features, size=0):
 def assert_units_at_zero_are_off(step, batch, x, cls, features, weight):
     """For a model all of whose weights are `weight`, and biases 0."""
     model = cls.init(features.n_features, 3, 1)
-    model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0) for a in model.parameters])
+    model = model.from_parameters([np.full_like(a, weight if a.ndim > 2 else 0.0)
+                                   for a in model.parameters])
     loss, gradient = model.loss_and_grad(x, features)
     found, slopes = step(fast.Layers(model.parameters), batch)
     assert found == pytest.approx(loss, rel=1e-5)
@@ -54,10 +60,12 @@ def assert_units_at_zero_are_off(step, batch, x, cls, features, weight):
 
 
 @given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
-       rows=st.integers(1, 50), chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(), signed=st.booleans(),
+       rows=st.integers(1, 50), chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(),
+       signed=st.booleans(),
        dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=200)
-def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, signed, dtype, seed):
+def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, signed, dtype,
+                                                    seed):
     rng = np.random.default_rng(seed)
     model = stack(cls, k, m, n, dtype, rng)
     features = tm.Features(n, 0.5, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
@@ -65,7 +73,7 @@ def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, e
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast, "CHUNK", chunk)
         step, batch = fast.Step(model, features, rows), batch_of(x)
-    for _ in range(2):                                              # nothing is left over from the first call
+    for _ in range(2):                                    # nothing is left over from the first call
         assert_step_is_the_reference(step, batch, model, x, features)
 
 
@@ -93,16 +101,20 @@ def test_what_is_not_a_number_cannot_hide(cls, recorded, sign):
 
 
 @every_model
-@given(decade=st.integers(0, 38), dtype=st.sampled_from([np.float32, np.float64]), importance=st.sampled_from([1e-9, 1.0, 1e9]),
+@given(decade=st.integers(0, 38), dtype=st.sampled_from([np.float32, np.float64]),
+       importance=st.sampled_from([1e-9, 1.0, 1e9]),
        recorded=st.booleans())
-def test_a_loss_that_overflows_is_seen_and_none_is_only_feared(cls, decade, dtype, importance, recorded):
+def test_a_loss_that_overflows_is_seen_and_none_is_only_feared(cls, decade, dtype, importance,
+                                                               recorded):
     """Beside a harmless instance, which keeps its bits."""
     decade *= 1 if dtype == np.float32 else 8
     features = tm.Features(4, 0.9, importance, signed=cls is tm.AbsoluteValue)
     model = cls.init(4, 3, 2, dtype=np.float64)
-    model = model.from_parameters([np.stack([a[0], a[1] * 10.0**decade]).astype(dtype) for a in model.parameters])
+    model = model.from_parameters([np.stack([a[0], a[1] * 10.0**decade]).astype(dtype)
+                                   for a in model.parameters])
     x = features.sample([np.random.default_rng(0)] * 2, 16, dtype=dtype)
-    run = lambda model, x: fast.Step(model, features, 16)(fast.Layers(model.parameters), batch_of(x), recorded)[0]
+    run = lambda model, x: fast.Step(model, features, 16)(fast.Layers(model.parameters),
+                                                          batch_of(x), recorded)[0]
     with np.errstate(all="ignore"):
         expected, found = model.loss(x, features), run(model, x)
         alone = run(model[:1], x[:1])
@@ -119,11 +131,14 @@ def assert_adam_is_the_reference(kit, place, decay, dtype):
     """The Adam of `kit`, fast or device, to the bit; `place` puts an array where the kit works."""
     rng = np.random.default_rng(3)
     theta = tuple(rng.normal(size=shape).astype(dtype) for shape in [(2, 3, 4), (2, 4)])
-    state, in_place = AdamState.zeros_like(theta), kit.Adam(theta, AdamState.zeros_like(theta), decay)
+    state, in_place = AdamState.zeros_like(theta), kit.Adam(theta, AdamState.zeros_like(theta),
+                                                            decay)
     for step in range(20):
-        gradients = tuple((10.0 ** rng.uniform(-6, 3) * rng.normal(size=a.shape)).astype(dtype) for a in theta)
+        gradients = tuple((10.0 ** rng.uniform(-6, 3) * rng.normal(size=a.shape)).astype(dtype)
+                          for a in theta)
         options = {"weight_decay": decay} if decay else {}
-        theta, state = (adamw if decay else adam)(theta, gradients, state, 0.1 / (step + 1), **options)
+        theta, state = (adamw if decay else adam)(theta, gradients, state, 0.1 / (step + 1),
+                                                  **options)
         in_place(kit.Layers([place(g) for g in gradients]), 0.1 / (step + 1))
         for found, expected in ((in_place.parameters, theta), (in_place.mean, state.mean),
                                 (in_place.square, state.square)):
@@ -140,7 +155,8 @@ def test_adam_in_place_is_adam_to_the_bit(decay, dtype):
 @every_model
 def test_any_number_of_threads_is_the_same_run(monkeypatch, cls):
     features = tm.Features(40, 0.3, signed=cls is tm.AbsoluteValue)
-    model, options = cls.init(40, 5, 7), {"steps": 24, "batch_size": 64, "record_every": 5, "schedule": "cosine"}
+    model, options = cls.init(40, 5, 7), {"steps": 24, "batch_size": 64, "record_every": 5,
+                                          "schedule": "cosine"}
     monkeypatch.setattr(train_module, "SHARE", 1)
     runs = []
     for count in (1, 2, 3, 5, 16):
@@ -149,17 +165,20 @@ def test_any_number_of_threads_is_the_same_run(monkeypatch, cls):
     alone = tm.train(model[3], features, **options)
     for run in runs[1:]:
         for a, b in zip([*run.model.parameters, run.losses, *run.state.mean, run.state.random],
-                        [*runs[0].model.parameters, runs[0].losses, *runs[0].state.mean, runs[0].state.random]):
+                        [*runs[0].model.parameters, runs[0].losses, *runs[0].state.mean,
+                         runs[0].state.random]):
             np.testing.assert_array_equal(a, b)
-    assert alone.losses[0] != runs[0].losses[0, 3]                  # it is instance 0 now, with another stream
+    assert alone.losses[0] != runs[0].losses[0, 3]       # it is instance 0 now, with another stream
 
 
-@pytest.mark.parametrize("count, n, batch_size, n_threads", [(1, 5, 1024, 2), (10, 5, 1024, 2), (7, 20, 1024, 2), (9, 80, 1024, 4),
-                                                             (20, 400, 1024, 2), (3, 400, 1024, 16), (100_000, 5, 64, 2)])
+@pytest.mark.parametrize("count, n, batch_size, n_threads",
+                         [(1, 5, 1024, 2), (10, 5, 1024, 2), (7, 20, 1024, 2), (9, 80, 1024, 4),
+                          (20, 400, 1024, 2), (3, 400, 1024, 16), (100_000, 5, 64, 2)])
 def test_tiles_hold_every_instance_once(count, n, batch_size, n_threads):
-    tiles = train_module._tiles(0, count, n * batch_size, n_threads, train_module.TILE)
+    tiles = train_module.slices(0, count, n * batch_size, n_threads, train_module.TILE)
     assert tiles[0].start == 0 and tiles[-1].stop == count
-    assert all(a.stop == b.start for a, b in zip(tiles, tiles[1:])) and all(t.stop > t.start for t in tiles)
+    assert all(a.stop == b.start for a,
+               b in zip(tiles, tiles[1:])) and all(t.stop > t.start for t in tiles)
     sizes = [t.stop - t.start for t in tiles]
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) * n * batch_size <= train_module.TILE or max(sizes) == 1
@@ -170,7 +189,7 @@ def test_tiles_hold_every_instance_once(count, n, batch_size, n_threads):
 def test_every_thread_has_the_same_work_and_no_run_is_in_two_places(sizes, n_threads):
     steps = 10_000
     cuts = threads.cuts(sizes, n_threads, steps)
-    share = max(sum(sizes) / n_threads, max(sizes)) * steps         # what McNaughton's rule promises
+    share = max(sum(sizes) / n_threads, max(sizes)) * steps        # what McNaughton's rule promises
     loads, place = np.zeros(n_threads + 1), 0
     for size, cut in zip(sizes, cuts):
         thread = int(np.floor(place / share + 1e-9))
@@ -183,7 +202,7 @@ def test_every_thread_has_the_same_work_and_no_run_is_in_two_places(sizes, n_thr
             loads[thread] += steps * size
         place += size * steps
     assert loads[-1] == 0
-    assert loads.max() <= share + 2 * max(sizes)                    # to the rounding of a cut to whole steps
+    assert loads.max() <= share + 2 * max(sizes)           # to the rounding of a cut to whole steps
 
 
 def test_runs_on_threads_are_handed_over_and_an_error_reaches_everybody():
@@ -211,7 +230,8 @@ def test_blas_has_its_threads_back(monkeypatch):
         before = [pool["num_threads"] for pool in threadpool_info()]
         tm.train(tm.ReluOutput.init(5, 2), tm.Features(5, 0.1), steps=3, batch_size=8)
         with pytest.raises(FloatingPointError):
-            tm.train(tm.Linear(np.full((1, 2), 1e30, np.float32), np.zeros(2, np.float32)), tm.Features(2, 0.9), steps=3)
+            tm.train(tm.Linear(np.full((1, 2), 1e30, np.float32), np.zeros(2, np.float32)),
+                     tm.Features(2, 0.9), steps=3)
         assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
@@ -223,7 +243,8 @@ def test_one_tile_that_fails_stops_all(monkeypatch):
     weights = np.zeros((6, 1, 2), np.float32)
     weights[1] = 1e30
     with pytest.raises(FloatingPointError, match="instance 1 is (inf|nan) at step 0"):
-        tm.train(tm.Linear(weights, np.zeros((6, 2), np.float32)), tm.Features(2, 0.9), steps=10**8, batch_size=8,
+        tm.train(tm.Linear(weights, np.zeros((6, 2), np.float32)), tm.Features(2, 0.9), steps=10**8,
+                 batch_size=8,
                  record_every=10**8)
 
 

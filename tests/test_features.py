@@ -1,9 +1,11 @@
-"""The sampler draws the law that `Features` states, and that law is the one that listing every support gives.
+"""The sampler draws the law that `Features` states, and that law is the one that listing every
+support gives.
 
-Two witnesses: `support_law` lists what each set can do and multiplies; `slow_sample` draws one row and one set at a
-time. Averages are compared with their expectations in units of Bernstein's bound, which holds at any p: an average
-of N independent terms, each within 1 of its mean and of variance v, leaves  z sqrt(v/N) + z^2/(3N)  with probability
-below 2 exp(-z^2/2). Here z is six standard errors. Samplers that lie must be caught by the same predicates.
+Two witnesses: `support_law` lists what each set can do and multiplies; `slow_sample` draws one row
+and one set at a time. Averages are compared with their expectations in units of Bernstein's bound,
+which holds at any p: an average of N independent terms, each within 1 of its mean and of variance
+v, leaves  z sqrt(v/N) + z^2/(3N)  with probability below 2 exp(-z^2/2). Here z is six standard
+errors. Samplers that lie must be caught by the same predicates.
 """
 
 import numpy as np
@@ -13,15 +15,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import toymodels_np as tm
-from toymodels_np.core import features as features_module
+from engine_law import engine_sample
+from toymodels_np.engine import sampler
 
 Z = 6
 RARE = 2 * stats.norm.sf(Z)                     # 2e-9, what six standard errors are worth
-PATHS = {"scattered": 1.0, "mixed": features_module.SCATTER_BELOW, "dense": 0.0}
+ENGINE = {"scattered": 1.0, "mixed": sampler.SCATTER_BELOW, "dense": 0.0}
+PATHS = ("plain", *ENGINE)                      # Features.sample, and the engine's sampler
 ROWS = 30_000
 
 seeds = st.integers(0, 2**32 - 1)
-probabilities = st.one_of(st.floats(0.01, 1), st.sampled_from([1e-9, 1e-4, 0.25, np.nextafter(0.25, 0), 0.999, 1.0]))
+probabilities = st.one_of(st.floats(0.01, 1),
+                          st.sampled_from([1e-9, 1e-4, 0.25, np.nextafter(0.25, 0), 0.999, 1.0]))
 
 
 @st.composite
@@ -40,7 +45,7 @@ def laws(draw):
     return tm.Features(n, p, signed=draw(st.booleans()), **sets)
 
 
-# -- the witnesses and the predicates ------------------------------------------------------------------------------
+# -- the witnesses and the predicates -------------------------------------------------------------
 
 def outcomes(features):
     """For each set the list of (members that are on, probability)."""
@@ -125,33 +130,47 @@ def supports_hold(x, features):
 
 
 def chi_square_rarity(counts, expected):
-    """The chance of so large a chi-square, with all values that are expected fewer than 25 times as one."""
+    """The chance of so large a chi-square, with all values that are expected fewer than 25 times as
+    one.
+    """
     common = expected >= 25
     counts, expected = (np.append(a[common], a[~common].sum()) for a in (counts, expected))
-    return stats.chi2.sf(((counts - expected) ** 2 / np.maximum(expected, 1)).sum(), max(1, common.sum()))
+    return stats.chi2.sf(((counts - expected) ** 2 / np.maximum(expected, 1)).sum(),
+                         max(1, common.sum()))
 
 
 def values_hold(x, features):
-    """Active values are uniform by Kolmogorov and Smirnov, for each feature that is on often enough to say."""
+    """Active values are uniform by Kolmogorov and Smirnov, for each feature that is on often enough
+    to say.
+    """
     low = -1 if features.signed else 0
     columns = [column[column != 0] for column in x.T.astype(np.float64)]
-    rarities = [stats.kstest(u, stats.uniform(low, 1 - low).cdf).pvalue for u in columns if len(u) > 30]
+    rarities = [stats.kstest(u, stats.uniform(low, 1 - low).cdf).pvalue for u in columns
+                if len(u) > 30]
     return min(rarities, default=1) > RARE
 
 
+def law_holds(x, features):
+    """All three."""
+    return moments_hold(x, features) and supports_hold(x, features) and values_hold(x, features)
+
+
 def sample_by(path, features, rng, rows, **options):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features_module, "SCATTER_BELOW", PATHS[path])
+    if path == "plain":
         return features.sample(rng, rows, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, "SCATTER_BELOW", ENGINE[path])
+        return engine_sample(features, rng, rows, **options)
 
 
-# -- the law -------------------------------------------------------------------------------------------------------
+# -- the law --------------------------------------------------------------------------------------
 
 @given(laws())
 def test_stated_moments_are_those_of_the_enumerated_law(features):
     mean, second = raw_moments(features, 1)
     np.testing.assert_allclose(sum(support_law(features).values()), 1, rtol=1e-14)
-    np.testing.assert_allclose(features.active_probability, together(features).diagonal(), rtol=1e-14)
+    np.testing.assert_allclose(features.active_probability, together(features).diagonal(),
+                               rtol=1e-14)
     np.testing.assert_allclose(features.mean(), mean, rtol=1e-14)
     np.testing.assert_allclose(features.second_moment(), second, rtol=1e-14)
     np.testing.assert_allclose(features.variance(), second.diagonal() - mean**2, rtol=1e-14)
@@ -160,17 +179,20 @@ def test_stated_moments_are_those_of_the_enumerated_law(features):
 @given(laws(), st.integers(1, 3), seeds)
 def test_stated_moments_of_a_stack_are_those_of_its_instances(features, count, seed):
     scale = np.random.default_rng(seed).uniform(0.1, 1, (count, 1))
-    stack = tm.Features(features.n_features, scale * features.feature_probability, signed=features.signed,
+    stack = tm.Features(features.n_features, scale * features.feature_probability,
+                        signed=features.signed,
                         correlated=features.correlated, anticorrelated=features.anticorrelated)
     assert stack.n_instances == count
     for i in range(count):
         for statistic in ("active_probability", "feature_probability", "importance"):
-            np.testing.assert_array_equal(getattr(stack, statistic)[i], getattr(stack[i], statistic))
+            np.testing.assert_array_equal(getattr(stack, statistic)[i],
+                                          getattr(stack[i], statistic))
         for statistic in ("mean", "variance", "second_moment"):
-            np.testing.assert_array_equal(getattr(stack, statistic)()[i], getattr(stack[i], statistic)())
+            np.testing.assert_array_equal(getattr(stack, statistic)()[i],
+                                          getattr(stack[i], statistic)())
 
 
-@given(laws(), st.sampled_from(sorted(PATHS)))
+@given(laws(), st.sampled_from(PATHS))
 def test_float64_samples_follow_the_law(features, path):
     x = sample_by(path, features, np.random.default_rng(0), ROWS)
     assert x.dtype == np.float64 and x.shape == (ROWS, features.n_features)
@@ -179,16 +201,16 @@ def test_float64_samples_follow_the_law(features, path):
     assert values_hold(x, features)
 
 
-@given(laws())
-def test_float32_samples_follow_the_law(features):
-    x = features.sample(np.random.default_rng(0), ROWS, dtype=np.float32)
+@given(laws(), st.sampled_from(["plain", "mixed"]))
+def test_float32_samples_follow_the_law(features, path):
+    x = sample_by(path, features, np.random.default_rng(0), ROWS, dtype=np.float32)
     assert x.dtype == np.float32
     assert moments_hold(x, features)
     assert supports_hold(x, features)
     assert values_hold(x, features)
 
 
-@given(laws(), st.sampled_from(sorted(PATHS)), seeds)
+@given(laws(), st.sampled_from(PATHS), seeds)
 def test_sets_switch_as_sets_in_every_row(features, path, seed):
     on = sample_by(path, features, np.random.default_rng(seed), 5000) != 0
     for members in features.correlated:
@@ -211,17 +233,19 @@ FIXED = {
     "uniform and sparse": tm.Features(4, 0.1),
     "frequent": tm.Features(3, [0.3, 0.6, 1.0], signed=True),
     "uniform and frequent": tm.Features(3, 0.5),
-    "sets": tm.Features(6, [0.1, 0.4, 0.1, 0.2, 0.2, 0.4], correlated=[(0, 2)], anticorrelated=[(3, 4)]),
+    "sets": tm.Features(6, [0.1, 0.4, 0.1, 0.2, 0.2, 0.4], correlated=[(0, 2)],
+                        anticorrelated=[(3, 4)]),
     "sets, signed": tm.Features(5, [0.4, 0.4, 0.15, 0.15, 0.15], signed=True, correlated=[(1, 0)],
                                 anticorrelated=[(2, 4, 3)]),
 }
 
 
+@pytest.mark.parametrize("path", ["plain", "mixed"])
 @pytest.mark.parametrize("features", FIXED.values(), ids=FIXED)
-def test_fast_and_slow_samplers_cannot_be_told_apart(features):
+def test_fast_and_slow_samplers_cannot_be_told_apart(features, path):
     slow = slow_sample(features, np.random.default_rng(1), 10_000)
-    fast = features.sample(np.random.default_rng(2), 40_000)
-    assert moments_hold(slow, features) and supports_hold(slow, features) and values_hold(slow, features)
+    fast = sample_by(path, features, np.random.default_rng(2), 40_000)
+    assert law_holds(slow, features)
     counts = np.array([support_counts(slow), support_counts(fast)])
     assert stats.chi2_contingency(counts[:, counts.sum(0) > 10]).pvalue > RARE
     assert stats.ks_2samp(slow[slow != 0], fast[fast != 0]).pvalue > RARE
@@ -238,13 +262,15 @@ def test_a_batch_has_the_spread_of_independent_rows(p):
     features, rng = tm.Features(4, p), np.random.default_rng(3)
     batches = np.array([features.sample(rng, 8) for _ in range(4000)])
     assert binomial_counts(np.count_nonzero(batches, axis=(1, 2)), 32, p)
-    for row in range(7):                            # every row of a batch is as likely, and knows nothing of the next
+    for row in range(7):          # every row of a batch is as likely, and knows nothing of the next
         assert moments_hold(batches[:, [row, row + 1], row % 4], tm.Features(2, p))
-    assert not binomial_counts(np.full(4000, round(32 * p)), 32, p)         # as many events a batch, always
-    assert not binomial_counts(2 * np.random.default_rng(4).binomial(16, p, 4000), 32, p)       # rows in pairs
+    always_as_many = np.full(4000, round(32 * p))
+    rows_in_pairs = 2 * np.random.default_rng(4).binomial(16, p, 4000)
+    assert not binomial_counts(always_as_many, 32, p)
+    assert not binomial_counts(rows_in_pairs, 32, p)
 
 
-# -- liars -----------------------------------------------------------------------------------------------------------
+# -- liars ----------------------------------------------------------------------------------------
 
 def off_by_3_percent(features, rng, rows):
     return tm.Features(2, features.feature_probability * 1.03).sample(rng, rows)
@@ -261,11 +287,13 @@ LIARS = {
     "anticorrelated drawn alone": (tm.Features(2, 0.1, anticorrelated=[(0, 1)]), members_alone),
     "p for each member of an anticorrelated set": (
         tm.Features(2, 0.1, anticorrelated=[(0, 1)]),
-        lambda features, rng, rows: np.minimum(1, 2 * tm.Features(2, 0.2, anticorrelated=[(0, 1)]).sample(rng, rows))),
+        lambda features, *a: np.minimum(
+            1, 2 * tm.Features(2, 0.2, anticorrelated=[(0, 1)]).sample(*a))),
     "one value for a correlated set": (
         tm.Features(2, 0.3, correlated=[(0, 1)]),
         lambda features, rng, rows: features.sample(rng, rows)[:, [0, 0]]),
-    "sign forgotten": (tm.Features(2, 0.3, signed=True), lambda features, *a: abs(features.sample(*a))),
+    "sign forgotten": (tm.Features(2, 0.3, signed=True),
+                       lambda features, *a: abs(features.sample(*a))),
     "values squared": (tm.Features(2, 0.3), lambda features, *a: features.sample(*a) ** 2),
 }
 
@@ -288,7 +316,7 @@ def test_the_other_predicates_catch_liars_too():
     assert not supports_hold(one_wrong_row, never_both)
 
 
-# -- streams, instances and out ------------------------------------------------------------------------------------
+# -- streams, instances and out -------------------------------------------------------------------
 
 def stacked(p, **options):
     return tm.Features(4, np.asarray(p)[:, None], **options)
@@ -300,7 +328,8 @@ def generators(*numbers):
 
 @given(laws(), seeds)
 def test_the_same_generator_gives_the_same_bits(features, seed):
-    first, again, other = (features.sample(np.random.default_rng(s), 50) for s in (seed, seed, seed + 1))
+    first, again, other = (features.sample(np.random.default_rng(s), 50)
+                           for s in (seed, seed, seed + 1))
     np.testing.assert_array_equal(first, again)
     if first.any():
         assert (first != other).any()
@@ -315,7 +344,8 @@ def test_each_instance_follows_its_own_probabilities():
             assert moments_hold(x[i], features[i]) and supports_hold(x[i], features[i])
             assert not moments_hold(x[i], features[(i + 1) % 3])
         across = np.concatenate([x[0], x[1]], axis=1)               # independent of each other
-        pair = tm.Features(2, [features.active_probability[0, 1], features.active_probability[1, 1]])
+        pair = tm.Features(2, [features.active_probability[0, 1],
+                               features.active_probability[1, 1]])
         assert moments_hold(across[:, [1, 5]], pair)
 
 
@@ -339,9 +369,10 @@ def test_a_list_of_generators_gives_instances_even_without_an_instance_axis():
 @given(laws(), st.integers(1, 4))
 def test_several_batches_at_once_follow_the_law_too(features, batches):
     x = np.full((2, batches, features.n_features, ROWS // batches), np.nan, np.float32)
-    features.fill(generators(1, 2), x, features_module.Room())
-    for rows in (np.concatenate(x[0].swapaxes(1, 2)), np.concatenate(x[1].swapaxes(1, 2)), x[1, -1].T):
-        assert moments_hold(rows, features) and supports_hold(rows, features) and values_hold(rows, features)
+    sampler.Sampler(features).fill(generators(1, 2), x)
+    for rows in (np.concatenate(x[0].swapaxes(1, 2)), np.concatenate(x[1].swapaxes(1, 2)),
+                 x[1, -1].T):
+        assert law_holds(rows, features)
 
 
 @given(laws())

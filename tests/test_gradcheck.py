@@ -1,7 +1,8 @@
 """The gradient checker accepts right gradients and rejects every wrong one that a hand would write.
 
-Right is an error of at most 1e-7. A gradient that is scaled by 1 + e must come out at e / (1 + e) exactly, since both
-directional derivatives are linear in it; structural mistakes must come out far above 1e-7.
+Right is an error of at most 1e-7. A gradient that is scaled by 1 + e must come out at e / (1 + e)
+exactly, since both directional derivatives are linear in it; structural mistakes must come out far
+above 1e-7.
 """
 
 import numpy as np
@@ -21,7 +22,9 @@ scales = pytest.mark.parametrize("factor", [1.001, 0.999, 2.0, -1.0])
 
 
 def problem(cls, seed, instances=(), n=5, m=3, B=12, dtype=np.float64):
-    """(model, x, features) with continuous parameters, drawn until nothing is dead or close to its kink."""
+    """(model, x, features) with continuous parameters, drawn until nothing is dead or close to its
+    kink.
+    """
     rng, sizes = np.random.default_rng(seed), {"m": m, "n": n}
     features = tm.Features(n, 0.5, rng.uniform(0.5, 2, n), signed=cls is tm.AbsoluteValue)
     while True:
@@ -30,7 +33,8 @@ def problem(cls, seed, instances=(), n=5, m=3, B=12, dtype=np.float64):
         x = rng.uniform(-1, 1, instances + (B, n))
         a = x @ transpose(model.parameters[0])
         h = np.maximum(a, 0) if cls in (tm.ReluHidden, tm.AbsoluteValue) else a
-        z = h @ (transpose(model.W2) if cls is tm.AbsoluteValue else model.W) + model.b[..., None, :]
+        z = h @ (transpose(model.W2) if cls is tm.AbsoluteValue
+                 else model.W) + model.b[..., None, :]
         alive = min((a > 0).mean((-2, -1)).min(), (z > 0).mean((-2, -1)).min()) > 0.2
         if alive and min(abs(a).min(), abs(z).min()) > 0.001:
             return model, x, features
@@ -52,7 +56,7 @@ def is_rejected(cls, model, x, features):
     return not max(errors) <= WRONG                         # NaN is a rejection
 
 
-# -- right gradients -----------------------------------------------------------------------------------------------
+# -- right gradients ------------------------------------------------------------------------------
 
 @every_model
 @given(problem_seed=seeds, check_seed=seeds, instances=st.sampled_from([(), (1,), (3,), (2, 2)]))
@@ -83,7 +87,7 @@ def test_a_dead_model_has_gradient_zero_and_no_error():
     assert tm.check_gradient(dead, x, features) == 0
 
 
-# -- wrong gradients -----------------------------------------------------------------------------------------------
+# -- wrong gradients ------------------------------------------------------------------------------
 
 @every_model
 @scales
@@ -180,7 +184,8 @@ class DecoderFromPreactivations(tm.AbsoluteValue):
         return super()._backward(x, (a, a, z), d_output)
 
 
-STRUCTURAL = (LinearEncoderOnly, LinearDecoderOnly, EncoderOnly, DecoderOnly, NoMask, NoHiddenMask, NoOutputMask,
+STRUCTURAL = (LinearEncoderOnly, LinearDecoderOnly, EncoderOnly, DecoderOnly, NoMask, NoHiddenMask,
+              NoOutputMask,
               NoMaskOfAbsoluteValue, NoHiddenMaskOfAbsoluteValue, DecoderFromPreactivations)
 
 
@@ -189,9 +194,11 @@ STRUCTURAL = (LinearEncoderOnly, LinearDecoderOnly, EncoderOnly, DecoderOnly, No
 def test_structural_mistakes_are_rejected(cls, seed):
     right = cls.__bases__[0]
     model, x, features = problem(right, seed)
-    gradients = [kind(*model.parameters).loss_and_grad(x, features)[1].parameters for kind in (right, cls)]
-    off = sum(((a - b) ** 2).sum() for a, b in zip(*gradients)) / sum((a * a).sum() for a in gradients[0])
-    assume(off > 1e-4)                                      # a mask that masks nothing is no mistake on this batch
+    gradients = [kind(*model.parameters).loss_and_grad(x, features)[1].parameters
+                 for kind in (right, cls)]
+    off = sum(((a - b) ** 2).sum() for a,
+              b in zip(*gradients)) / sum((a * a).sum() for a in gradients[0])
+    assume(off > 1e-4)                       # a mask that masks nothing is no mistake on this batch
     assert is_rejected(cls, model, x, features)
     assert verdict(right, model, x, features) <= RIGHT
 

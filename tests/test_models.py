@@ -1,7 +1,9 @@
-"""The four models compute their formulas, their gradients are right, and they have the symmetries that they must.
+"""The four models compute their formulas, their gradients are right, and they have the symmetries
+that they must.
 
-The forward pass is held against a loop over single samples with explicit sums, a stack of instances against a loop
-over its models. Gradients are held against central differences and against the symmetries that they inherit.
+The forward pass is held against a loop over single samples with explicit sums, a stack of instances
+against a loop over its models. Gradients are held against central differences and against the
+symmetries that they inherit.
 """
 
 import random
@@ -22,7 +24,9 @@ lone_or_stack = st.one_of(st.none(), st.integers(1, 4))
 
 @st.composite
 def problems(draw, cls, instances=lone_or_stack, n_hidden=st.integers(1, 5)):
-    """(model, x, features) in float64 with continuous parameters and values, some of x being exactly zero."""
+    """(model, x, features) in float64 with continuous parameters and values, some of x being
+    exactly zero.
+    """
     n, m, B, K = draw(st.integers(1, 6)), draw(n_hidden), draw(st.integers(1, 7)), draw(instances)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     lead, sizes = () if K is None else (K,), {"m": m, "n": n}
@@ -46,7 +50,8 @@ def naive_forward(model, x):
     decode = p["W"].T if "W" in p else p["W2"]
     output = np.empty_like(x)
     for s, sample in enumerate(x):
-        h = [sum(encode[k, j] * sample[j] for j in range(model.n_features)) for k in range(model.n_hidden)]
+        h = [sum(encode[k, j] * sample[j] for j in range(model.n_features))
+             for k in range(model.n_hidden)]
         if name in ("ReluHidden", "AbsoluteValue"):
             h = [max(0.0, a) for a in h]
         for i in range(model.n_features):
@@ -79,7 +84,7 @@ def relative_change(a, b):
     return float((abs(a - b) / (abs(a) + abs(b))).max())
 
 
-# -- the formulas --------------------------------------------------------------------------------------------------
+# -- the formulas ---------------------------------------------------------------------------------
 
 @every_model
 @given(data=st.data())
@@ -91,15 +96,17 @@ def test_forward_and_loss_are_their_formulas(cls, data):
 
 def test_one_sample_by_hand():
     features, x = tm.Features(2, 1.0, [1, 10]), np.array([[0.5, 1.0]])
-    W, b = np.array([[1.0, -2.0]]), np.array([0.25, 0.5])           # h = -1.5, W'h + b = (-1.25, 3.5)
+    W, b = np.array([[1.0, -2.0]]), np.array([0.25, 0.5])         # h = -1.5, W'h + b = (-1.25, 3.5)
     outputs = {tm.Linear: [-1.25, 3.5], tm.ReluOutput: [0, 3.5], tm.ReluHidden: [0.25, 0.5]}
     for cls, output in outputs.items():
         np.testing.assert_array_equal(cls(W, b).forward(x), [output])
     assert tm.ReluOutput(W, b).loss(x, features) == 0.5**2 + 10 * 2.5**2
     loss, gradient = tm.ReluOutput(W, b).loss_and_grad(x, features)
     np.testing.assert_array_equal(gradient.b, [0, 2 * 10 * 2.5])
-    np.testing.assert_array_equal(gradient.W, [[-100 * 0.5, -1.5 * 50 - 100 * 1.0]])        # dh x' + h dz', dh = -100
-    double = tm.AbsoluteValue([[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 0, 0], [0, 0, 1, 1]], [0, 0])
+    np.testing.assert_array_equal(gradient.W, [[-100 * 0.5, -1.5 * 50
+                                                - 100 * 1.0]])        # dh x' + h dz', dh = -100
+    double = tm.AbsoluteValue([[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 0, 0], [0, 0, 1, 1]],
+                              [0, 0])
     signed = np.array([[-0.3, 0.7], [0.2, -1.0]])
     np.testing.assert_array_equal(double.forward(signed), abs(signed))
     assert double.loss(signed, tm.Features(2, 1.0, signed=True)) == 0
@@ -110,11 +117,13 @@ def test_one_sample_by_hand():
 def test_loss_averages_over_samples_and_adds_over_features(cls, data):
     model, x, features = data.draw(problems(cls))
     whole = loss_and_arrays(model, x, features)
-    assert_close(loss_and_arrays(model, np.concatenate([x, x], axis=-2), features), whole, rtol=1e-13)
+    assert_close(loss_and_arrays(model, np.concatenate([x, x], axis=-2), features), whole,
+                 rtol=1e-13)
     rows = [loss_and_arrays(model, x[..., [s], :], features) for s in range(x.shape[-2])]
     assert_close([sum(parts) / len(rows) for parts in zip(*rows)], whole, rtol=1e-12)
     n = features.n_features
-    columns = [loss_and_arrays(model, x, tm.Features(n, 0.5, features.importance * one, signed=features.signed))
+    columns = [loss_and_arrays(model, x, tm.Features(n, 0.5, features.importance * one,
+                                                     signed=features.signed))
                for one in np.eye(n)]
     assert_close([sum(parts) for parts in zip(*columns)], whole, rtol=1e-12)
 
@@ -127,7 +136,8 @@ def test_a_stack_is_its_models_side_by_side(cls, data):
     for i in range(len(x)):
         alone = features if features.n_instances is None else features[i]
         assert_close([output[i]], [model[i].forward(x[i])], rtol=1e-15)
-        assert_close([part[i] for part in parts], loss_and_arrays(model[i], x[i], alone), rtol=1e-15)
+        assert_close([part[i] for part in parts], loss_and_arrays(model[i], x[i], alone),
+                     rtol=1e-15)
 
 
 @every_model
@@ -136,18 +146,20 @@ def test_instances_of_model_batch_and_features_broadcast(cls, data):
     model, x, features = data.draw(problems(cls, instances=st.integers(2, 3)))
     K, n = len(x), features.n_features
     by_instance = tm.Features(n, 0.5, np.linspace(0, 2, K)[:, None], signed=features.signed)
-    for one_model, one_x, law in [(model[0], x, features), (model, x[0], features), (model[0], x[0], by_instance),
+    for one_model, one_x, law in [(model[0], x, features), (model, x[0], features),
+                                  (model[0], x[0], by_instance),
                                   (model, x, by_instance)]:
         loss, gradient = one_model.loss_and_grad(one_x, law)
         np.testing.assert_array_equal(loss, one_model.loss(one_x, law))
         assert loss.shape == (K,) and gradient.instances == (K,)
         for i in range(K):
-            mine = [one_model[i] if one_model.instances else one_model, one_x[i] if one_x.ndim > 2 else one_x,
+            mine = [one_model[i] if one_model.instances else one_model,
+                    one_x[i] if one_x.ndim > 2 else one_x,
                     law if law.n_instances is None else law[i]]
             assert_close([loss[i], *gradient[i].parameters], loss_and_arrays(*mine), rtol=1e-14)
 
 
-# -- gradients -----------------------------------------------------------------------------------------------------
+# -- gradients ------------------------------------------------------------------------------------
 
 @every_model
 @given(data=st.data())
@@ -166,7 +178,7 @@ def test_gradient_is_a_model_of_the_same_class_and_shapes(cls, data):
     np.testing.assert_array_equal(loss, model.loss(x, features))
 
 
-# -- symmetries ----------------------------------------------------------------------------------------------------
+# -- symmetries -----------------------------------------------------------------------------------
 
 def rotated(model, Q):
     return type(model)(Q @ model.W, model.b)
@@ -222,7 +234,8 @@ def test_relabelling_features_and_neurons_is_equivariant(cls, data):
 @given(data=st.data(), scale=st.floats(1e-3, 1e3))
 def test_loss_and_gradient_are_linear_in_the_importance(cls, data, scale):
     model, x, features = data.draw(problems(cls))
-    scaled = tm.Features(features.n_features, 0.5, scale * features.importance, signed=features.signed)
+    scaled = tm.Features(features.n_features, 0.5, scale * features.importance,
+                         signed=features.signed)
     whole = loss_and_arrays(model, x, features)
     assert_close(loss_and_arrays(model, x, scaled), [scale * part for part in whole], rtol=1e-13)
     unweighted = tm.Features(features.n_features, 0.5, 0, signed=features.signed)
@@ -253,17 +266,19 @@ def test_the_scale_of_a_neuron_is_not_free_on_one_side_alone():
     assert changed(find(problems(tm.AbsoluteValue), changed, random=random.Random(0)))
 
 
-# -- init, indexing and precision ----------------------------------------------------------------------------------
+# -- init, indexing and precision -----------------------------------------------------------------
 
 @every_model
 @given(n=st.integers(1, 6), m=st.integers(1, 6), K=st.integers(1, 5), seed=st.integers(0, 2**40))
 def test_an_initial_instance_is_a_function_of_seed_and_index(cls, n, m, K, seed):
     stack, longer = cls.init(n, m, K, seed=seed), cls.init(n, m, K + 3, seed=seed)
-    assert (stack.n_features, stack.n_hidden, stack.instances, stack.dtype) == (n, m, (K,), np.float32)
+    assert (stack.n_features, stack.n_hidden, stack.instances,
+            stack.dtype) == (n, m, (K,), np.float32)
     sizes = {"n": n, "m": m}
     assert [a.shape for a in stack.parameters] == [(K, *(sizes[c] for c in axes))
                                                    for axes in cls.parameter_shapes.values()]
-    for a, b, alone in zip(stack.parameters, longer.parameters, cls.init(n, m, seed=seed).parameters):
+    for a, b, alone in zip(stack.parameters, longer.parameters,
+                           cls.init(n, m, seed=seed).parameters):
         np.testing.assert_array_equal(a, b[:K])
         np.testing.assert_array_equal(a[0], alone)
     first = longer.parameters[0]
@@ -317,7 +332,8 @@ def test_precision_is_kept_and_changed_on_request(cls):
     assert single.dtype == np.float32 and double.dtype == np.float64
     for model, dtype in ((single, np.float32), (double, np.float64)):
         loss, gradient = model.loss_and_grad(x.astype(dtype), features)
-        assert {model.forward(x.astype(dtype)).dtype, loss.dtype, gradient.dtype} == {np.dtype(dtype)}
+        assert {model.forward(x.astype(dtype)).dtype, loss.dtype,
+                gradient.dtype} == {np.dtype(dtype)}
     np.testing.assert_allclose(single.loss(x, features), double.loss(x, features), rtol=1e-5)
     assert cls(*(a.astype(int) for a in double.parameters)).dtype == np.float64
     assert cls(*(a.tolist() for a in double.parameters)).dtype == np.float64

@@ -1,4 +1,6 @@
-"""Adam is its formulas, AdamW is Adam on decayed parameters, and schedules fall from the learning rate to zero."""
+"""Adam is its formulas, AdamW is Adam on decayed parameters, and schedules fall from the learning
+rate to zero.
+"""
 
 import math
 
@@ -16,7 +18,9 @@ betas = st.fixed_dictionaries({"beta1": st.floats(0, 0.99), "beta2": st.floats(0
 
 
 def slow_adam(theta, gradients, alpha, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0):
-    """The path of one number through Kingma and Ba's algorithm 1, with Loshchilov and Hutter's decay."""
+    """The path of one number through Kingma and Ba's algorithm 1, with Loshchilov and Hutter's
+    decay.
+    """
     m = v = 0.0
     path = []
     for t, g in enumerate(gradients, start=1):
@@ -42,7 +46,8 @@ def run(update, parameters, gradients, rate, **options):
 def drawn(seed, steps=6):
     """Parameters of two shapes, and gradients of widely different sizes for them."""
     rng = np.random.default_rng(seed)
-    gradients = [tuple(10.0 ** rng.uniform(-6, 3, shape) * rng.choice([-1, 1], shape) for shape in [(2, 3), (4,)])
+    gradients = [tuple(10.0 ** rng.uniform(-6, 3, shape) * rng.choice([-1, 1], shape)
+                       for shape in [(2, 3), (4,)])
                  for _ in range(steps)]
     return (rng.normal(size=(2, 3)), rng.normal(size=4)), gradients
 
@@ -53,7 +58,8 @@ def agrees_with_slow_twin(path, parameters, gradients, rate, **options):
     errors = []
     for k, a in enumerate(parameters):
         for index in np.ndindex(a.shape):
-            slow = slow_adam(float(a[index]), [float(g[k][index]) for g in gradients], rate, **options)
+            slow = slow_adam(float(a[index]), [float(g[k][index]) for g in gradients], rate,
+                             **options)
             fast = [float(step[k][index]) for step in path]
             errors += [abs(x - y) / (abs(y) + rate) for x, y in zip(fast, slow, strict=True)]
     return max(errors) < 1e-12
@@ -62,7 +68,8 @@ def agrees_with_slow_twin(path, parameters, gradients, rate, **options):
 @given(seeds, rates, betas)
 def test_adam_is_its_slow_twin(seed, rate, options):
     parameters, gradients = drawn(seed)
-    assert agrees_with_slow_twin(run(adam, parameters, gradients, rate, **options), parameters, gradients, rate,
+    assert agrees_with_slow_twin(run(adam, parameters, gradients, rate, **options), parameters,
+                                 gradients, rate,
                                  **options)
 
 
@@ -152,7 +159,7 @@ def test_schedules_start_at_the_learning_rate_and_never_rise(rate, steps):
     np.testing.assert_allclose(end, [rate, 0, 0], atol=1e-16)
     assert schedule("linear", rate, steps)(steps - 1) == pytest.approx(rate / steps, rel=1e-9)
     quarter = [schedule("cosine", rate, steps)(steps * f) for f in (0.25, 0.75)]
-    np.testing.assert_allclose(sum(quarter), rate, rtol=1e-14)              # symmetric about the middle
+    np.testing.assert_allclose(sum(quarter), rate, rtol=1e-14)          # symmetric about the middle
 
 
 @given(seeds)

@@ -1,15 +1,18 @@
-"""Training is draw, differentiate, update; instance i's path is a function of (seed, i) alone, bit for bit.
+"""Training is draw, differentiate, update; instance i's path is a function of (seed, i) alone, bit
+for bit.
 
-The loop is held against a slow twin that is written from those three words, its end against the optimum that is
-known in closed form for the linear model: the loss left over is the sum of the covariance's smallest eigenvalues.
+The loop is held against a slow twin that is written from those three words, its end against the
+optimum that is known in closed form for the linear model: the loss left over is the sum of the
+covariance's smallest eigenvalues.
 """
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
+from engine_law import as_engine_law, engine_sample
 from toymodels_np.engine import host as fast, train as train_module
-from toymodels_np.core.models import TRAIN_STREAM, random_stream
+from toymodels_np.core.streams import TRAIN_STREAM, random_stream
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
@@ -24,7 +27,9 @@ SHORT = {"steps": 30, "batch_size": 64, "learning_rate": 1e-2, "record_every": 7
 
 
 def arrays(history):
-    """Everything numeric in a history whose instance axis comes second: losses and recorded parameters."""
+    """Everything numeric in a history whose instance axis comes second: losses and recorded
+    parameters.
+    """
     return [history.losses, *history.parameters.parameters]
 
 
@@ -35,7 +40,7 @@ def assert_same_bits(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-# -- (seed, i) and nothing else --------------------------------------------------------------------------------------
+# -- (seed, i) and nothing else -------------------------------------------------------------------
 
 @every_model
 @laws
@@ -48,7 +53,8 @@ def test_an_instance_does_not_notice_its_company(cls, features):
     assert len(np.unique(ten.losses[0])) == 10                      # and yet no two are the same
 
 
-@pytest.mark.parametrize("n, m, batch_size", [(1, 1, 1), (2, 1, 3), (7, 3, 1), (20, 5, 33), (3, 8, 512)])
+@pytest.mark.parametrize("n, m, batch_size",
+                         [(1, 1, 1), (2, 1, 3), (7, 3, 1), (20, 5, 33), (3, 8, 512)])
 def test_nor_does_it_in_other_sizes(n, m, batch_size):
     options = SHORT | {"batch_size": batch_size, "steps": 8}
     features = tm.Features(n, 0.3)
@@ -57,7 +63,8 @@ def test_nor_does_it_in_other_sizes(n, m, batch_size):
 
 
 @pytest.mark.parametrize("tile", [1, 64 * 5 * 2, 64 * 5 * 3, 10**9])
-@pytest.mark.parametrize("features", [SPARSE, SETS, tm.Features(5, np.linspace(0.05, 1, 7)[:, None])],
+@pytest.mark.parametrize("features", [SPARSE, SETS,
+                                      tm.Features(5, np.linspace(0.05, 1, 7)[:, None])],
                          ids=["sparse", "sets", "one law an instance"])
 def test_tiles_leave_no_trace(monkeypatch, tile, features):
     stack = tm.ReluOutput.init(5, 2, 7)
@@ -69,7 +76,8 @@ def test_tiles_leave_no_trace(monkeypatch, tile, features):
 @laws
 def test_recording_leaves_no_trace(features):
     stack = tm.ReluOutput.init(5, 2, 3)
-    often, seldom = (tm.train(stack, features, **SHORT | {"record_every": every}) for every in (1, 15))
+    often, seldom = (tm.train(stack, features, **SHORT | {"record_every": every})
+                     for every in (1, 15))
     assert_same_bits([a[::15] for a in arrays(often)], arrays(seldom))
     assert_same_bits(often.model.parameters, seldom.model.parameters)
 
@@ -92,25 +100,30 @@ def test_training_and_initialising_share_no_numbers():
     assert not np.intersect1d(init, train).size
 
 
-# -- draw, differentiate, update -------------------------------------------------------------------------------------
+# -- draw, differentiate, update ------------------------------------------------------------------
 
-def slow_train(model, features, *, steps, batch_size, learning_rate, schedule_name="constant", weight_decay=0, seed=0):
-    """(losses (steps + 1,), parameters (steps + 1,)) of a single model, the three words in a row."""
+def slow_train(model, features, *, steps, batch_size, learning_rate, schedule_name="constant",
+               weight_decay=0, seed=0):
+    """(losses (steps + 1,), parameters (steps + 1,)) of a single model, the three words in a row.
+    """
     rng, state = random_stream(seed, TRAIN_STREAM, 0), AdamState.zeros_like(model.parameters)
     rate = schedule(schedule_name, learning_rate, steps)
     losses, path = [], []
     for step in range(steps + 1):
-        loss, gradient = model.loss_and_grad(features.sample(rng, batch_size, dtype=model.dtype), features)
+        x = engine_sample(features, rng, batch_size, model.dtype)
+        loss, gradient = model.loss_and_grad(x, features)
         losses.append(loss)
         path.append(model.parameters)
         update = adamw if weight_decay else adam
         options = {"weight_decay": weight_decay} if weight_decay else {}
-        parameters, state = update(model.parameters, gradient.parameters, state, rate(step), **options)
+        parameters, state = update(model.parameters, gradient.parameters, state, rate(step),
+                                   **options)
         model = type(model)(*parameters)
     return np.array(losses), [np.array(a) for a in zip(*path)]
 
 
-@pytest.mark.parametrize("options", [{}, {"schedule": "linear"}, {"schedule": "cosine"}, {"weight_decay": 0.1},
+@pytest.mark.parametrize("options", [{}, {"schedule": "linear"}, {"schedule": "cosine"},
+                                     {"weight_decay": 0.1},
                                      {"seed": 5}], ids=str)
 @every_model
 def test_the_loop_is_its_slow_twin(monkeypatch, cls, options):
@@ -127,24 +140,50 @@ def test_the_loop_is_its_slow_twin(monkeypatch, cls, options):
     assert (abs(other - losses)[1:] > 1e-9).all()                   # the comparison can fail
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_model
+@pytest.mark.parametrize("features", [
+    SPARSE, SETS, DENSE,
+    tm.Features(5, np.linspace(0.05, 1, 3)[:, None], [[1.0], [0.5], [2.0]])],
+    ids=["sparse", "sets", "dense", "one law an instance"])
+def test_the_engine_is_the_plain_loop(monkeypatch, cls, features, dtype):
+    """The same rows, met by core.loop and by the engine one by one, end at the same parameters."""
+    monkeypatch.setattr(fast, "BLOCK", 1)
+    model, options = cls.init(5, 2, 3, dtype=dtype), SHORT | {"weight_decay": 0.1}
+    plain = tm.train(model, as_engine_law(features, dtype), schedule="cosine", **options)
+    history = tm.train(model, features, schedule="cosine", **options)
+    assert (plain.engine, history.engine) == ("core.loop", "engine.host")
+    np.testing.assert_array_equal(plain.steps, history.steps)
+    np.testing.assert_array_equal(plain.state.random, history.state.random)
+    tolerance = {"rtol": 1e-9, "atol": 1e-11} if dtype == np.float64 else {"rtol": 1e-3, "atol": 1e-4}
+    for a, b in zip([*arrays(plain), *plain.state.mean, *plain.state.square],
+                    [*arrays(history), *history.state.mean, *history.state.square], strict=True):
+        assert a.dtype == b.dtype == dtype and a.shape == b.shape
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
 def test_a_recorded_loss_is_the_loss_at_the_recorded_parameters(monkeypatch):
     monkeypatch.setattr(fast, "BLOCK", 1)
     features, stack = tm.Features(5, 0.5), tm.ReluOutput.init(5, 2, 3)
     history = tm.train(stack, features, seed=3, **SHORT)
     for i in range(3):
         stream = random_stream(3, TRAIN_STREAM, i)
-        rows = [features.sample(stream, 64, dtype=np.float32) for _ in range(31)]
+        rows = [engine_sample(features, stream, 64, np.float32) for _ in range(31)]
         for t, step in enumerate(history.steps):
-            assert history.parameters[t, i].loss(rows[step], features) == pytest.approx(history.losses[t, i], rel=1e-6)
+            loss = history.parameters[t, i].loss(rows[step], features)
+            assert loss == pytest.approx(history.losses[t, i], rel=1e-6)
 
 
 def test_no_gradient_leaves_only_the_decay():
-    """With zero importance the loss is flat: parameters rest, or shrink by the product of 1 - rate * decay."""
+    """With zero importance the loss is flat: parameters rest, or shrink by the product of 1 - rate
+    * decay.
+    """
     features, model = tm.Features(4, 0.5, 0), tm.ReluOutput.init(4, 2, dtype=np.float64)
     resting = tm.train(model, features, steps=20, learning_rate=0.1)
     assert_same_bits(resting.model.parameters, model.parameters)
     for name in ("constant", "linear", "cosine"):
-        shrunk = tm.train(model, features, steps=20, learning_rate=0.1, weight_decay=0.5, schedule=name)
+        shrunk = tm.train(model, features, steps=20, learning_rate=0.1, weight_decay=0.5,
+                          schedule=name)
         factor = np.prod([1 - 0.5 * schedule(name, 0.1, 20)(step) for step in range(20)])
         np.testing.assert_allclose(shrunk.model.W, factor * model.W, rtol=1e-13)
 
@@ -161,10 +200,11 @@ def test_each_instance_is_trained_on_its_own_features():
         assert (mine.losses[:, (i + 1) % 3] != history.losses[:, (i + 1) % 3]).all()
 
 
-# -- the history ---------------------------------------------------------------------------------------------------
+# -- the history ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("steps, every, records", [(30, 7, [0, 7, 14, 21, 28, 30]), (20, 5, [0, 5, 10, 15, 20]),
-                                                   (3, 100, [0, 3]), (1, 1, [0, 1])])
+@pytest.mark.parametrize("steps, every, records",
+                         [(30, 7, [0, 7, 14, 21, 28, 30]), (20, 5, [0, 5, 10, 15, 20]),
+                          (3, 100, [0, 3]), (1, 1, [0, 1])])
 @pytest.mark.parametrize("instances", [None, 1, 4])
 def test_records_come_at_their_steps(steps, every, records, instances):
     model = tm.AbsoluteValue.init(5, 3, instances)
@@ -185,7 +225,8 @@ def test_training_keeps_the_dtype_and_the_arguments(cls, dtype):
     before = [a.copy() for a in model.parameters]
     history = tm.train(model, SPARSE, weight_decay=0.01, **SHORT)
     assert_same_bits(model.parameters, before)
-    assert {history.model.dtype, history.parameters.dtype, history.losses.dtype} == {np.dtype(dtype)}
+    assert {history.model.dtype, history.parameters.dtype,
+            history.losses.dtype} == {np.dtype(dtype)}
     assert (history.model.parameters[0] != model.parameters[0]).any()
     history.model.parameters[0][...] = 7                            # the result owns its arrays
     assert_same_bits(model.parameters, before)
@@ -201,10 +242,12 @@ def test_progress_does_not_touch_the_numbers(progress, capsys):
     assert printed.out == "" and ("30/30" in printed.err) == (progress is True)
 
 
-# -- where it must arrive ------------------------------------------------------------------------------------------
+# -- where it must arrive -------------------------------------------------------------------------
 
 def principal_components_loss(features, m):
-    """The least loss of a linear model with bias and m hidden dimensions: the smallest eigenvalues' sum."""
+    """The least loss of a linear model with bias and m hidden dimensions: the smallest eigenvalues'
+    sum.
+    """
     mean = features.mean()
     return np.linalg.eigvalsh(features.second_moment() - np.outer(mean, mean))[:-m or None].sum()
 
@@ -213,33 +256,40 @@ def principal_components_loss(features, m):
                                          (tm.Features(4, 0.5, correlated=[(0, 1), (2, 3)]), 2)],
                          ids=["dense", "sparse", "two correlated pairs"])
 def test_linear_model_finds_the_principal_components(features, m):
-    history = tm.train(tm.Linear.init(features.n_features, m, 3, dtype=np.float64), features, steps=1500,
+    history = tm.train(tm.Linear.init(features.n_features, m, 3, dtype=np.float64), features,
+                       steps=1500,
                        batch_size=256, learning_rate=2e-2, schedule="linear", record_every=500)
-    x, best = features.sample(np.random.default_rng(1), 200_000), principal_components_loss(features, m)
+    x = features.sample(np.random.default_rng(1), 200_000)
+    best = principal_components_loss(features, m)
     residual = ((history.model.forward(x) - x) ** 2).sum(-1)
     loss, error = residual.mean(-1), residual.std(-1) / np.sqrt(len(x))
     assert (loss > best - 4 * error).all()                          # nothing beats the optimum
     assert (loss < 1.01 * best + 4 * error).all()
-    assert (history.losses[0] > 1.5 * best).all()                   # and it was not there to begin with
+    assert (history.losses[0] > 1.5 * best).all()               # and it was not there to begin with
     if features.feature_probability[0] == 1:
-        assert best == pytest.approx((6 - m) / 12, rel=1e-12)       # Var of Uniform[0, 1] for each dropped feature
+        # Each dropped feature costs the variance of Uniform[0, 1].
+        assert best == pytest.approx((6 - m) / 12, rel=1e-12)
 
 
 def test_a_feature_that_does_not_matter_is_not_learned():
     features = tm.Features(3, 1.0, [1, 1, 1e-3])
-    model = tm.train(tm.ReluOutput.init(3, 2, dtype=np.float64), features, steps=1500, batch_size=256,
+    model = tm.train(tm.ReluOutput.init(3, 2, dtype=np.float64), features, steps=1500,
+                     batch_size=256,
                      learning_rate=2e-2, schedule="linear").model
     norms = np.linalg.norm(model.W, axis=0)
     np.testing.assert_allclose(norms[:2], 1, atol=0.03)
-    assert norms[2] < 0.05 and model.b[2] == pytest.approx(0.5, abs=0.03)       # its mean is its best guess
+    assert norms[2] < 0.05
+    assert model.b[2] == pytest.approx(0.5, abs=0.03)               # its mean is its best guess
 
 
-# -- losses that are not finite ------------------------------------------------------------------------------------
+# -- losses that are not finite -------------------------------------------------------------------
 
-@pytest.mark.parametrize("dtype, rate", [(np.float32, 1e20), (np.float64, 1e200), (np.float32, 1e300)])
+@pytest.mark.parametrize("dtype, rate",
+                         [(np.float32, 1e20), (np.float64, 1e200), (np.float32, 1e300)])
 def test_an_exploding_run_says_when_and_where(dtype, rate):
     with pytest.raises(FloatingPointError, match=r"instance 0 .* step 1\b.*learning_rate"):
-        tm.train(tm.ReluOutput.init(5, 2, 3, dtype=dtype), SPARSE, **SHORT | {"learning_rate": rate})
+        tm.train(tm.ReluOutput.init(5, 2, 3, dtype=dtype), SPARSE,
+                 **SHORT | {"learning_rate": rate})
 
 
 @pytest.mark.parametrize("tile", [1, 10**9])

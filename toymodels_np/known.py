@@ -22,7 +22,7 @@ FINGERPRINTS = {                           # of the files that engine and theory
     "features": "f4841cb4c6330b5a",
     "models": "913a7782c58cb6e5",
     "optim": "3494dc227b60fcd7",
-    "loop": "8d11df79b5433235",
+    "loop": "2fb3cb54186ee358",
 }
 
 

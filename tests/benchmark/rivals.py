@@ -1,9 +1,10 @@
-"""The training loop as a user would write it in PyTorch, eager and compiled, and in JAX: the same work, dense sampling.
+"""The training loop as a user would write it in PyTorch, eager and compiled, and in JAX: the same
+work, dense sampling.
 
-Each rival is made from a model of toymodels_np, starts from its weights, and has `run(steps)` and `model()`, what it has
-become. Sampling is dense and masked, gradients are automatic, the optimiser is AdamW without decay, as in the paper's
-notebook; the loss is the sum over features. Instances are the leading axis, which suits PyTorch better than the
-notebook's second one.
+Each rival is made from a model of toymodels_np, starts from its weights, and has `run(steps)` and
+`model()`, what it has become. Sampling is dense and masked, gradients are automatic, the optimiser
+is AdamW without decay, as in the paper's notebook; the loss is the sum over features. Instances are
+the leading axis, which suits PyTorch better than the notebook's second one.
 """
 
 import numpy as np
@@ -58,20 +59,25 @@ class Torch:
 
 
 class TorchCompiled(Torch):
-    """The same under torch.compile: sampling, forward and backward pass compiled, and the fused optimiser."""
+    """The same under torch.compile: sampling, forward and backward pass compiled, and the fused
+    optimiser.
+    """
 
     name = "torch.compile"
 
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
         learning_rate = self.optimiser.defaults["lr"]
-        self.optimiser = self.torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=0.0, fused=True)
+        self.optimiser = self.torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=0.0,
+                                                fused=True)
         self.torch._dynamo.reset()
         self.loss = self.torch.compile(self._loss)
 
 
 class Jax:
-    """JAX: the whole step, sampling and AdamW included, in one jitted function whose arguments are donated."""
+    """JAX: the whole step, sampling and AdamW included, in one jitted function whose arguments are
+    donated.
+    """
 
     name = "JAX"
 
@@ -79,8 +85,10 @@ class Jax:
         import jax
         import jax.numpy as jnp
         self.jax, self.cls = jax, type(model)
-        p, importance = (jnp.asarray(a, jnp.float32) for a in (features.feature_probability, features.importance))
-        signed, shape, cls = features.signed, (*model.instances, batch_size, model.n_features), type(model)
+        p, importance = (jnp.asarray(a, jnp.float32)
+                         for a in (features.feature_probability, features.importance))
+        signed, shape, cls = features.signed, (*model.instances, batch_size,
+                                               model.n_features), type(model)
 
         def loss(parameters, key):
             values, on = jax.random.split(key)
@@ -101,7 +109,8 @@ class Jax:
             t = t + 1
             mean = [0.9 * m + 0.1 * g for m, g in zip(mean, gradients)]
             square = [0.999 * v + 0.001 * g * g for v, g in zip(square, gradients)]
-            parameters = [a - learning_rate / (1 - 0.9**t) * m / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
+            parameters = [a - learning_rate / (1 - 0.9**t) * m
+                          / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
                           for a, m, v in zip(parameters, mean, square)]
             return parameters, mean, square, t, key
 

@@ -45,7 +45,7 @@ class History:
     parameters : a model with a leading axis T, the parameters at each record
     features, settings, state : what was trained on, how (arguments of `train`), and where it
         stands, for `resume`
-    engine : what trained it, "core.loop", "engine.host" or "engine.gpu"
+    engine : what trained it, "core.loop", "engine.host" or "engine.gpu"; "" if that is not known
 
     All arrays are NumPy's, wherever the run was.
     """
@@ -57,7 +57,7 @@ class History:
     features: Features | None = None
     settings: dict | None = None
     state: TrainingState | None = None
-    engine: str = "core.loop"
+    engine: str = ""
 
     def __repr__(self):
         last = np.asarray(self.losses[-1], float)
@@ -99,7 +99,8 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
     moments = (tuple(a[None] if single else a for a in m) for m in adam_state[1:])
     state = TrainingState(*moments, np.array([position(one) for one in before]))
     parameters = model.from_parameters([np.stack(a) for a in zip(*records)])
-    return History(model, record_at, np.array(losses), parameters, features, settings, state)
+    return History(model, record_at, np.array(losses), parameters, features, settings, state,
+                   "core.loop")
 
 
 def batch(laws, rngs, batch_size, model):

@@ -83,10 +83,11 @@ def resume(history, *, steps, progress=None):
                          "zero: only runs with schedule='constant' can be continued")
     start = int(history.steps[-1])
     stop = start + checks.integer("steps", steps)
-    later = _train(history.model, history.features, settings, start, stop, history.state, progress)
-    if later.engine != history.engine:
+    engine = engine_of(history.model, history.features, settings["backend"])
+    if history.engine not in ("", engine):
         raise ValueError(f"this history was made by {history.engine}, but here it would go on by "
-                         f"{later.engine}, with other samples: train anew")
+                         f"{engine}, with other samples: train anew")
+    later = _train(history.model, history.features, settings, start, stop, history.state, progress)
     earlier = history.steps < start                     # the last record may be one that 1000 lack
     join = lambda old, new: np.concatenate([old[earlier], new])
     records = map(join, history.parameters.parameters, later.parameters.parameters)
@@ -124,12 +125,17 @@ def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, r
 def _train(model, features, settings, start, stop, state, progress):
     """Steps start … stop - 1 of every instance: the History of these steps alone."""
     _check_room(model, features, settings, stop - start)
+    plain = engine_of(model, features, settings["backend"]) == "core.loop"
+    run = train_plainly if plain else _train_fast
+    return run(model, features, settings, start, stop, state, progress)
+
+
+def engine_of(model, features, backend):
+    """What trains this: "core.loop", "engine.host" or "engine.gpu"; TypeError if nothing can."""
     why = stranger(model, features, files=HOW)
-    if not why:
-        return _train_fast(model, features, settings, start, stop, state, progress)
-    if settings["backend"] != BACKENDS[0]:
+    if why and backend != BACKENDS[0]:
         raise TypeError(f"on a GPU only the four models train on plain Features: {why}")
-    return train_plainly(model, features, settings, start, stop, state, progress)
+    return "core.loop" if why else KITS[backend].__name__.removeprefix("toymodels_np.")
 
 
 def _check_room(model, features, settings, steps):
@@ -138,7 +144,7 @@ def _check_room(model, features, settings, steps):
     checks.memory("batch_size", batch)
     records = steps // settings["record_every"] + 2
     checks.memory("the history of these steps (steps / record_every records)",
-                  records * sum(a.nbytes for a in model.parameters))
+                  records * model.dtype.itemsize * sum(a.size for a in model.parameters))
 
 
 def _train_fast(model, features, settings, start, stop, state, progress):
@@ -155,7 +161,7 @@ def _train_fast(model, features, settings, start, stop, state, progress):
         zeros = AdamState.zeros_like(stack.parameters)
         random = kit.random_state(settings["seed"], count)
         state = TrainingState(zeros.mean, zeros.square, random)
-    n_threads, tiles = _division(kit, count, features, settings["batch_size"])
+    n_threads, tiles = division(kit, count, features, settings["batch_size"])
     stop_now = Event()
     with tqdm(total=(stop - start) * len(tiles), **bar) as bar, threads.one_blas_thread():
 
@@ -214,14 +220,14 @@ def _join(model, law, start, runs):
     return History(model.from_parameters([a[-1].copy() for a in records]),
                    record_steps(start, law.stop, law.settings["record_every"]), losses,
                    model.from_parameters(records), law.features, law.settings, state,
-                   f"engine.{law.kit.__name__.rpartition('.')[2]}")
+                   engine_of(model, law.features, law.settings["backend"]))
 
 
-def _division(kit, count, features, batch_size):
+def division(kit, count, features, batch_size):
     """How many threads there are, and the tiles; in each all batches are lists, or none are."""
     n = features.n_features
     if kit is gpu:
-        return 1, _tiles(0, count, n * batch_size, 1, gpu.TILE)
+        return 1, slices(0, count, n * batch_size, 1, gpu.TILE)
 
     def entries(lists):
         """Of x, of one instance, that are there at once, which all lists of a batch are."""
@@ -232,10 +238,10 @@ def _division(kit, count, features, batch_size):
     kinds = np.broadcast_to(pay(features, batch_size), count)
     ends = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), count]
     return n_threads, [tile for i, j in zip(ends, ends[1:])
-                       for tile in _tiles(i, j, entries(kinds[i]), n_threads, TILE)]
+                       for tile in slices(i, j, entries(kinds[i]), n_threads, TILE)]
 
 
-def _tiles(start, stop, entries, n_threads, most):
+def slices(start, stop, entries, n_threads, most):
     """Instances as slices of nearly equal size, at least one a thread."""
     count = stop - start
     size = max(1, min(most // entries, count // n_threads))
