@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 import kill_and_resume
 import toymodels_np as tm
-from toymodels_np.store import chunks, files
+from toymodels_np.store import chunks, crew, files, source
 from toymodels_np.store import sweep as module
 
-# The name toymodels_np.lab.sweep is the module; tm.sweep is the function.
+# The name toymodels_np.store.sweep is the module; tm.sweep is the function.
 JOBS = [{"x": x, "seed": seed} for x in (0.5, -1.5, 3.0) for seed in range(4)]
 CALLED = []
 
@@ -44,14 +44,15 @@ def run_sweep(out):
     return tm.sweep(draw, [{"x": 1.0, "seed": seed} for seed in range(60)], out, chunk=2)
 
 
-def kill_this_process(job):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def returns(value):
+    """A function that returns this value always, and the version that stands for its code."""
     def function(job):
         return value
-    return function
+    return {"function": function, "version": f"returns {value!r}"}
+
+
+def kill_this_process(job):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +81,20 @@ def sweep_with_failures(*arguments, **options):
         return tm.sweep(*arguments, **options)
 
 
-# -- what comes back ---------------------------------------------------------------------------------------------------
+# -- what comes back ------------------------------------------------------------------------------
 
 def test_a_table_of_typed_columns(tmp_path):
     report = tm.sweep(draw, JOBS, tmp_path / "new" / "out", chunk=5)
     assert report == tm.SweepReport(12, 12, 0, 0, tmp_path / "new" / "out")
     assert str(report) == f"12 jobs in {report.out}: 12 computed now, 0 found there"
     table = tm.load_sweep(report.out)
-    assert list(table) == ["seed", "x", "a", "even", "mean", "n", "name", "single", "error", "traceback"]
+    assert list(table) == ["seed", "x", "a", "even", "mean", "n", "name", "single", "function", "error",
+                           "traceback"]
     kinds = {"seed": np.int64, "x": np.float64, "a": object, "even": bool, "mean": np.float64, "n": np.int64,
-             "name": object, "single": np.float32, "error": object, "traceback": object}
+             "name": object, "single": np.float32, "function": object, "error": object, "traceback": object}
     assert {key: column.dtype for key, column in table.items()} == kinds
     for row, job in enumerate(JOBS):
-        expected = {**job, **draw(job), "error": "", "traceback": ""}
+        expected = {**job, **draw(job), "function": f"{__name__}.draw", "error": "", "traceback": ""}
         for key, column in table.items():
             assert column.shape == (12,) and np.array_equal(column[row], expected[key])
     assert table["mean"].reshape(3, 4)[2, 1] == draw(JOBS[9])["mean"]
@@ -102,7 +104,7 @@ def test_pandas_takes_the_table_as_it_is(tmp_path):
     pandas = pytest.importorskip("pandas")
     tm.sweep(draw, JOBS, tmp_path)
     frame = pandas.DataFrame(tm.load_sweep(tmp_path))
-    assert frame.shape == (12, 10) and frame.groupby("x")["n"].sum().tolist() == [14, 14, 14]
+    assert frame.shape == (12, 11) and frame.groupby("x")["n"].sum().tolist() == [14, 14, 14]
     assert isinstance(frame["a"][3], np.ndarray)
 
 
@@ -115,11 +117,11 @@ ARRAYS = st.sampled_from([np.zeros((0, 3)), np.array(2.5), np.array([1, 2], ">i4
 @given(st.lists(st.dictionaries(st.text(max_size=3), SCALARS | ARRAYS, max_size=4), min_size=1, max_size=5))
 def test_any_outcomes_come_back_bit_for_bit(tmp_path_factory, results):
     outcomes = [chunks.success({}, result) for result in results]
-    text = chunks.chunk_text("f", ["{}"] * len(results))
-    path = tmp_path_factory.getbasetemp() / f"{chunks.name(text)}.npz"
-    chunks.write(path, text, outcomes)
-    function, jobs, again = chunks.read(path)
-    assert (function, jobs) == ("f", [{}] * len(results)) and len(again) == len(outcomes)
+    work = chunks.work_text("f", ["{}"] * len(results))
+    path = tmp_path_factory.getbasetemp() / f"{chunks.name(work, 'code')}.npz"
+    chunks.write(path, work, "code", outcomes)
+    function, code, jobs, again = chunks.read(path)
+    assert (function, code, jobs) == ("f", "code", [{}] * len(results)) and len(again) == len(outcomes)
     for outcome, other, result in zip(outcomes, again, results):
         assert outcome.keys() == other.keys() == result.keys()
         assert all(bits(outcome[key]) == bits(other[key]) == bits(np.asarray(result[key])[()] if not isinstance(
@@ -158,7 +160,7 @@ def test_a_job_is_a_plain_copy_that_is_the_functions_own(tmp_path):
         return {"length": len(job["list"])}
 
     jobs = [{"p": np.float64(0.5), "list": [1]}]
-    tm.sweep(function, jobs, tmp_path)
+    tm.sweep(function, jobs, tmp_path, version="1")
     assert jobs == [{"p": 0.5, "list": [1]}]
     table = tm.load_sweep(tmp_path)
     assert table["p"].tolist() == [0.5] and table["list"].tolist() == [[1]] and table["length"].tolist() == [2]
@@ -171,18 +173,18 @@ def test_an_array_that_the_function_writes_into_again(tmp_path):
         scratch[:] = job["i"]
         return {"a": scratch}
 
-    tm.sweep(function, ({"i": i} for i in range(4)), tmp_path, chunk=4)
+    tm.sweep(function, ({"i": i} for i in range(4)), tmp_path, chunk=4, version="1")
     assert [a.tolist() for a in tm.load_sweep(tmp_path)["a"]] == [[i, i] for i in range(4)]
 
 
 def test_a_result_may_repeat_its_job_and_not_contradict_it(tmp_path):
-    sweep_with_failures(lambda job: {**job, "x": 1, "y": 2}, [{"x": 1}, {"x": 2}], tmp_path)
+    sweep_with_failures(lambda job: {**job, "x": 1, "y": 2}, [{"x": 1}, {"x": 2}], tmp_path, version="1")
     table = tm.load_sweep(tmp_path)
     assert table["x"].tolist() == [1, 2] and table["y"].tolist() == [2, None]
     assert table["error"][0] == "" and "'x' is a key of the job, and the result has another value" in table["error"][1]
 
 
-# -- going on ----------------------------------------------------------------------------------------------------------
+# -- going on -------------------------------------------------------------------------------------
 
 def test_only_what_is_missing_is_computed(tmp_path):
     CALLED.clear()
@@ -202,15 +204,22 @@ def test_changed_jobs_are_new_files_and_rows(tmp_path):
 
 
 def test_the_order_of_keys_is_not_part_of_a_job_and_the_type_of_a_number_is(tmp_path):
-    tm.sweep(returns({}), [{"a": 1, "b": 2}], tmp_path)
-    assert tm.sweep(returns({}), [{"b": 2, "a": 1}], tmp_path).computed == 0
-    assert tm.sweep(returns({}), [{"b": 2.0, "a": 1}], tmp_path).computed == 1
+    tm.sweep(**returns({}), jobs=[{"a": 1, "b": 2}], out=tmp_path)
+    assert tm.sweep(**returns({}), jobs=[{"b": 2, "a": 1}], out=tmp_path).computed == 0
+    assert tm.sweep(**returns({}), jobs=[{"b": 2.0, "a": 1}], out=tmp_path).computed == 1
 
 
 def test_two_functions_never_share_a_result(tmp_path):
     tm.sweep(draw, JOBS, tmp_path)
     assert sweep_with_failures(fail_at_odd, JOBS, tmp_path).computed == 12
-    assert len(tm.load_sweep(tmp_path)["x"]) == 24
+    table = tm.load_sweep(tmp_path)
+    assert [name.rpartition(".")[2] for name in table["function"]] == ["fail_at_odd"] * 12 + ["draw"] * 12
+    for function in (draw, fail_at_odd):
+        alone = tm.load_sweep(tmp_path, function=f"{__name__}.{function.__name__}")
+        assert len(alone["x"]) == 12 and set(alone["function"]) == {f"{__name__}.{function.__name__}"}
+        assert ("y" in alone) == (function is fail_at_odd)
+    with pytest.raises(ValueError, match="no finished job of a sweep of nobody"):
+        tm.load_sweep(tmp_path, function="nobody")
 
 
 def test_the_same_jobs_in_other_chunks_are_still_one_row_each(tmp_path):
@@ -265,21 +274,22 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_leftovers_are_never_read_and_go_after_an_hour(tmp_path):
+def test_leftovers_are_never_read_and_go_when_nobody_writes_them(tmp_path):
     tm.sweep(draw, JOBS, tmp_path, chunk=4)
     folder = next(tmp_path.glob("*/*.npz")).parent
-    old, young, other = folder / f".{'0a' * 8}.tmp", folder / f".{'1b' * 8}.tmp", folder / ".theirs.tmp"
-    for path in (old, young, other):
+    left, other = folder / f".{'0a' * 8}.tmp", folder / ".theirs.tmp"
+    for path in (left, other):
         path.write_bytes(b"half a file")
-    for path in (old, other):
-        os.utime(path, (0, time.time() - 3700))
     table = tm.load_sweep(tmp_path)
-    assert len(table["x"]) == 12 and old.exists()
-    tm.sweep(draw, JOBS, tmp_path, chunk=4)
-    assert not old.exists() and young.exists() and other.exists()
+    assert len(table["x"]) == 12 and left.exists()
+    with files.replacing(folder / "slow") as stream:
+        os.utime(stream.name, (0, 0))                               # by a clock that is wrong
+        tm.sweep(draw, JOBS, tmp_path, chunk=4)
+        assert os.path.exists(stream.name)
+    assert not left.exists() and other.exists()
 
 
-# -- jobs that fail ----------------------------------------------------------------------------------------------------
+# -- jobs that fail -------------------------------------------------------------------------------
 
 def test_failures_are_recorded_and_the_others_go_on(tmp_path):
     report = sweep_with_failures(fail_at_odd, JOBS, tmp_path, chunk=4)
@@ -290,21 +300,25 @@ def test_failures_are_recorded_and_the_others_go_on(tmp_path):
     np.testing.assert_array_equal(table["y"], [np.nan if job["seed"] % 2 else 2 * job["x"] for job in JOBS])
 
 
-def test_only_the_failed_jobs_are_run_again_and_only_when_asked(tmp_path, monkeypatch):
-    sweep_with_failures(fail_at_odd, JOBS, tmp_path, chunk=4)
-    before = kept(tmp_path)
-    report = sweep_with_failures(fail_at_odd, JOBS, tmp_path, chunk=4)
-    assert (report.computed, report.found, report.failed) == (0, 12, 6) and kept(tmp_path) == before
-    called = []
+def test_only_the_failed_jobs_are_run_again_and_only_when_asked(tmp_path):
+    broken = []
 
     def repaired(job):
         called.append(job)
+        if not broken:
+            return fail_at_odd(job)
         if job["x"] == 3.0 and job["seed"] == 1:
             raise ValueError("still")
         return {"y": job["x"] * 2}
 
-    repaired.__module__, repaired.__qualname__ = fail_at_odd.__module__, fail_at_odd.__qualname__
-    report = sweep_with_failures(repaired, JOBS, tmp_path, chunk=4, retry_failed=True)
+    called = []
+    sweep_with_failures(repaired, JOBS, tmp_path, chunk=4, version="1")
+    before = kept(tmp_path)
+    report = sweep_with_failures(repaired, JOBS, tmp_path, chunk=4, version="1")
+    assert (report.computed, report.found, report.failed) == (0, 12, 6) and kept(tmp_path) == before
+    called.clear()
+    broken.append("no more")
+    report = sweep_with_failures(repaired, JOBS, tmp_path, chunk=4, retry_failed=True, version="1")
     assert called == [job for job in JOBS if job["seed"] % 2] and kept(tmp_path).keys() == before.keys()
     assert (report.jobs, report.computed, report.found, report.failed) == (12, 6, 6, 1)
     table = tm.load_sweep(tmp_path)
@@ -333,8 +347,8 @@ def leave(job):
 @pytest.mark.parametrize("value, words", [
     (None, "TypeError: function must return a dictionary, got NoneType"),
     ([1], "TypeError: function must return a dictionary, got list"),
-    ({1: 2}, "ValueError: keys of a result must be strings other than 'error' and 'traceback', got 1"),
-    ({"error": "x"}, "ValueError: keys of a result must be strings other than 'error' and 'traceback', got 'error'"),
+    ({1: 2}, "ValueError: keys of a result must be strings other than 'function', 'error' and 'traceback', got 1"),
+    ({"error": "x"}, "ValueError: keys of a result must be strings other than 'function', 'error' and 'traceback', got 'error'"),
     ({"y": None}, "got NoneType for 'y'"),
     ({"y": [1, 2]}, "got list for 'y'"),
     ({"y": {"z": 1}}, "got dict for 'y'"),
@@ -348,22 +362,22 @@ def leave(job):
     ({"y": object()}, "got object for 'y'"),
 ])
 def test_what_a_result_cannot_be(tmp_path, value, words):
-    sweep_with_failures(returns(value), [{"x": 1}], tmp_path)
+    sweep_with_failures(**returns(value), jobs=[{"x": 1}], out=tmp_path)
     table = tm.load_sweep(tmp_path)
-    assert words in table["error"][0] and list(table) == ["x", "error", "traceback"]
+    assert words in table["error"][0] and list(table) == ["x", "function", "error", "traceback"]
 
 
 def test_strange_errors_are_recorded_too(tmp_path):
     def raise_strange(job):
         raise Strange
 
-    sweep_with_failures(raise_strange, [{}], tmp_path)
+    sweep_with_failures(raise_strange, [{}], tmp_path, version="1")
     sweep_with_failures(leave, [{}], tmp_path)
     errors = sorted(tm.load_sweep(tmp_path)["error"])
     assert errors[0] == "SystemExit: 3" and "Strange: <exception str() failed>" in errors[1]
 
 
-# -- executors ---------------------------------------------------------------------------------------------------------
+# -- executors ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("chunk", [1, 5, 100])
 def test_all_executors_give_the_same_files(tmp_path, pool, chunk):
@@ -413,7 +427,7 @@ class Counting(Executor):
 @pytest.mark.parametrize("workers, bound", [(3, 12), (None, 8)])
 def test_never_more_futures_in_flight_than_the_bound(tmp_path, monkeypatch, workers, bound):
     """And a generator is read no further than that, plus the chunk that waits."""
-    monkeypatch.setattr(module, "IN_FLIGHT", 8)
+    monkeypatch.setattr(crew, "IN_FLIGHT", 8)
     executor, ahead = Counting(bound), []
     executor._max_workers = workers
 
@@ -427,15 +441,55 @@ def test_never_more_futures_in_flight_than_the_bound(tmp_path, monkeypatch, work
     executor.threads.shutdown()
 
 
-def test_a_broken_pool_says_that_finished_work_is_kept(tmp_path):
-    tm.sweep(draw, JOBS, tmp_path)
+def kill_some(job):
+    if job["seed"] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job["seed"] == 3:
+        os._exit(7)
+    return {"y": job["x"]}
+
+
+def test_a_job_that_kills_its_worker_is_named_and_the_others_finish(tmp_path):
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        report = sweep_with_failures(kill_some, JOBS[:6], tmp_path, executor=pool, chunk=2)
+    assert (report.computed, report.failed) == (6, 2)
+    table = tm.load_sweep(tmp_path)
+    said = {2: "JobDied: the job ended its process, exit code -9 (SIGKILL)",
+            3: "JobDied: the job ended its process, exit code 7"}
+    assert [error.rpartition(".")[2] for error in table["error"]] == [said.get(seed, "") for seed in table["seed"]]
+    assert (np.isnan(table["y"]) == (table["error"] != "")).all()
+
+
+def fail_to_start():
+    raise ImportError("not here")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pool_that_cannot_start_says_that_finished_work_is_kept(tmp_path, capfd):
+    tm.sweep(draw, JOBS[:3], tmp_path)
     before = kept(tmp_path)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver"),
+                             initializer=fail_to_start) as pool:
         with pytest.raises(RuntimeError, match="executor broke.*are kept, and the same sweep"):
-            tm.sweep(kill_this_process, JOBS, tmp_path, executor=pool)
-        assert kept(tmp_path) == before
-        with pytest.raises(RuntimeError, match="executor broke"):
-            tm.sweep(kill_this_process, JOBS, tmp_path, executor=pool)
+            tm.sweep(draw, JOBS, tmp_path, executor=pool)
+    assert kept(tmp_path) == before
+
+
+def test_another_executor_that_breaks_says_so(tmp_path):
+    with pytest.raises(RuntimeError, match="executor broke.*are kept"):
+        tm.sweep(draw, JOBS, tmp_path, executor=Scripted("run", BrokenExecutor("gone"), *[None] * 10))
+    assert len(tm.load_sweep(tmp_path)["x"]) == 1
+
+
+class KilledWorker(Exception):
+    """Of the name that Dask uses for a task whose worker died, whoever killed it."""
+
+
+def test_jobs_that_dask_blames_are_tried_once_more_and_alone(tmp_path):
+    executor = Scripted("run", KilledWorker(), KilledWorker(), "run", KilledWorker(), "run")
+    report = sweep_with_failures(draw, JOBS[:4], tmp_path, executor=executor)
+    assert (report.computed, report.failed) == (4, 1)
+    assert ["KilledWorker" in error for error in tm.load_sweep(tmp_path)["error"]] == [False, True, False, False]
 
 
 class Scripted(Executor):
@@ -474,7 +528,7 @@ def test_cancelled_futures_stop_the_sweep(tmp_path):
     assert len(tm.load_sweep(tmp_path)["x"]) == 4
 
 
-# -- interruptions -----------------------------------------------------------------------------------------------------
+# -- interruptions --------------------------------------------------------------------------------
 
 def test_ctrl_c_keeps_what_is_finished_and_the_rest_is_computed_later(interrupts, tmp_path):
     def interrupted(job):
@@ -484,9 +538,9 @@ def test_ctrl_c_keeps_what_is_finished_and_the_rest_is_computed_later(interrupts
         return draw(job)
 
     with pytest.raises(KeyboardInterrupt):
-        tm.sweep(interrupted, JOBS, tmp_path / "out")
+        tm.sweep(interrupted, JOBS, tmp_path / "out", version="1")
     assert len(tm.load_sweep(tmp_path / "out")["x"]) == 2 and not list(tmp_path.glob("out/**/.*"))
-    report = tm.sweep(interrupted, JOBS, tmp_path / "out")
+    report = tm.sweep(interrupted, JOBS, tmp_path / "out", version="1")
     assert (report.computed, report.found) == (10, 2)
 
 
@@ -514,7 +568,7 @@ def test_a_sweep_killed_at_random_moments(tmp_path):
     assert kill_and_resume.main(["--kills", "5", "--seed", "1", "--out", str(tmp_path)]) == 5
 
 
-# -- disks -------------------------------------------------------------------------------------------------------------
+# -- disks ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_is_a_clear_error_and_finished_work_is_intact(tmp_path, monkeypatch, call):
@@ -561,7 +615,7 @@ def test_a_read_only_folder(tmp_path):
         tmp_path.chmod(0o700)
 
 
-# -- bad calls ---------------------------------------------------------------------------------------------------------
+# -- bad calls ------------------------------------------------------------------------------------
 
 def sweep(function=draw, jobs=JOBS, out="out", **options):
     return lambda: tm.sweep(function, jobs, out, **options)
@@ -622,6 +676,7 @@ CALLS = [
     ("sweep: a job too deep", job({"a": DEEP}), ValueError, ["job 1", "recursion"]),
     ("sweep: an integer too long", job({"a": 10**5000}), ValueError, ["job 1", "digits"]),
     ("sweep: a job with the key error", job({"error": 1}), ValueError, ["job 1", "'error'", "columns"]),
+    ("sweep: a job with the key function", job({"function": 1}), ValueError, ["job 1", "'function'"]),
     ("sweep: a job with the key traceback", job({"traceback": 1}), ValueError, ["job 1", "'traceback'"]),
     ("sweep: None for out", sweep(out=None), TypeError, ["out", "path", "None"]),
     ("sweep: a number for out", sweep(out=1), TypeError, ["out", "path", "1"]),
@@ -643,6 +698,15 @@ CALLS = [
     ("sweep: text for progress", sweep(progress="bar"), TypeError, ["progress", "'bar'"]),
     ("sweep: a number for retry_failed", sweep(retry_failed=1), TypeError, ["retry_failed", "True or False", "1"]),
     ("sweep: None for retry_failed", sweep(retry_failed=None), TypeError, ["retry_failed", "None"]),
+    ("sweep: a lambda", sweep(lambda job: {}), TypeError, ["no source", "lambda", "version="]),
+    ("sweep: a closure", sweep(returns({})["function"]), TypeError, ["no source", "inside another", "version="]),
+    ("sweep: a bound method", sweep(Client().get_executor), TypeError, ["no source", "no plain function", "version="]),
+    ("sweep: a built-in function", sweep(print), TypeError, ["no source", "no plain function", "version="]),
+    ("sweep: a class", sweep(Client), TypeError, ["no source", "no plain function", "version="]),
+    ("sweep: a number for version", sweep(version=1), TypeError, ["version", "string", "1"]),
+    ("sweep: an empty version", sweep(version=""), TypeError, ["version", "empty"]),
+    ("load_sweep: a function", lambda: tm.load_sweep(".", function=draw), TypeError, ["function", "a name"]),
+    ("load_sweep: 1 for other_code", lambda: tm.load_sweep(".", other_code=1), TypeError, ["other_code", "True"]),
     ("load_sweep: None", lambda: tm.load_sweep(None), TypeError, ["out", "path", "None"]),
     ("load_sweep: a number", lambda: tm.load_sweep(1), TypeError, ["out", "path", "1"]),
     ("load_sweep: a report", lambda: tm.load_sweep(tm.SweepReport(1, 1, 0, 0, "out")), TypeError, ["out", "path"]),
@@ -669,11 +733,11 @@ def test_the_table_has_sixty_rows_and_none_twice():
     assert len({row[0] for row in CALLS}) == len(CALLS) >= 60
 
 
-@pytest.mark.parametrize("function", [lambda job: {}, returns({})], ids=["lambda", "inner"])
+@pytest.mark.parametrize("function", [lambda job: {}, returns({})["function"]], ids=["lambda", "inner"])
 def test_a_function_that_processes_cannot_find(tmp_path, pool, function):
     with pytest.raises(TypeError, match="function must stand at the top of a module.*pickle"):
-        tm.sweep(function, JOBS, tmp_path, executor=pool)
-    assert tm.sweep(function, JOBS, tmp_path).computed == 12
+        tm.sweep(function, JOBS, tmp_path, executor=pool, version="1")
+    assert tm.sweep(function, JOBS, tmp_path, version="1").computed == 12
 
 
 def test_a_sweep_without_failures_warns_of_nothing_and_prints_nothing(tmp_path, capsys):

@@ -122,35 +122,15 @@ class Crew:
         broken = self.executor
         context = getattr(broken, "_mp_context", None) or multiprocessing.get_context("spawn")
         start = getattr(broken, "_initializer", None), getattr(broken, "_initargs", ())
-        for suspect in suspects:
-            self._keep(suspect, [self._alone(context, start, suspect.function, text)
-                                 for text in suspect.texts])
+        with _Lonely(context, start) as worker:
+            for suspect in suspects:
+                outcomes = [worker.run(suspect.function, text) for text in suspect.texts]
+                if None in outcomes:
+                    raise self._broken() from error
+                self._keep(suspect, outcomes)
         if self.own is not None:
             self.own.shutdown(wait=False)
         self.executor = self.own = ProcessPoolExecutor(self.workers, context, *start)
-
-    def _alone(self, context, start, function, text):
-        """The outcome of one job in a process of its own, even where the job ends that."""
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work_alone, args=(theirs, start, function, text))
-        received = []
-        try:
-            process.start()
-            theirs.close()
-            with suppress(EOFError):
-                while len(received) < 2:
-                    received.append(ours.recv())
-            process.join()
-        finally:
-            if process.pid is not None:
-                process.kill()
-                process.join()
-            ours.close()
-        if not received:                    # it ended before the job began
-            raise self._broken()
-        if len(received) == 2:
-            return received[1]
-        return chunks.failure(JobDied(f"the job ended its process, {_said(process.exitcode)}"))
 
     def _broken(self):
         return RuntimeError(
@@ -179,13 +159,52 @@ def work(function, texts, ticket):
     return outcomes
 
 
-def _work_alone(connection, start, function, text):
+class _Lonely:
+    """A process that runs one job at a time, and another in its place when a job ends it."""
+
+    def __init__(self, context, start):
+        self.context, self.start, self.process, self.line = context, start, None, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None:
+            self.line.close()
+            self.process.kill()
+            self.process.join()
+            self.process = None
+
+    def run(self, function, text):
+        """The job's outcome, a failure if it ended the process; None if that could not begin it."""
+        if self.process is None:
+            self.line, theirs = self.context.Pipe()
+            self.process = self.context.Process(target=_work_alone, args=(theirs, self.start))
+            self.process.start()
+            theirs.close()
+        received = []
+        with suppress(EOFError, ConnectionError):
+            self.line.send((function, text))
+            while len(received) < 2:
+                received.append(self.line.recv())
+        if len(received) == 2:
+            return received[1]
+        self.process.join()
+        code = self.process.exitcode
+        self.__exit__()
+        return chunks.failure(JobDied(f"the job ended its process, {_said(code)}")) if received else None
+
+
+def _work_alone(line, start):
+    """In that process: the jobs that come, until nobody sends any more."""
     initializer, arguments = start
     if initializer is not None:
         initializer(*arguments)
-    connection.send("begun")
-    connection.send(work(function, [text], "")[0])
-    connection.close()
+    with suppress(EOFError):
+        while True:
+            function, text = line.recv()
+            line.send("begun")
+            line.send(work(function, [text], "")[0])
 
 
 def _said(exitcode):

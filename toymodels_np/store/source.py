@@ -188,8 +188,13 @@ def _codes(code):
 # -- values and notebooks ----------------------------------------------------------------------------------------
 
 def _reached(function):
-    """The functions of the same namespace that it names, directly or not, itself first: {name: function}."""
-    found, waiting = {}, [(function.__qualname__, function)]
+    """The function, those that it wraps, and those of their files that they name: {name: function}."""
+    chain = [function]
+    while isinstance(inner := getattr(chain[-1], "__wrapped__", None), FunctionType):
+        chain.append(inner)
+    homes = [value.__globals__ for value in chain]
+    found = {}
+    waiting = [(f"{value.__qualname__} {depth}", value) for depth, value in enumerate(chain)]
     while waiting:
         name, value = waiting.pop(0)
         if name in found:
@@ -197,8 +202,9 @@ def _reached(function):
         found[name] = value
         for other in sorted({name for code in _codes(value.__code__) for name in code.co_names}):
             inner = value.__globals__.get(other)
-            if isinstance(inner, FunctionType) and inner.__globals__ is function.__globals__:
-                waiting.append((other, inner))
+            for depth, home in enumerate(homes):
+                if isinstance(inner, FunctionType) and inner.__globals__ is home:
+                    waiting.append((f"{other} {depth}", inner))
     return found
 
 
@@ -206,14 +212,15 @@ def _values(function):
     """The plain values that the function's code and defaults hold, as pairs of name and value, in order."""
     found = {}
     for name, value in _reached(function).items():
+        own = value.__globals__ is function.__globals__         # else that of what a decorator wraps
         for number, default in enumerate(value.__defaults__ or ()):
             found[f"{name}, default {number}"] = default
         for key, default in (value.__kwdefaults__ or {}).items():
             found[f"{name}, default {key}"] = default
         for other in {name for code in _codes(value.__code__) for name in code.co_names}:
-            if other in value.__globals__:
-                found[other] = value.__globals__[other]
-    return sorted((key, value) for key, value in found.items() if _plain(value) and not key.startswith("__"))
+            if other in value.__globals__ and not other.startswith("__"):
+                found[f"{other}, {own}"] = value.__globals__[other]
+    return sorted((key, value) for key, value in found.items() if _plain(value))
 
 
 def _plain(value):

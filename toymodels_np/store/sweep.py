@@ -151,8 +151,7 @@ class _Part:
         self.name, self.code = identify(function, version)
         self.out = files.check_path("out", out)
         self.counts = Counter()
-        self.order = tempfile.SpooledTemporaryFile(2**20)
-        self.others = {}
+        self.others = {}                # folder: how many files there do each work
 
     def __enter__(self):
         with writing(self.out):
@@ -160,6 +159,7 @@ class _Part:
             tempfile.TemporaryFile(dir=self.out).close()
             for folder in [self.out, *(path for path in self.out.iterdir() if len(path.name) == 2)]:
                 files.clear_leftovers(folder)
+        self.order = tempfile.SpooledTemporaryFile(2**20)
         return self
 
     def __exit__(self, *_):

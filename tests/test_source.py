@@ -1,0 +1,262 @@
+"""No stale answer: whatever changes a function changes its code, and a sweep by other code is computed anew."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import toymodels_np as tm
+from toymodels_np.store import source
+
+ROOT = Path(__file__).parents[1]
+FIRST = {
+    "mine.py": """
+import numpy as np
+import helper
+from helper import twice
+from folder.inner import LIMIT
+import toymodels_np as tm
+
+FACTOR = 2
+TABLE = (1, 2.5, "text")
+COUNT = []
+
+def part(x):
+    return FACTOR * x
+
+@helper.scaled(3)
+def f(job, *, offset=1):
+    COUNT.append(job)
+    return {"y": twice(part(job["x"])) + offset + LIMIT + TABLE[0]}
+""",
+    "helper.py": """
+import functools
+import other
+
+def twice(x):
+    return other.TWO * x
+
+def scaled(factor):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(job):
+            result = function(job)
+            return {"y": factor * result["y"]}
+        return wrapper
+    return decorate
+""",
+    "other.py": "TWO = 2\n",
+    "folder/__init__.py": "",
+    "folder/inner.py": "from .deep import LIMIT\n",
+    "folder/deep.py": "LIMIT = 0\n",
+    "unused.py": "X = 1\n",
+}
+CHANGES = {
+    "the body": ("mine.py", "+ offset + LIMIT", "- offset + LIMIT"),
+    "a default": ("mine.py", "offset=1", "offset=2"),
+    "a constant": ("mine.py", "FACTOR = 2", "FACTOR = 3"),
+    "a decorator's argument": ("mine.py", "scaled(3)", "scaled(4)"),
+    "a decorator": ("mine.py", "@helper.scaled(3)\n", ""),
+    "a function that it calls": ("mine.py", "FACTOR * x", "FACTOR + x"),
+    "the decorator's own file": ("helper.py", "factor * result", "factor + result"),
+    "what is imported by what is imported": ("other.py", "TWO = 2", "TWO = 3"),
+    "a relative import of a folder": ("folder/deep.py", "LIMIT = 0", "LIMIT = 1"),
+    "what an import is replaced by": ("mine.py", "import toymodels_np as tm", "import json"),
+}
+MODULES = ("mine", "helper", "other", "folder", "folder.inner", "folder.deep", "unused")
+
+
+@pytest.fixture
+def loaded(tmp_path, monkeypatch):
+    """A function that loads `mine.py` anew, with the files as they are then."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name, text in FIRST.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def load():
+        for name in MODULES:
+            sys.modules.pop(name, None)
+        return __import__("mine")
+
+    yield load
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_every_change_of_a_function_is_computed_anew(loaded, tmp_path, what):
+    jobs = [{"x": x} for x in (1, 2, 3)]
+    first = tm.sweep(loaded().f, jobs, tmp_path / "out")
+    again = tm.sweep(loaded().f, jobs, tmp_path / "out")
+    assert (first.computed, again.computed, again.unused) == (3, 0, 0)
+    file, old, new = CHANGES[what]
+    change(tmp_path / file, old, new)
+    f = loaded().f
+    report = tm.sweep(f, jobs, tmp_path / "out")
+    assert (report.computed, report.found, report.unused) == (3, 0, 3)
+    assert "3 results of other code are there and were not used" in str(report)
+    table = tm.load_sweep(tmp_path / "out")
+    assert table["y"].tolist() == [f(job)["y"] for job in jobs] and set(table["function"]) == {"mine.f"}
+    both = tm.load_sweep(tmp_path / "out", other_code=True)
+    assert len(both["y"]) == 6 and len(set(both["function"])) == 2
+    change(tmp_path / file, new or "def f(", f"{old}def f(" if not new else old)
+    back = tm.sweep(loaded().f, jobs, tmp_path / "out")
+    assert (back.computed, back.found) == (0, 3)
+    assert len(tm.load_sweep(tmp_path / "out")["y"]) == 3
+
+
+def test_what_is_not_imported_does_not_count(loaded, tmp_path):
+    before = source.identify(loaded().f)
+    (tmp_path / "unused.py").write_text("X = 2\n")
+    assert source.identify(loaded().f) == before
+
+
+@pytest.mark.parametrize("name, value", [("FACTOR", 5), ("TABLE", (1, 2)), ("FACTOR", 2.0)])
+def test_a_number_that_was_set_while_running_counts(loaded, monkeypatch, name, value):
+    module = loaded()
+    before = source.identify(module.f), source.identify(module.part)
+    monkeypatch.setattr(module, name, value)
+    assert source.identify(module.f) != before[0]
+    assert (source.identify(module.part) != before[1]) == (name == "FACTOR")
+
+
+def test_lists_that_grow_do_not_count(loaded):
+    """They are records, as often as not; the docstring says that they belong into the job."""
+    module = loaded()
+    before = source.identify(module.f)
+    module.f({"x": 1})
+    assert module.COUNT and source.identify(module.f) == before
+
+
+def test_the_packages_version_counts(loaded, monkeypatch):
+    before = source.identify(loaded().f)
+    monkeypatch.setattr(source, "__version__", "99")
+    assert source.identify(loaded().f)[1] != before[1]
+
+
+def test_a_version_of_ones_own_stands_above_the_source(loaded, tmp_path):
+    jobs = [{"x": 1}]
+    tm.sweep(loaded().f, jobs, tmp_path / "out", version="a")
+    change(tmp_path / "mine.py", "FACTOR = 2", "FACTOR = 3")
+    assert tm.sweep(loaded().f, jobs, tmp_path / "out", version="a").computed == 0
+    report = tm.sweep(loaded().f, jobs, tmp_path / "out", version="b")
+    assert (report.computed, report.unused) == (1, 1)
+
+
+def test_a_file_that_was_edited_after_it_was_read_is_refused(loaded, tmp_path):
+    module = loaded()
+    change(tmp_path / "mine.py", "FACTOR * x", "FACTOR + x")
+    with pytest.raises(RuntimeError, match="mine.py was edited after this process had read it"):
+        tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+    change(tmp_path / "mine.py", "FACTOR + x", "FACTOR * x")
+    change(tmp_path / "helper.py", "return other.TWO * x", "return other.TWO + x")
+    with pytest.raises(RuntimeError, match="helper.py was edited"):
+        tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_that_share_a_name_are_told_apart(loaded, tmp_path):
+    module = loaded()
+    tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+    other = lambda job: {"y": 0}
+    other.__module__, other.__qualname__ = "mine", "f"
+    with pytest.raises(TypeError, match="has another f than this one"):
+        tm.sweep(other, [{"x": 1}], tmp_path / "out")
+
+
+def test_results_of_two_codes_without_a_mark_are_not_mixed(loaded, tmp_path):
+    out = tmp_path / "out"
+    tm.sweep(loaded().f, [{"x": 1}], out)
+    change(tmp_path / "mine.py", "FACTOR = 2", "FACTOR = 3")
+    tm.sweep(loaded().f, [{"x": 1}], out)
+    for mark in out.glob("code-*.json"):
+        mark.write_text("nonsense")
+    with pytest.raises(ValueError, match="several codes.*run the sweep again"):
+        tm.load_sweep(out)
+    assert len(tm.load_sweep(out, other_code=True)["y"]) == 2
+    assert tm.sweep(loaded().f, [{"x": 1}], out).found == 1
+    assert len(tm.load_sweep(out)["y"]) == 1
+
+
+# -- scripts and notebooks ---------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+import toymodels_np as tm
+{constant}
+def f(job):
+    return {{"y": job["x"] * A}}
+
+if __name__ == "__main__":
+    print(tm.sweep(f, [{{"x": 1}}], sys.argv[1], progress=False).computed)
+"""
+
+
+def python(*words, text=None):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *map(str, words)], input=text, env=environment, capture_output=True, text=True)
+    return done.stdout.split(), done.stderr
+
+
+def test_scripts_and_what_is_typed(tmp_path):
+    """A script's key is its file's; what was typed has no source, unless a version is given."""
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    computed = []
+    for constant in ("A = 2", "A = 2", "A = 3"):
+        script.write_text(SCRIPT.format(constant=constant))
+        computed.append(python(script, out)[0])
+    assert computed == [["1"], ["0"], ["1"]]
+    assert set(tm.load_sweep(out)["function"]) == {"script.f"} and tm.load_sweep(out)["y"].tolist() == [3]
+    typed = "import toymodels_np as tm\ndef f(job):\n    return {}\n\ntm.sweep(f, [{}], 'typed')\n"
+    assert "TypeError: function has no source that tells when it changes" in python("-i", "-", text=typed)[1]
+
+
+def test_a_notebooks_function_is_its_text_and_what_it_names(monkeypatch):
+    """As IPython does it: the namespace is that of __main__, without a file, and linecache has the cells."""
+    import linecache
+    import types
+    notebook = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+
+    def cell(number, text):
+        name = f"<ipython-input-{number}>"
+        linecache.cache[name] = len(text), None, text.splitlines(True), name
+        exec(compile(text, name, "exec"), vars(notebook))
+
+    seen = []
+    cells = ["A = 2", "def g(x):\n    return A * x\n", "def f(job):\n    return {'y': g(job['x'])}\n"]
+    for number, changed in enumerate([{}, {}, {0: "A = 3"}, {1: "def g(x):\n    return A + x\n"},
+                                      {2: "def f(job):\n    return {'y': -g(job['x'])}\n"}]):
+        for i, text in enumerate(cells):
+            cell(10 * number + i, changed.get(i, text))
+        seen.append(source.identify(notebook.f))
+    assert seen[0] == seen[1] and len(set(seen)) == 4 and {name for name, _ in seen} == {"__main__.f"}
+
+
+# -- this package's own files ------------------------------------------------------------------------------------------
+
+def test_the_files_that_an_experiment_runs_through_are_found_and_pictures_are_not():
+    name = "toymodels_np.experiments.energy_jumps"
+    found = source.followed(name, ROOT / f"{name.replace('.', '/')}.py", [(ROOT, "toymodels_np")])
+    assert {name, "toymodels_np.experiments.base", "toymodels_np.engine.train", "toymodels_np.core.models"} <= set(found)
+    assert not any("plots" in module.split(".") for module in found)
+    assert not {"toymodels_np.experiments.introduction", "toymodels_np.report.page"} & set(found)
+
+
+def test_what_a_file_imports_in_all_ways(tmp_path):
+    lines = ["import a.b as c", "from a import d, e as f", "from . import g", "from .h import i", "from ..j import k",
+             "def f():\n    from l import m"]
+    (tmp_path / "x.py").write_text("\n".join(lines))
+    found = source._imported("top.mid.x", tmp_path / "x.py")
+    assert found == {"a.b", "a", "a.d", "a.e", "top.mid", "top.mid.g", "top.mid.h", "top.mid.h.i", "top.j", "top.j.k",
+                     "l", "l.m"}
