@@ -1,7 +1,9 @@
 """A file gives back what was put in, a loaded run goes on as if it had never stopped, and bad bytes are a sentence."""
 
+import gc
 import json
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +51,7 @@ def saved(tmp_path_factory):
     return path, history
 
 
-# -- what comes back -------------------------------------------------------------------------------------------------
+# -- what comes back ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("law", LAWS)
@@ -83,7 +85,158 @@ def test_the_same_run_is_the_same_file(tmp_path, saved):
     assert (tmp_path / "again.npz").read_bytes() == saved[0].read_bytes()
 
 
-# -- going on --------------------------------------------------------------------------------------------------------
+# -- classes of one's own --------------------------------------------------------------------------
+
+class Leaky(tm.Model):
+    """x' = leaky relu of W'W x + b."""
+
+    parameter_shapes = {"W": "mn", "b": "n"}
+    slope = 0.1
+
+    def _forward(self, x):
+        W, b = self.parameters
+        h = x @ W.swapaxes(-1, -2)
+        z = h @ W + b[..., None, :]
+        return np.where(z > 0, z, self.slope * z), (h, z)
+
+    def _backward(self, x, cache, d_output):
+        W, _ = self.parameters
+        h, z = cache
+        dz = d_output * np.where(z > 0, 1, self.slope).astype(x.dtype)
+        dh = dz @ W.swapaxes(-1, -2)
+        return h.swapaxes(-1, -2) @ dz + dh.swapaxes(-1, -2) @ x, dz.sum(-2)
+
+
+class Coins(tm.Features):
+    """Features that are 0 or `height`."""
+
+    def __init__(self, n_features, feature_probability, height):
+        super().__init__(n_features, feature_probability)
+        self.height = height
+        self.table = np.arange(3)
+
+    def sample(self, rng, batch_size, *, dtype=np.float64):
+        x = rng.random((batch_size, self.n_features)) < self.feature_probability
+        return (self.height * x).astype(dtype)
+
+
+def test_a_run_of_ones_own_classes_comes_back_and_goes_on(tmp_path):
+    whole = run(Leaky, Coins(5, 0.3, 2.5), steps=14)
+    tm.save(tmp_path / "run.npz", run(Leaky, Coins(5, 0.3, 2.5), steps=7))
+    back = tm.load(tmp_path / "run.npz")
+    assert type(back.features) is Coins and back.features.height == 2.5 and back.engine == "core.loop"
+    assert back.features.table.tolist() == [0, 1, 2]
+    assert_same(tm.resume(back, steps=7), whole)
+
+
+def test_a_class_that_is_not_defined_is_named_and_nothing_is_imported(tmp_path):
+    def made():
+        class Local(Leaky):
+            pass
+        return Local.init(3, 2)
+
+    tm.save(tmp_path / "local.npz", made())
+    gc.collect()
+    with pytest.raises(ValueError, match="of the class .*made.<locals>.Local of test_saving, which is not defined "
+                                         "here: define it or import test_saving first"):
+        tm.load(tmp_path / "local.npz")
+    arrays = {"header": np.array(json.dumps({"format": 1, "model": {"module": "antigravity", "name": "X"}}))}
+    write_arrays(tmp_path / "bad.npz", arrays)
+    with pytest.raises(ValueError, match="not defined here: define it or import antigravity first"):
+        tm.load(tmp_path / "bad.npz")
+    assert "antigravity" not in sys.modules
+
+
+def test_of_two_classes_of_one_name_the_last_is_taken(tmp_path):
+    def made(slope):
+        return type("Again", (Leaky,), {"slope": slope, "__qualname__": "Again"})
+
+    first, second = made(0.1), made(0.2)
+    tm.save(tmp_path / "again.npz", first.init(3, 2))
+    assert type(tm.load(tmp_path / "again.npz")) is second
+
+
+@pytest.mark.parametrize("value", [0.1, -0.0, float("nan"), 3, True, None, "text", "\ud800", [1, [2.5, "a"]],
+                                   {"a": [None]}, np.arange(3), np.array(["a"]), np.array(2.5)], ids=repr)
+def test_attributes_of_ones_own_are_kept(tmp_path, value):
+    for thing in (tm.ReluOutput.init(5, 2), Leaky.init(5, 2)):
+        thing.mine = value
+        tm.save(tmp_path / "model.npz", thing)
+        assert repr(tm.load(tmp_path / "model.npz").mine) == repr(value)
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1: 2}, {1}, object(), b"bytes", 1j, np.float32(1), np.array([None]),
+                                   np.ma.zeros(2), [np.zeros(2)], lambda: 0, [10**5000]], ids=lambda value: type(value).__name__)
+def test_attributes_that_cannot_be_kept_are_refused_before_anything_is_written(tmp_path, value):
+    model = Leaky.init(5, 2)
+    model.mine = value
+    with pytest.raises(TypeError, match="attribute 'mine' that cannot be kept"):
+        tm.save(tmp_path / "model.npz", model)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- what is rare ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", [2**63, 10**5000], ids=["2^63", "5000 digits"])
+def test_any_seed_comes_back(tmp_path, seed):
+    history = run(steps=3)
+    history = replace(history, settings=history.settings | {"seed": seed})
+    tm.save(tmp_path / "run.npz", history)
+    assert tm.load(tmp_path / "run.npz").settings["seed"] == seed
+
+
+def test_numbers_that_are_not_finite_come_back(tmp_path):
+    """A run that diverges leaves them, first in the optimiser's squares, which overflow early."""
+    history = run(steps=20)
+    state = history.state._replace(square=tuple(np.full_like(a, np.inf) for a in history.state.square))
+    losses = history.losses.copy()
+    losses[1, 0] = np.nan
+    weights = history.model.W.copy()
+    weights[0, 0, 0] = -np.inf
+    model = tm.ReluOutput.from_parameters([weights, history.model.b])
+    history = replace(history, state=state, losses=losses, model=model)
+    tm.save(tmp_path / "run.npz", history)
+    assert_same(tm.load(tmp_path / "run.npz"), history)
+
+
+def test_a_run_on_the_way_to_infinity_comes_back(tmp_path):
+    model = tm.ReluOutput(*(1e9 * a for a in tm.ReluOutput.init(5, 2, 3, seed=1).parameters))
+    history = tm.train(model, tm.Features(5, 0.3), steps=1, batch_size=16, learning_rate=1e-3)
+    assert not all(np.isfinite(a).all() for a in history.state.square)
+    tm.save(tmp_path / "run.npz", history)
+    assert_same(tm.load(tmp_path / "run.npz"), history)
+
+
+def test_a_file_of_version_0_1_says_nothing_of_its_engine(tmp_path, saved):
+    write_arrays(tmp_path / "old.npz", changed(saved, header={"engine": None, "version": "0.1.0"}))
+    old = tm.load(tmp_path / "old.npz")
+    assert_same(old, saved[1])
+    assert old.engine == "" and saved[1].engine == "engine.host"
+    assert_same(tm.resume(old, steps=5), run(steps=25))
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"steps": np.array([0.0, 7, 14, 20])}, "its records do not go together"),
+    ({"losses": np.zeros((3, 3), np.float32)}, "its records do not go together"),
+    ({"engine": "steam"}, "engine must be one of"),
+    ({"features": tm.Features(4, 0.1)}, "its features do not go with its model"),
+    ({"parameters": tm.Linear.init(5, 2, 3)}, "class of history.model"),
+    ({"features": "Features"}, "must be Features or None"),
+    ({"settings": {"seed": 1}}, "missing"),
+])
+def test_what_could_not_be_read_is_not_written(tmp_path, change, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        tm.save(tmp_path / "run.npz", replace(run(), **change))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path):
+    (tmp_path / f".{'0a' * 8}.tmp").write_bytes(b"half")
+    tm.save(tmp_path / "model.npz", tm.ReluOutput.init(3, 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+# -- going on -------------------------------------------------------------------------------------
 
 @given(cls=st.sampled_from(MODELS), law=st.sampled_from(sorted(LAWS)), dtype=st.sampled_from([np.float32, np.float64]),
        parts=st.lists(st.integers(1, 40), min_size=2, max_size=4), batch_size=st.sampled_from([1, 33, 1500, 8192]),
@@ -120,7 +273,7 @@ def test_the_optimisers_state_matters():
     assert not np.array_equal(forgetful.model.W, whole.model.W)
 
 
-# -- old file or new file --------------------------------------------------------------------------------------------
+# -- old file or new file -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file(monkeypatch, tmp_path, step):
@@ -137,7 +290,7 @@ def test_a_full_disk_leaves_the_old_file(monkeypatch, tmp_path, step):
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
 
 
-# -- bad files -------------------------------------------------------------------------------------------------------
+# -- bad files ------------------------------------------------------------------------------------
 
 def test_a_file_cut_anywhere_is_a_sentence(tmp_path, saved):
     content = saved[0].read_bytes()
@@ -196,10 +349,8 @@ BAD = {
     "no weights": {"model.0": None},
     "weights are text": {"model.0": np.array("W")},
     "weights of another shape": {"model.0": np.zeros((3, 2, 4), np.float32)},
-    "weights are NaN": {"model.0": np.full((3, 2, 5), np.nan, np.float32)},
     "bias of another shape": {"model.1": np.zeros((3, 4), np.float32)},
     "no losses": {"losses": None},
-    "losses are NaN": {"losses": np.full((4, 3), np.nan, np.float32)},
     "losses of another type": {"losses": np.zeros((4, 3))},
     "too few losses": {"losses": np.zeros((3, 3), np.float32)},
     "no steps": {"steps": None},
@@ -216,9 +367,18 @@ BAD = {
     "half a state": {"square.0": None},
     "a state of another shape": {"mean.0": np.zeros((3, 2, 4), np.float32)},
     "a state of another type": {"mean.0": np.zeros((3, 2, 5))},
-    "a state that is NaN": {"mean.1": np.full((3, 5), np.nan, np.float32)},
     "a random state that is signed": {"random": np.zeros((3, 6), np.int64)},
     "a random state too short": {"random": np.zeros((3, 5), np.uint64)},
+    "half precision": {f"{name}.{i}": np.zeros(shape, np.float16) for name, lead in
+                       (("model", (3,)), ("parameters", (4, 3))) for i, shape in
+                       enumerate([(*lead, 2, 5), (*lead, 5)])} | {"losses": np.zeros((4, 3), np.float16)},
+    "an engine that there is none of": {"header": {"engine": "steam"}},
+    "a seed in words": {"header": {"settings": SETTINGS | {"seed": "many"}}},
+    "attributes that are a list": {"header": {"features_own": [1]}},
+    "a class that is a number": {"header": {"model": {"module": 1, "name": "X"}}},
+    "a class without a name": {"header": {"model": {"module": "os"}}},
+    "a class of Python's": {"header": {"model": {"module": "builtins", "name": "dict"}}},
+    "a class that is nowhere": {"header": {"features_class": {"module": "os", "name": "system"}}},
     "an array too many": {"model.7": np.zeros(3)},
 }
 

@@ -42,7 +42,7 @@ def identify(function, version=None):
     if version is not None:
         if not isinstance(version, str) or not version:
             raise TypeError(f"version must be None or a string that is not empty, got {version!r}")
-        return f"{_module_name(function)}.{name}", f"version {version}"
+        return f"{module_name(function)}.{name}", f"version {version}"
     if not isinstance(function, FunctionType):
         raise TypeError(REFUSED.format(why=f"{function!r} is no plain function"))
     if name.endswith("<lambda>"):
@@ -52,11 +52,11 @@ def identify(function, version=None):
     path = _file(function)
     seen = _source_of_files(function, path) if path else _source_of_notebook(function)
     seen += [f"{key} = {value!r}" for key, value in _values(function)]
-    return f"{_module_name(function)}.{name}", f"{PACKAGE} {__version__}, source {_hash(*seen)}"
+    return f"{module_name(function)}.{name}", f"{PACKAGE} {__version__}, source {_hash(*seen)}"
 
 
-def _module_name(function):
-    """The module's name, a script's by its file: so `python a.py` and `import a` are one."""
+def module_name(function):
+    """The name of a function's or class's module, a script's by its file: so `python a.py` and `import a` are one."""
     if function.__module__ != "__main__":
         return function.__module__
     main = sys.modules["__main__"]
@@ -85,7 +85,7 @@ def _file(function):
 
 def _source_of_files(function, path):
     """Hashes of the function's file and of all that it imports and that counts."""
-    name = _module_name(function)
+    name = module_name(function)
     depth = len(name.split(".")) - (path.name != "__init__.py")
     roots = [path.parents[depth] if depth < len(path.parents) else path.parent]
     if any(roots[0] == folder for folder in INSTALLED):         # of all that lies there, its own package alone
