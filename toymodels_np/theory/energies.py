@@ -1,16 +1,27 @@
-"""Closed-form energies of named geometries: the exact expected loss, minimised over what the geometry leaves free.
+"""Closed-form energies of named geometries: the exact loss, minimised over what they leave free.
 
-    W, b, p, I   weights (m, n), bias (n,), feature probability, importance         G = W'W
-    z_i          sum_j G_ij x_j + b_i, what the ReLU of output i sees               A   the set of active features
-    s            norm^2, the diagonal of G in a regular geometry                    v   a corner of the cube [0, 1]^A
+    n, m    features, hidden dimensions         p, I  (n,)  feature probability, importance
+    W  (m, n)  weights      b  (n,)  bias       G  (n, n)   W'W; row i belongs to output i
+    x       the features, of which the set A is on; their values u are uniform in the cube [0, 1]^A
+    z_i     Σ_j G_ij x_j + b_i, what the ReLU of output i sees
+    a, k    the active entries of one row of G, and how many they are
+    v       a corner of the cube [0, 1]^k
 
-Output i costs p_i/3 - 2 E[x_i relu(z_i)] + E[relu(z_i)^2], and given A both means are alternating sums of truncated
-powers over corners (derivations/05-energies.md). That is exact and short, and exponential in n: at most eight
-features. It divides by the entries of G, which cancels digits where they are small. The smallest are averaged by a
-quadrature whose error is below rounding instead; the rounding error is estimated, and a doubtful result is refused
-with an ArithmeticError.
+An energy is the lowest loss that a geometry can have. A feature without a direction costs p/3 less
+what its best constant saves, and two features that share one axis cost less than two dropped ones:
 
-This module and `exact.py` know nothing of each other: two independent witnesses.
+    >>> round(dropped(0.1).loss, 6), round(antipodal(0.1).loss, 6)
+    (0.030833, 0.003319)
+
+Output i costs p_i/3 - 2 E[x_i relu(z_i)] + E[relu(z_i)²], and given A both means are alternating
+sums of truncated powers over corners. With one active feature and b = 0, for instance,
+E[relu(a u)²] = (relu(a)³ - 0) / 3a. That is exact and short, and exponential in n: at most eight
+features. It divides by the entries of G, which cancels digits where they are small. The smallest
+are averaged by a quadrature whose error is below rounding instead; the rounding error is estimated,
+and a doubtful result is refused with an ArithmeticError.
+
+This module and `exact/` know nothing of each other: two independent witnesses.
+Equations (5.k) are in derivations/05-energies.md.
 """
 
 from functools import cache
@@ -25,17 +36,21 @@ from scipy.special import gamma
 from ..core import checks
 
 MOST_FEATURES = 8
-SMALL = 1e-3                # active entries of G up to this fraction of the largest are averaged by quadrature,
-NEAR_ZERO = 1e-9            # or of this where all are smaller
-GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # two points on [0, 1], exact for cubics
-DOUBT = 1e-11               # error at which a result is refused, as a fraction of it or of what an empty model costs
-COMPLEX_STEP = 1e-30
+SMALL = 1e-3                # entries of G up to this part of the largest active one are averaged by
+                            # quadrature,
+NEAR_ZERO = 1e-9            # or up to this part of this where all are smaller
+GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # points on [0, 1], exact for cubics   (5.5)
+DOUBT = 1e-11               # error, as a part of the loss or of an empty model's, that is refused
+COMPLEX_STEP = 1e-30        # of the derivatives: its square is nothing beside 1
+RAREST = 1e-40              # feature probability from which that square is nothing beside a loss
+LEAST = 1e-250              # what an empty model must lose for its derivatives to be float64
 
 
 class Energy(NamedTuple):
     """The lowest expected loss of a geometry, and the norm and the bias that reach it.
 
-    norm and bias are floats where all represented features share them, else arrays with one entry a feature.
+    norm and bias are floats where all represented features share them, else arrays with one entry
+    a feature.
     """
 
     loss: float
@@ -44,7 +59,7 @@ class Energy(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """A local minimum of the expected loss over all weights: the energy, one norm and bias a feature, and W (m, n)."""
+    """A local minimum over all weights: its loss, a norm and a bias a feature, and W (m, n)."""
 
     loss: float
     norm: np.ndarray
@@ -52,37 +67,48 @@ class Branch(NamedTuple):
     W: np.ndarray
 
 
-# -- the exact loss by enumeration -----------------------------------------------------------------------------------
+# -- the exact loss by enumeration
 
 def enumerated_loss(W, b, feature_probability, importance=1.0):
-    """The exact expected loss of ReluOutput(W, b) on independent features, by enumerating who is active. (5.1)
+    """The exact expected loss of ReluOutput(W, b) on independent features, shape (...). (5.1)
 
-    W (..., m, n) and b (..., n) with n <= 8; feature_probability and importance scalar or (n,). Returns (...).
-    Raises ValueError on bad input, ArithmeticError where cancellation leaves an error above DOUBT.
+    It enumerates who is active. W is (..., m, n) and b (..., n) with n <= 8; feature_probability
+    and importance are scalar or (n,). Raises ValueError or TypeError on bad arguments,
+    OverflowError where W or b is too large, ArithmeticError where cancellation leaves an error
+    above DOUBT.
     """
     W, b = checks.weights(W), checks.array("b", b, min_ndim=1)
     n = W.shape[-1]
     if b.shape != W.shape[:-2] + (n,):
-        raise ValueError(f"b must have shape {W.shape[:-2] + (n,)} to go with W {W.shape}, got {b.shape}")
+        raise ValueError(f"b must have shape {W.shape[:-2] + (n,)} to go with W {W.shape}, "
+                         f"got {b.shape}")
     if n > MOST_FEATURES:
-        raise ValueError(f"enumeration is for at most {MOST_FEATURES} features, got {n}; see tm.expected_loss")
+        raise ValueError(f"enumeration is for at most {MOST_FEATURES} features, got {n}; "
+                         f"see tm.expected_loss")
     return _loss(W.astype(float), b.astype(float), *_law(n, feature_probability, importance))
 
 
 def _loss(W, b, p, importance):
-    """Σ_i I_i times the loss of output i. Each output lists its own feature first, then the others in turn. (5.1)"""
+    """Σ_i I_i times the loss of output i. (5.1)
+
+    Each output lists its own feature first, then the others in turn.
+    """
     n = len(p)
-    own_first = (np.arange(n)[:, None] + np.arange(n)) % n                               # (n, n)
-    G = W.swapaxes(-1, -2) @ W
-    rows = np.take_along_axis(G, np.broadcast_to(own_first, G.shape), axis=-1)           # (..., n, n)
-    return _output_loss(rows, b, p[own_first]) @ importance
+    own_first = (np.arange(n)[:, None] + np.arange(n)) % n                  # (n, n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        G = W.swapaxes(-1, -2) @ W                                          # (..., n, n)
+        rows = np.take_along_axis(G, np.broadcast_to(own_first, G.shape), axis=-1)
+        return _finite(output_loss(rows, b, p[own_first]) @ importance)     # (...)
 
 
-def _output_loss(row, bias, p):
-    """E (x_0 - relu(row·x + bias))^2 for row and p (..., n), bias (...). Complex arguments are welcome."""
+def output_loss(row, bias, p):
+    """E (x_0 - relu(row·x + bias))², (...), for row and p (..., n) and bias (...).
+
+    Complex arguments are welcome: their imaginary parts carry derivatives.
+    """
     square, cross, size = 0.0, 0.0, 0.0
-    for active in map(np.array, product((False, True), repeat=row.shape[-1])):
-        weight = np.where(active, p, 1 - p).prod(-1)                                     # (5.2)
+    for active in map(np.array, product((False, True), repeat=row.shape[-1])):          # the set A
+        weight = np.where(active, p, 1 - p).prod(-1)                                    # (5.2)
         if not weight.any():
             continue
         mean, terms = _mean_power(row[..., active], bias, 2)
@@ -93,30 +119,35 @@ def _output_loss(row, bias, p):
             cross = cross + weight * mean
             size = size + weight * terms
     loss = p[..., 0] / 3 - 2 * cross + square
-    if not (np.finfo(float).eps * size <= DOUBT * np.maximum(p[..., 0] / 3, loss.real)).all():
-        raise ArithmeticError("too many features are almost but not exactly orthogonal, and this formula cancels too "
-                              "many digits there; tm.expected_loss has no such trouble")
+    error = np.finfo(float).eps * _finite(size)
+    if not (error <= DOUBT * np.maximum(p[..., 0] / 3, loss.real)).all():
+        raise ArithmeticError("too many features are almost but not exactly orthogonal, and this "
+                              "formula cancels too many digits there; tm.expected_loss has no such "
+                              "trouble")
     return loss
 
 
 @cache
 def _corners(k):
-    """The corners of the cube [0, 1]^k as booleans, (2^k, k)."""
+    """The corners of the cube [0, 1]^k: (2^k, k), True at the upper end of a variable."""
     return np.array(list(product((False, True), repeat=k))).reshape(2**k, k)
 
 
 def _mean_power(a, bias, power):
-    """E relu(a·u + bias)^power for u uniform in the cube, a (..., k), bias (...): (mean, size of its terms).
+    """E relu(a·u + bias)^power for u uniform in the cube, a (..., k), bias (...).
 
-    Variables with a small coefficient are averaged over two Gauss points, the others over the ends of their range.
+    Returns the mean and the size of its terms. Variables with a small coefficient are averaged over
+    two Gauss points, the others over the ends of their range.
     """
-    corners, small, coefficient = _corners(a.shape[-1]), _small(a)[..., None, :], a[..., None, :]     # (2^k, k)
-    at = np.where(small, np.where(corners, *GAUSS), corners)                             # (..., 2^k, k)
-    factor = np.where(small, 0.5, np.where(corners, 1, -1) / np.where(small, 1, coefficient)).prod(-1)
-    z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)                         # (..., 2^k)
-    large = (~small).sum(-1)                                                             # (..., 1)
-    terms = factor * _relu(z) ** (power + large) * (factorial(power) / gamma(power + large + 1))
-    mean = terms.sum(-1)                                                                 # (5.3), (5.5)
+    upper, small, coefficient = _corners(a.shape[-1]), _small(a)[..., None, :], a[..., None, :]
+    at = np.where(small, np.where(upper, *GAUSS), upper)                    # (..., 2^k, k)
+    ends = np.where(upper, 1, -1) / np.where(small, 1, coefficient)
+    factor = np.where(small, 0.5, ends).prod(-1)                            # (..., 2^k)
+    z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)            # (..., 2^k)
+    large = (~small).sum(-1)                                                # (..., 1)
+    scale = factorial(power) / gamma(power + large + 1)
+    terms = factor * _relu(z) ** (power + large) * scale
+    mean = terms.sum(-1)                                                    # (5.3), (5.5)
     # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
     middle = bias + a.sum(-1) / 2
     plain = middle if power == 1 else middle**2 + (a * a).sum(-1) / 12
@@ -125,20 +156,23 @@ def _mean_power(a, bias, power):
 
 
 def _mean_product(a, bias, mean, terms):
-    """E u_0 relu(a·u + bias), given E relu(a·u + bias)^2 and the size of its terms: (mean, size of its terms)."""
+    """E u_0 relu(a·u + bias), given E relu(a·u + bias)² and the size of its terms.
+
+    Returns the mean and the size of its terms.
+    """
     own, rest, small = a[..., 0], a[..., 1:], _small(a)[..., 0]
     safe = np.where(small, 1, own)
     edge, edge_terms = _mean_power(rest, bias + safe, 2)
-    result, size = (edge - mean) / (2 * safe), (edge_terms + terms) / abs(safe)          # (5.4)
+    result, size = (edge - mean) / (2 * safe), (edge_terms + terms) / abs(safe)         # (5.4)
     if small.any():
-        smooth = sum(u / 2 * _mean_power(rest, bias + own * u, 1)[0] for u in GAUSS)     # (5.5)
+        smooth = sum(u / 2 * _mean_power(rest, bias + own * u, 1)[0] for u in GAUSS)    # (5.5)
         result, size = np.where(small, smooth, result), np.where(small, abs(smooth), size)
     linear, plain = _never_off(a, bias), bias / 2 + own / 3 + rest.sum(-1) / 4
     return np.where(linear, plain, result), np.where(linear, abs(plain), size)
 
 
 def _small(a):
-    """Which of the coefficients a (..., k) are too small beside the others, or too near 0, to divide by."""
+    """Which of the coefficients a (..., k) are too small to divide by, beside the others or at all."""
     return abs(a) <= SMALL * abs(a).max(-1, keepdims=True, initial=NEAR_ZERO)
 
 
@@ -151,14 +185,18 @@ def _relu(z):
     return np.where(z.real > 0, z, 0)
 
 
-# -- minimising over what is free ------------------------------------------------------------------------------------
+# -- minimising over what is free
 
 def _minimise(loss, start, scale):
-    """The local minimum of `loss` (which takes a stack of points) near `start`: BFGS, then one Newton step to rounding.
+    """The local minimum of `loss` near `start`: BFGS, then one Newton step to rounding.
 
-    Gradients are complex steps, exact for these polynomials; flat directions (rotations) are left alone. `scale` is
-    what an empty model costs, by which the loss is divided: the tolerance of BFGS is absolute.
+    `loss` takes a stack of points. Gradients are complex steps, exact for these polynomials; flat
+    directions (rotations) are left alone. `scale` is what an empty model costs, by which the loss
+    is divided: the tolerance of BFGS is absolute.
     """
+    if scale < LEAST:
+        raise ValueError(f"importance must not be so small that a model without weights loses less "
+                         f"than {LEAST:g}, got a loss of {scale:g}")
     steps = 1j * COMPLEX_STEP * np.eye(len(start))
 
     def both(theta):
@@ -173,68 +211,73 @@ def _minimise(loss, start, scale):
 
 
 def _regular(cosines, p):
-    """The best norm and bias of n equal features whose Gram row is norm^2 * cosines; the loss of all n together."""
-    def loss(theta):                                                                     # theta = (norm, bias)
-        return len(cosines) * _output_loss(theta[..., :1] ** 2 * cosines, theta[..., 1], np.full(len(cosines), p))
+    """The Energy of n equal features whose Gram row is norm² cosines (n,): of all together."""
+    n, all_p = len(cosines), np.full(len(cosines), p)
 
-    grid = np.stack(np.meshgrid(np.linspace(0.2, 2.4, 12), np.linspace(-4, 1, 21), indexing="ij"), -1).reshape(-1, 2)
-    theta, lowest = _minimise(loss, grid[loss(grid).argmin()], len(cosines) * p / 3)
+    def loss(theta):                                                        # theta = (norm, bias)
+        return n * output_loss(theta[..., :1] ** 2 * cosines, theta[..., 1], all_p)
+
+    grid = np.meshgrid(np.linspace(0.2, 2.4, 12), np.linspace(-4, 1, 21), indexing="ij")
+    grid = np.stack(grid, -1).reshape(-1, 2)
+    theta, lowest = _minimise(loss, grid[loss(grid).argmin()], n * p / 3)
     return Energy(lowest, abs(float(theta[0])), float(theta[1]))
 
 
 def local_minimum(W, b, feature_probability, importance=1.0):
-    """The local minimum of the exact expected loss that descent reaches from W (m, n), b (n,): a Branch.
+    """The local minimum of the exact expected loss that descent reaches from W (m, n), b (n,).
 
-    At most eight independent features; the other arguments and the errors are those of `enumerated_loss`.
+    It returns a Branch. The features are independent and at most eight; the other arguments and
+    the errors are those of `enumerated_loss`.
     """
-    m, n = checks.array("W", W, ndim=2).shape
-    enumerated_loss(W, b, feature_probability, importance)
-    law = _law(n, feature_probability, importance)
+    W = checks.array("W", W, ndim=2, dtype=float)
+    b = checks.array("b", b, ndim=1, dtype=float)
+    enumerated_loss(W, b, feature_probability, importance)                  # checks the rest
+    (m, n), law = W.shape, _law(W.shape[1], feature_probability, importance)
 
     def loss(theta):
         return _loss(theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:], *law)
 
     p, importance = law
-    scale = p @ importance / 3 or 1.0
-    theta, lowest = _minimise(loss, np.concatenate([np.ravel(W), b]).astype(float), scale)
+    theta, lowest = _minimise(loss, np.concatenate([W.ravel(), b]), p @ importance / 3 or 1.0)
     W = theta[:m * n].reshape(m, n)
     return Branch(lowest, np.linalg.norm(W, axis=0), theta[m * n:], W)
 
 
-# -- the named geometries --------------------------------------------------------------------------------------------
+# -- the named geometries
 
 def dropped(p, importance=1.0):
-    """A feature without a direction: its best constant p/2 leaves I (p/3 - p^2/4). (5.6)"""
-    p, importance = checks.probability("p", p), checks.real("importance", importance, minimum=0)
+    """A feature without a direction: its best constant p/2 leaves I (p/3 - p²/4). (5.6)"""
+    p, importance = _probability("p", p), checks.real("importance", importance, minimum=0)
     return Energy(importance * (p / 3 - p * p / 4), 0.0, p / 2)
 
 
 def polygon(k, p):
-    """k features of importance 1 as a regular k-gon in two dimensions, 2 <= k <= 8; k = 2 is the antipodal pair. (5.7)"""
-    k, p = checks.integer("k", k, minimum=2), checks.probability("p", p)
-    if k > MOST_FEATURES:
-        raise ValueError(f"k must be at most {MOST_FEATURES}, got {k}")
+    """k features of importance 1 as a regular k-gon in two dimensions, 2 <= k <= 8. (5.7)
+
+    k = 2 is the antipodal pair.
+    """
+    k, p = _number_of_features("k", k, 2, MOST_FEATURES), _probability("p", p)
     return _regular(np.cos(2 * np.pi * np.arange(k) / k), p)
 
 
 def simplex(k, p):
     """k + 1 features of importance 1 as a regular simplex in k dimensions, 1 <= k <= 7. (5.8)"""
-    k, p = checks.integer("k", k), checks.probability("p", p)
-    if k + 1 > MOST_FEATURES:
-        raise ValueError(f"k must be at most {MOST_FEATURES - 1}, got {k}")
+    k, p = _number_of_features("k", k, 1, MOST_FEATURES - 1), _probability("p", p)
     return _regular(np.append(1.0, np.full(k, -1 / k)), p)
 
 
 def antipodal(p, importance=(1, 1)):
     """Two features of the given importances on one axis, pointing apart (a digon). (5.9)
 
-    Unequal importances have their own norm and bias each, as arrays (2,): the local minimum that is reached from the
-    symmetric pair. Where there is none the weaker feature shrinks away, its norm to 0 and its bias to p/2.
+    Unequal importances have their own norm and bias each, as arrays (2,): the local minimum that
+    is reached from the symmetric pair. Where there is none the weaker feature shrinks away, its
+    norm to 0 and its bias to p/2.
     """
-    p = checks.probability("p", p)
+    p = _probability("p", p)
     importance = checks.array("importance", importance, ndim=1, dtype=float)
     if importance.shape != (2,) or (importance < 0).any() or not importance.any():
-        raise ValueError(f"importance must be two numbers, not negative and not both 0, got {importance.tolist()}")
+        raise ValueError(f"importance must be two numbers, not negative and not both 0, "
+                         f"got {importance.tolist()}")
     pair = polygon(2, p)
     if importance[0] == importance[1]:
         return Energy(float(importance[0]) * pair.loss, pair.norm, pair.bias)
@@ -244,33 +287,35 @@ def antipodal(p, importance=(1, 1)):
 
 
 def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=1.0):
-    """`count` antipodal pairs of importance 1 in as many orthogonal dimensions, and `dropped` features with none. (5.10)
+    """`count` antipodal pairs of importance 1 in as many dimensions, and `dropped` features. (5.10)
 
     The dropped features have feature probability `dropped_probability` (default p) and importance
     `dropped_importance`. norm and bias are those of the represented features.
     """
-    count, missing = checks.integer("count", count), checks.integer("dropped", dropped, minimum=0)
-    q = p if dropped_probability is None else checks.probability("dropped_probability", dropped_probability)
+    count = _number_of_features("count", count, 1, 10**15)
+    missing = _number_of_features("dropped", dropped, 0, 10**15)
+    q = p if dropped_probability is None else dropped_probability
+    q = _probability("dropped_probability", q)
     importance = checks.real("dropped_importance", dropped_importance, minimum=0)
-    pair, rest = antipodal(p), globals()["dropped"](q, importance)
-    return Energy(count * pair.loss + missing * rest.loss, pair.norm, pair.bias)
+    pair, rest = antipodal(p), importance * (q / 3 - q * q / 4)                         # (5.6)
+    return Energy(count * pair.loss + missing * rest, pair.norm, pair.bias)
 
 
 def deformed_polygon(k, feature_probability, importance=1.0):
-    """The k-gon of unequal features: the local minimum over all weights and biases that a regular k-gon relaxes to.
+    """The k-gon of unequal features, 3 <= k <= 8: what a regular k-gon relaxes to, a Branch.
 
-    3 <= k <= 8; feature_probability and importance scalar or (k,). Returns a Branch; a strongly unequal polygon may
-    relax into another geometry, so look at its W (2, k).
+    It is a local minimum over all weights and biases. feature_probability and importance are scalar
+    or (k,). A strongly unequal polygon may relax into another geometry, so look at its W (2, k).
     """
-    k = checks.integer("k", k, minimum=3)
-    if k > MOST_FEATURES:
-        raise ValueError(f"k must be at most {MOST_FEATURES}, got {k}")
+    k = _number_of_features("k", k, 3, MOST_FEATURES)
     p, importance = _law(k, feature_probability, importance)
     regular = polygon(k, float(np.median(p)))
     angle = 2 * np.pi * np.arange(k) / k
-    W = regular.norm * np.stack([np.cos(angle), np.sin(angle)])
+    W = regular.norm * np.stack([np.cos(angle), np.sin(angle)])             # (2, k)
     return local_minimum(W, np.full(k, regular.bias), p, importance)
 
+
+# -- what may be asked
 
 def _law(n, feature_probability, importance):
     """Checked p and I, each (n,)."""
@@ -282,7 +327,30 @@ def _law(n, feature_probability, importance):
         both.append(np.broadcast_to(a, (n,)))
     p, importance = both
     if not ((p > 0) & (p <= 1)).all():
-        raise ValueError(f"feature_probability must lie in (0, 1], got values from {p.min()} to {p.max()}")
+        raise ValueError(f"feature_probability must lie in (0, 1], "
+                         f"got values from {p.min()} to {p.max()}")
+    _probability("feature_probability", float(p.min()))
     if (importance < 0).any():
         raise ValueError(f"importance must not be negative, got {importance.min()}")
     return p, importance
+
+
+def _probability(name, value):
+    p = checks.probability(name, value)
+    if p < RAREST:
+        raise ValueError(f"{name} must be at least {RAREST:g} for these formulas to keep their "
+                         f"digits, got {p}")
+    return p
+
+
+def _number_of_features(name, value, minimum, most):
+    value = checks.integer(name, value, minimum=minimum)
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
+    return value
+
+
+def _finite(a):
+    if not np.isfinite(a).all():
+        raise OverflowError("W, b or importance is too large: the loss does not fit into float64")
+    return a
