@@ -1,0 +1,164 @@
+"""Estimates really call what they are given: classes of a user's own against integrals by hand.
+
+What the clever sampling of the four models is held to stands in test_exact.py, beside the exact
+loss.
+"""
+
+import numpy as np
+import pytest
+
+import toymodels_np as tm
+
+SLOPE = 0.1
+
+
+class Leaky(tm.ReluOutput):
+    """A leaky ReLU at the output."""
+
+    def _forward(self, x):
+        W, b = self.parameters
+        h = x @ W.swapaxes(-1, -2)
+        z = h @ W + b[..., None, :]
+        return np.where(z > 0, z, SLOPE * z), (h, z)
+
+
+class Fourth(tm.ReluOutput):
+    """The fourth power instead of the square."""
+
+    def loss(self, x, features):
+        return ((self.forward(x) - features.target(x)) ** 4).sum(-1).mean(-1)
+
+
+class Same(tm.ReluOutput):
+    """A subclass that changes nothing."""
+
+
+class Binary(tm.Features):
+    """Features are 0 or 1."""
+
+    def sample(self, rng, batch_size, *, dtype=np.float64):
+        x = rng.random((batch_size, self.n_features)) < self.feature_probability
+        return x.astype(dtype)
+
+
+class Doubled(tm.Features):
+    """The model should double its input."""
+
+    def target(self, x):
+        return 2 * x
+
+
+def one(cls, b=-0.5):
+    """A single feature whose preactivation is x + b."""
+    return cls([[1.0]], [b])
+
+
+def leaky_loss():
+    """∫ (x - leaky(x - 1/2))² dx over [0, 1]: 1/4 above the kink, a parabola below it."""
+    below = lambda x: ((1 - SLOPE) * x + SLOPE / 2) ** 3 / (3 * (1 - SLOPE))
+    return 1 / 8 + below(0.5) - below(0)
+
+
+CASES = {
+    "a leaky ReLU": (one(Leaky), tm.Features(1, 1.0), leaky_loss()),
+    "the fourth power": (one(Fourth), tm.Features(1, 1.0), 0.5**5 / 5 + 0.5 * 0.5**4),
+    "binary values": (one(tm.ReluOutput), Binary(1, 0.3), 0.3 * 0.5**2),
+    "another target": (one(tm.ReluOutput, 0.0), Doubled(1, 0.3), 0.3 / 3),
+    "both": (one(Leaky), Binary(1, 0.3, 2.0), 2 * (0.3 * 0.5**2 + 0.7 * (SLOPE / 2) ** 2)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_classes_of_a_users_own_are_called(case):
+    model, features, expected = CASES[case]
+    mean, error = tm.estimate_loss(model, features, samples=2**15)
+    assert abs(mean - expected) < 4 * error
+    assert 0 < error < 0.05 * expected
+    assert abs(1.3 * mean - expected) > 4 * error                   # the test can fail
+    assert np.shape(mean) == np.shape(error) == ()
+
+
+def test_what_was_replaced_in_a_class_is_called(monkeypatch):
+    model, features = one(tm.ReluOutput, 0.0), tm.Features(1, 0.3)
+    assert tm.estimate_loss(model, features, samples=2**10)[0] == pytest.approx(0, abs=1e-12)
+    monkeypatch.setattr(tm.Features, "target", lambda self, x: 2 * x)
+    mean, error = tm.estimate_loss(model, features, samples=2**14)
+    assert abs(mean - 0.1) < 4 * error
+
+
+def test_the_standard_error_of_a_users_own_class_is_true():
+    """z over 60 seeds: mean 0 and the variance 31/29 of Student's t, each within four errors."""
+    z = []
+    for seed in range(60):
+        mean, error = tm.estimate_loss(one(Leaky), tm.Features(1, 1.0), samples=2**9, seed=seed)
+        z.append((mean - leaky_loss()) / error)
+    assert abs(np.mean(z)) < 4 / 60**0.5
+    assert abs(np.var(z) / (31 / 29) - 1) < 4 * (2.2 / 60) ** 0.5
+
+
+@pytest.mark.parametrize("options", [{}, {"correlated": [(0, 1)], "anticorrelated": [(2, 3)]}])
+def test_both_ways_of_sampling_agree_with_the_exact_loss(options):
+    model, features = tm.ReluOutput.init(4, 2, 3, seed=1), tm.Features(4, 0.3, **options)
+    exact = tm.expected_loss(model, features)
+    for cls in (tm.ReluOutput, Same):
+        mean, error = tm.estimate_loss(cls(*model.parameters), features, samples=2**14)
+        assert mean.shape == error.shape == (3,)
+        assert (abs(mean - exact) < 4 * error).all()
+
+
+def test_instances_of_model_and_features_broadcast():
+    model = Same(np.ones((2, 3, 1, 1)), [[[-0.5], [-0.2], [0]], [[-0.1], [-0.3], [0]]])
+    features = tm.Features(1, [[1.0], [0.5], [0.1]], [[1.0], [2.0], [3.0]])
+    mean, error = tm.estimate_loss(model, features, samples=2**12)
+    exact = tm.expected_loss(tm.ReluOutput(*model.parameters), features)
+    assert mean.shape == exact.shape == (2, 3)
+    assert (abs(mean - exact) <= 4 * error + 1e-12).all()
+    single = tm.estimate_loss(one(Same), features, samples=2**12)
+    assert single[0].shape == (3,)
+
+
+def test_an_estimate_is_a_function_of_the_seed():
+    first, again, other = (tm.estimate_loss(one(Leaky), tm.Features(1, 0.5), samples=128, seed=seed)
+                           for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_many_features_are_sampled_in_pieces():
+    """2^15 features in batches: no work array has more than a few MB, and all is counted."""
+    features = Binary(2**15, 0.5)
+    model = Same(np.zeros((1, 2**15)), np.zeros(2**15))
+    mean, error = tm.estimate_loss(model, features, samples=128)
+    assert abs(mean - 2**14) < 4 * error
+
+
+class Wrong(tm.ReluOutput):
+    def loss(self, x, features):
+        return np.zeros(3)
+
+
+class Transposed(tm.Features):
+    def sample(self, rng, batch_size, *, dtype=np.float64):
+        return super().sample(rng, batch_size, dtype=dtype).T
+
+
+class Exploding(tm.ReluOutput):
+    def loss(self, x, features):
+        return np.float64(np.inf)
+
+
+@pytest.mark.parametrize("model, features, error, words", [
+    (one(Wrong), tm.Features(1, 0.5), TypeError, r"Wrong.loss must return a loss of shape \(\)"),
+    (one(tm.ReluOutput), Transposed(1, 0.5), ValueError, "Transposed.sample must return an array"),
+    (one(Exploding), tm.Features(1, 0.5), OverflowError, "a sampled loss is too large"),
+])
+def test_what_a_users_own_class_returns_is_checked(model, features, error, words):
+    with pytest.raises(error, match=words):
+        tm.estimate_loss(model, features, samples=64)
+
+
+@pytest.mark.parametrize("options, error", [
+    ({"samples": 2**34 + 1}, ValueError), ({"samples": 10}, ValueError),
+    ({"samples": 64.0}, TypeError), ({"seed": -1}, ValueError), ({"progress": "yes"}, TypeError)])
+def test_bad_arguments_are_refused(options, error):
+    with pytest.raises(error, match=next(iter(options))):
+        tm.estimate_loss(one(tm.ReluOutput), tm.Features(1, 0.5), **options)
