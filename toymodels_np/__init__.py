@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from . import early                                         # first: the rest takes its time
 from .core.features import Features
 from .core.gradcheck import check_gradient
 from .core.loop import History
@@ -22,6 +23,8 @@ from .theory.phase import PhaseDiagram, extra_phase, phase_diagram
 from .theory.branches import (CriticalPoint, Parameter, StabilityLimit, critical_point,
                               stability_limit)
 from .theory.flow import Flow, Plateau, gradient_flow
+from .theory.certify import check_certificate
+from .theory.certify.certificate import Certificate, certify
 from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm,
                             strongest_attack, vulnerability)
 from .experiments.claims import Claim
