@@ -2,32 +2,35 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test benchmark clean
+.PHONY: demo test lint benchmark clean
 
 demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
-test: .venv/test
+test: .venv/test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/test
+	$(BIN)/ruff check toymodels_np tests examples setup.py
 
 benchmark: .venv-benchmark/ready
 	.venv-benchmark/bin/python tests/benchmark/training.py
 	.venv-benchmark/bin/python tests/benchmark/race.py
 
-.venv/demo: setup.cfg pyproject.toml
+.venv/demo: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
-.venv/test: setup.cfg pyproject.toml
+.venv/test: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e ".[test,dask]"
+	$(BIN)/python -m pip install --quiet -e ".[test,dask,certify,learn]"
 	touch $@ .venv/demo
 
-.venv-benchmark/ready: setup.cfg pyproject.toml
+.venv-benchmark/ready: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-benchmark
 	.venv-benchmark/bin/python -m pip install --quiet -e . torch==2.13.0 jax
 	touch $@
 
 clean:
-	rm -rf .venv .venv-benchmark build *.egg-info .pytest_cache .hypothesis out
+	rm -rf .venv .venv-benchmark build *.egg-info .pytest_cache .ruff_cache .hypothesis out

@@ -93,7 +93,9 @@ def _index(index):
 def _method(name):
     def method(self, *arguments, **named):
         result = getattr(self._values, name)(*map(_unwrap, arguments), **named)
-        return self if result is self._values else result if result is NotImplemented else _wrap(result)
+        if result is self._values:
+            return self
+        return result if result is NotImplemented else _wrap(result)
     return method
 
 
@@ -183,8 +185,9 @@ class ElementwiseKernel:
         params = self.inputs + self.outputs
         arrays = {name: a for (_, name), a in zip(params, arguments) if isinstance(a, ndarray)}
         types = dict(self.TYPES)
-        for kind, name in self.outputs + self.inputs:                   # T is what the outputs say, if they are given
-            if name in arrays and types.setdefault(kind, arrays[name].dtype.type) != arrays[name].dtype:
+        for kind, name in self.outputs + self.inputs:       # T is what the outputs say, if given
+            dtype = arrays[name].dtype if name in arrays else None
+            if name in arrays and types.setdefault(kind, dtype.type) != dtype:
                 raise TypeError(f"Type is mismatched. {name} {arrays[name].dtype} {types[kind]}")
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
         if len(arguments) == len(self.inputs):
@@ -198,8 +201,9 @@ class ElementwiseKernel:
             values = _unwrap(value)
             if name in outputs and np.shape(values) != shape:
                 raise ValueError("Out shape is mismatched")
-            names[name] = np.broadcast_to(values, shape) if name in arrays and name not in outputs else \
-                values if name in arrays else types[kind](values)
+            names[name] = values if name in arrays else types[kind](values)
+            if name in arrays and name not in outputs:
+                names[name] = np.broadcast_to(values, shape)
         cast = lambda kind: lambda values: np.array(values, types[kind])
         names["T"], declared = cast("T"), {}
         for kind, name, expression in self.statements:

@@ -14,20 +14,19 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import fakecupy
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-
-import fakecupy
-import toymodels_np as tm
 from test_fast import assert_adam_is_the_reference
-from test_features import FIXED, law_holds, laws, moments_hold, supports_hold, values_hold
+from test_features import FIXED, laws, moments_hold, supports_hold, values_hold
 from test_saving import LAWS, assert_same
-from toymodels_np.core import arrays
-from toymodels_np.engine import backends
-from toymodels_np.engine import gpu as device
-from toymodels_np.core.optim import AdamState, adam, adamw, schedule
+
+import toymodels_np as tm
 from toymodels_np.cli.parser import main
+from toymodels_np.core import arrays
+from toymodels_np.core.optim import AdamState, adam, adamw, schedule
+from toymodels_np.engine import backends, gpu as device
 from toymodels_np.store.files import read_arrays, write_arrays
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
@@ -86,7 +85,8 @@ def slow_batch(features, keys, batch_size, step):
     n = features.n_features
     x = np.zeros((len(keys), n, batch_size))
     for i, key in enumerate(keys):
-        p = features.feature_probability if features.n_instances is None else features.feature_probability[i]
+        p = np.atleast_2d(features.feature_probability)
+        p = p[i % len(p)]
         for members in features.sets:
             for r in range(batch_size):
                 at = lambda j: word(key, (step * n + j) * batch_size + r)
@@ -313,7 +313,8 @@ def test_a_history_is_on_the_host(cls, dtype):
         assert {(type(a), a.dtype) for a in held} == {(np.ndarray, np.dtype(dtype))}
         assert_same_bits(model.parameters, before)
         np.testing.assert_array_equal(history.steps, [0, 7, 14, 21, 28, 30])
-        assert history.parameters.instances == (6, *model.instances) and history.model.instances == model.instances
+        assert history.parameters.instances == (6, *model.instances)
+        assert history.model.instances == model.instances
         assert history.settings["backend"] == "cupy"
         assert history.state.random.shape == (*(model.instances or (1,)), 1)
 
@@ -323,7 +324,8 @@ def test_it_learns():
     model = tm.train(tm.ReluOutput.init(5, 2, 4), features, steps=2000, batch_size=256,
                      learning_rate=0.02,
                      schedule="cosine", backend="cupy").model
-    assert tm.expected_loss(model, features).min() == pytest.approx(tm.energies.polygon(5, p=0.05).loss, rel=5e-3)
+    best = tm.energies.polygon(5, p=0.05).loss
+    assert tm.expected_loss(model, features).min() == pytest.approx(best, rel=5e-3)
 
 
 @pytest.mark.parametrize("every, step", [(1, 1), (7, 7), (100, 30)])
@@ -513,8 +515,8 @@ def test_without_a_gpu_the_error_gives_cupys_reason(monkeypatch):
                            "CUDA runtime version")
 
     monkeypatch.setattr(fakecupy, "ones", no_driver)
-    with pytest.raises(RuntimeError,
-                       match='backend="cupy" needs a GPU that CuPy can use: cudaErrorInsufficientDriver'):
+    words = 'backend="cupy" needs a GPU that CuPy can use: cudaErrorInsufficientDriver'
+    with pytest.raises(RuntimeError, match=words):
         tm.train(tm.ReluOutput.init(5, 2), SETS, **SHORT)
 
 
@@ -568,7 +570,8 @@ def test_kernels_mean_the_same_in_cpp(tmp_path):
                                "bool": lambda: rng.integers(2, size=size).astype(bool),
                                "T": lambda: rng.normal(size=size).astype(real)}[kind]())
             if name.startswith("draw"):
-                values[5], values[6] = values[5] >> np.uint64(25), values[6] >> np.uint64(24)   # limits of 40 bits
+                # Limits have 40 bits.
+                values[5], values[6] = values[5] >> np.uint64(25), values[6] >> np.uint64(24)
             if name == "adam":
                 values = [abs(a) for a in values]
             there = [fakecupy.asarray(a) for a in values]

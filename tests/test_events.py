@@ -7,14 +7,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
-
-import toymodels_np as tm
 from engine_law import EngineLaw
-from test_fast import (MODELS, assert_step_is_the_reference, assert_units_at_zero_are_off,
-                       every_model, stack)
+from hypothesis import given, settings, strategies as st
+from test_fast import (
+    MODELS,
+    assert_step_is_the_reference,
+    assert_units_at_zero_are_off,
+    every_model,
+    stack,
+)
 from test_features import generators, law_holds, moments_hold
 from test_saving import assert_same
+
+import toymodels_np as tm
 from toymodels_np.engine import events, host as fast, passes, threads, train as train_module
 
 ACTIVE = events.ACTIVE
@@ -144,7 +149,8 @@ def test_products_with_a_list_are_those_with_the_batch(k, n, m, rows, p, dtype, 
     listed, = block[0]
     normal = lambda *shape: rng.normal(size=shape).astype(dtype)
     tolerance = {"rtol": 0, "atol": 100 * np.finfo(dtype).eps * n * rows}
-    h, weights, z, dh, slope = normal(k, rows, m), normal(k, n, m), normal(k, rows, n), normal(k, rows, m), normal(k, n, m)
+    h, dh, z = normal(k, rows, m), normal(k, rows, m), normal(k, rows, n)
+    weights, slope = normal(k, n, m), normal(k, n, m)
     expected = h - x @ weights, slope - x.swapaxes(1, 2) @ dh, z + abs(x)
     listed.add_to_hidden(weights, h)
     listed.add_to_weights(dh, slope)

@@ -10,9 +10,9 @@ from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import toymodels_np as tm
-from toymodels_np.engine import host as fast, threads, train as train_module
 from toymodels_np.core.arrays import to_host
 from toymodels_np.core.optim import AdamState, adam, adamw
+from toymodels_np.engine import host as fast, threads, train as train_module
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -194,7 +194,8 @@ def test_every_thread_has_the_same_work_and_no_run_is_in_two_places(sizes, n_thr
     for size, cut in zip(sizes, cuts):
         thread = int(np.floor(place / share + 1e-9))
         if cut < steps:
-            assert place + size * (steps - cut) <= (thread + 1) * share + size          # its end is the last thing on this thread
+            # Its end is the last thing on this thread.
+            assert place + size * (steps - cut) <= (thread + 1) * share + size
             assert size * steps <= share + size
             loads[thread + 1] += cut * size
             loads[thread] += (steps - cut) * size

@@ -10,12 +10,11 @@ errors. Samplers that lie must be caught by the same predicates.
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from engine_law import engine_sample
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import toymodels_np as tm
-from engine_law import engine_sample
 from toymodels_np.engine import sampler
 
 Z = 6

@@ -7,8 +7,7 @@ above 1e-7.
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 import toymodels_np as tm
 from toymodels_np.core.arrays import transpose

@@ -10,8 +10,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import find, given
-from hypothesis import strategies as st
+from hypothesis import find, given, strategies as st
 
 import toymodels_np as tm
 
@@ -40,7 +39,8 @@ def problems(draw, cls, instances=lone_or_stack, n_hidden=st.integers(1, 5)):
 
 @st.composite
 def orthogonal(draw, m):
-    return np.linalg.qr(np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(size=(m, m)))[0]
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return np.linalg.qr(rng.normal(size=(m, m)))[0]
 
 
 def naive_forward(model, x):
@@ -252,7 +252,8 @@ def test_a_neuron_of_the_absolute_value_model_has_a_free_scale(data, log_alpha):
     scaled = tm.AbsoluteValue(W1, W2, model.b)
     assert_close([scaled.forward(x)], [model.forward(x)], rtol=1e-12)
     _, gradient = model.loss_and_grad(x, features)
-    along = (gradient.W1 * model.W1).sum(-1) - (gradient.W2 * model.W2).sum(-2)     # so along alpha nothing changes
+    # So along alpha nothing changes.
+    along = (gradient.W1 * model.W1).sum(-1) - (gradient.W2 * model.W2).sum(-2)
     size = abs(gradient.W1 * model.W1).sum(-1) + abs(gradient.W2 * model.W2).sum(-2)
     assert (abs(along) <= 1e-12 * size).all()
 
@@ -345,6 +346,9 @@ def test_nothing_that_is_given_is_changed(cls, data):
     model, x, features = data.draw(problems(cls))
     arrays = [*model.parameters, x]
     before = [a.copy() for a in arrays]
-    model.loss_and_grad(x, features), model.loss(x, features), model.forward(x), tm.check_gradient(model, x, features)
+    for call in (model.loss_and_grad, model.loss):
+        call(x, features)
+    model.forward(x)
+    tm.check_gradient(model, x, features)
     for a, b in zip(arrays, before):
         np.testing.assert_array_equal(a, b)

@@ -19,10 +19,10 @@ SNAPSHOT = {cls: dict(vars(cls)) for cls in (*OWN, Model)}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "f4841cb4c6330b5a",
-    "models": "913a7782c58cb6e5",
+    "features": "15809252e463ce98",
+    "models": "b784ef91cfc22743",
     "optim": "3494dc227b60fcd7",
-    "loop": "2fb3cb54186ee358",
+    "loop": "dee39282e62a8317",
 }
 
 

@@ -5,7 +5,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-
 SMALL = 2**26                   # bytes that are not worth a look at what is free
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-import toymodels_np as tm
 from rivals import TorchCompiled
-from training import P, RATE, Ours, rounds_of
+from training import RATE, Ours, P, rounds_of
 
+import toymodels_np as tm
 from toymodels_np.engine.backends import device_module
 
 

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from ..machine import memory, progress         # as checks.memory and checks.progress
+from ..machine import memory as memory, progress as progress  # part of the checks
 from .arrays import array_module
 
 

@@ -5,8 +5,7 @@
     K    number of instances         set  features whose activity is tied together
 
 Every feature belongs to exactly one set, and sets are independent of each other. A feature that no
-argument names is a correlated set of its own. So the law of x is a product over sets
-(derivations/01-sparse-features.md):
+argument names is a correlated set of its own (derivations/01-sparse-features.md).
 
     correlated set       with probability p all members are on, with independent values     (1.3)
     anticorrelated set   with probability p one member, drawn uniformly, is on              (1.4)
@@ -167,7 +166,7 @@ class Features:
         p, importance = (np.unique(a) for a in (self.feature_probability, self.importance))
         span = lambda a: f"{a[0]:g}" if len(a) == 1 else f"{a[0]:g}…{a[-1]:g}"
         parts = [f"{self.n_features}", f"p={span(p)}", f"importance={span(importance)}"]
-        parts += [f"instances={self.n_instances}"] if self.n_instances is not None else []
+        parts += [f"instances={self.n_instances}"] if self.n_instances else []
         parts += ["signed"] if self.signed else []
         sets = [f"{s.kind} {s.members}" for s in self.sets if len(s.members) > 1]
         parts += sets if len(sets) < 5 else [f"{len(sets)} sets"]
@@ -198,7 +197,7 @@ class Features:
 
 def _check_given(p, signed, unknown):
     for name in unknown:
-        hint = "the paper's sparsity is S = 1 - p, so give feature_probability = 1 - sparsity" \
+        hint = "the paper's sparsity is S = 1 - p, so give feature_probability = 1 - S" \
             if name.lower() in ("sparsity", "s") else f"the arguments are {', '.join(ARGUMENTS)}"
         raise TypeError(f"Features has no argument {name!r}: {hint}")
     if p is None:
@@ -238,8 +237,7 @@ def _partition(n, correlated, anticorrelated):
     named = Counter(i for members in correlated + anticorrelated for i in members)
     repeated = sorted(i for i, count in named.items() if count > 1)
     if repeated:
-        raise ValueError(f"a feature may be named once in all correlated and anticorrelated sets, "
-                         f"but {repeated} appear more than once")
+        raise ValueError(f"a feature may be named once, but {repeated} appear more than once")
     return (*(FeatureSet("correlated", members) for members in correlated),
             *(FeatureSet("anticorrelated", members) for members in anticorrelated),
             *(FeatureSet("correlated", (i,)) for i in range(n) if i not in named))

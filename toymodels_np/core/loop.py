@@ -1,7 +1,4 @@
-"""The training loop: any model on any features, with Adam, step by step. What you read is what
-runs.
-
-    T  records        K  instances        S  steps
+"""The training loop: any model on any features, with Adam. What you read is what runs.
 
 `train_plainly` is all there is to training. It calls `features.sample`, `model.loss_and_grad` and
 `adam`, and nothing that a subclass overrides is left out. `tm.train` runs it for every model and
@@ -25,8 +22,7 @@ from .streams import generator_at, position, training_streams
 class TrainingState(NamedTuple):
     """Where a run stands, all that `resume` needs beside the model: one row an instance.
 
-    mean, square : Adam's running means of the gradient and of its square, tuples of arrays like the
-        parameters
+    mean, square : Adam's running means of g and g^2, tuples of arrays like the parameters
     random : (instances, WORDS) uint64, where the generators of samples stood before the last batch
         was drawn; or (instances, 1) where the run is on a GPU, the keys of the samples
     """
@@ -87,8 +83,7 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
     for step in tqdm(range(start, stop + 1), **bar):
         before = [rng.bit_generator.state for rng in rngs]
         x = batch(laws, rngs, settings["batch_size"], model)                    # (..., B, n)
-        loss, gradient = model.loss_and_grad(x, features)
-        check_step(model, loss, gradient, step, settings["learning_rate"])
+        loss, gradient = checked(model, model.loss_and_grad(x, features), step)
         if step in record_at:
             losses.append(loss)
             records.append(model.parameters)
@@ -114,18 +109,17 @@ def batch(laws, rngs, batch_size, model):
     return x if model.instances else x[0]
 
 
-def check_step(model, loss, gradient, step, learning_rate):
-    """An error where a loss is not finite, or where the gradient does not go with the model."""
+def checked(model, result, step):
+    """What `loss_and_grad` returned, or an error where it is not finite or not like the model."""
+    loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (None, None)
     shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
     if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:
         raise TypeError(f"{type(model).__name__}.loss_and_grad must return a loss of shape "
-                        f"{model.instances} and a gradient like the model, got shapes "
-                        f"{np.shape(loss)} and {shapes}")
-    bad = np.flatnonzero(~np.isfinite(loss))
-    if len(bad):
-        raise FloatingPointError(
-            f"the loss of instance {bad[0]} is {np.reshape(loss, -1)[bad[0]]} at step {step}; "
-            f"try a smaller learning_rate than {learning_rate:g}")
+                        f"{model.instances} and a gradient like the model, got {result!r:.200}")
+    for i in np.flatnonzero(~np.isfinite(loss)):
+        raise FloatingPointError(f"the loss of instance {i} is {np.ravel(loss)[i]} at step {step}; "
+                                 "try a smaller learning_rate")
+    return loss, gradient
 
 
 def record_steps(start, stop, every):

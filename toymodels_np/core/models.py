@@ -8,11 +8,8 @@
 
 Leading axes are instances: independent models side by side. With 10 models of 5 features in 2
 dimensions, W is (10, 2, 5) and b (10, 5). Rows are samples, so h = W x reads `x @ W.T` here.
-Equations (2.k) are in derivations/02-backprop-by-hand.md. The four models stand at the end of the
-file; read them first.
+Equations (2.k) are in derivations/02-backprop-by-hand.md. Read the four models, at the end, first.
 """
-
-import math
 
 import numpy as np
 
@@ -25,8 +22,7 @@ from .streams import INIT_STREAM, random_stream
 class Model:
     """What all models share: parameters, instances, the loss. Subclass it to bring your own.
 
-    A subclass lists its parameters' names and their shapes in the letters m and n, and defines two
-    methods:
+    A subclass lists its parameters' names and shapes in `parameter_shapes` and has two methods:
 
         _forward(x)                     the output (..., B, n), and what `_backward` wants to know
         _backward(x, cache, d_output)   dL/d(parameter), one array a parameter, given dL/d(output)
@@ -75,10 +71,12 @@ class Model:
         m, n = checks.integer("n_hidden", n_hidden), checks.integer("n_features", n_features)
         count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
         dtype, seed = checks.precision("dtype", dtype), checks.seed(seed)
-        scale = _scale(scale, m, n, count)
+        named = {"xavier": (2 / (n + m)) ** 0.5, "notebook": (2 / (m * (n + count))) ** 0.5}
+        scale = named[checks.choice("scale", scale, tuple(named))] if isinstance(scale, str) \
+            else checks.real("scale", scale, above=0)
         shapes = [tuple({"m": m, "n": n}[axis] for axis in axes)
                   for axes in cls.parameter_shapes.values()]
-        checks.memory("n_instances, n_hidden or n_features", 16 * count * sum(map(math.prod, shapes)))
+        checks.memory("n_instances", 16 * count * sum(np.prod(shape, dtype=float) for shape in shapes))
         rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
         stacks = [np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])
                   if len(shape) == 2 else np.zeros((count, *shape)) for shape in shapes]
@@ -122,10 +120,11 @@ class Model:
 
     def loss_and_grad(self, x, features):
         """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
+        where = [vars(cls) for cls in type(self).__mro__]           # the most derived class first
         for one, other in (("loss", "loss_and_grad"), ("forward", "_forward")):
-            if getattr(type(self), one) is not getattr(Model, one):
-                raise TypeError(f"{type(self).__name__} overrides {one} and must override {other}, "
-                                "which training calls, too")
+            if [one in names for names in where] > [other in names for names in where]:
+                raise TypeError(f"{type(self).__name__} overrides {one}, but training calls "
+                                f"{other}: override that, too")
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
@@ -159,7 +158,7 @@ class Model:
                                  f"{arrays[0].shape}, got {a.shape}")
 
     def _batch(self, x, *features):
-        """x as an array that fits the model (and the features), else a sentence."""
+        """x as an array that fits the model (and the features), else an error."""
         x = checks.array("x", x, min_ndim=2)
         if x.shape[-1] != self.n_features:
             raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
@@ -170,8 +169,8 @@ class Model:
         try:
             np.broadcast_shapes(*leads)
         except ValueError:
-            raise ValueError(f"the instances of model, x and features must broadcast, "
-                             f"got {', '.join(map(str, leads))}") from None
+            raise ValueError("the instances of model, x and features must broadcast, got "
+                             f"{', '.join(map(str, leads))}") from None
         return x
 
 
@@ -183,14 +182,6 @@ def check_sizes(model, features):
         raise TypeError(f"features must be Features, got {features!r}")
     if features.n_features != model.n_features:
         raise ValueError(f"features have {features.n_features}, the model {model.n_features}")
-
-
-def _scale(scale, m, n, count):
-    """The standard deviation of initial weights."""
-    if isinstance(scale, str):
-        named = {"xavier": (2 / (n + m)) ** 0.5, "notebook": (2 / (m * (n + count))) ** 0.5}
-        return named[checks.choice("scale", scale, tuple(named))]
-    return checks.real("scale", scale, above=0)
 
 
 def _relu(z):

@@ -29,9 +29,10 @@ Why it is fast, in one place:
 
 import numpy as np
 
+from ..core import streams
 from ..core.arrays import transpose
 from ..core.optim import BETA1, BETA2, step_and_floor
-from ..core.streams import WORDS, generator_at, position, training_streams
+from ..core.streams import generator_at, position
 from . import events
 from .passes import DensePass, EventPass
 from .sampler import Sampler
@@ -40,7 +41,8 @@ BLOCK = 2**20           # entries that one instance draws at once, which may be 
 BLOCK_STEPS = 8             # but not more than these
 CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
 
-random_state = training_streams        # (seed, count) -> where the streams begin, WORDS an instance
+WORDS = streams.WORDS                       # of `random_state`, for an instance
+random_state = streams.training_streams     # (seed, count) -> where the streams begin
 
 
 class Batches:

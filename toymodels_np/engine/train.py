@@ -20,10 +20,10 @@ from tqdm.auto import tqdm
 
 from ..core import checks
 from ..core.arrays import to_host
-from ..known import HOW, stranger
 from ..core.loop import History, TrainingState, record_steps, train_plainly
 from ..core.models import check_sizes
 from ..core.optim import SCHEDULES, AdamState, schedule
+from ..known import HOW, stranger
 from . import gpu, host, threads
 from .backends import BACKENDS, backend_of, device_module
 from .events import pay

@@ -1,0 +1,110 @@
+"""The rules of the house that a parser can check; CONTRIBUTING.md says why they are there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from toymodels_np import known
+
+ROOT = Path(__file__).parents[1]
+CODE = sorted(path for folder in ("toymodels_np", "tests", "examples")
+              for path in (ROOT / folder).rglob("*.py"))
+WIDTH = 100             # columns of a line
+LONGEST = 45            # lines of a function outside plots
+CORE = 950              # lines of core, and
+EVENING = 1500          # of what the README proposes for an evening
+
+# Names with an underscore that belong to Python's own protocols.
+PROTOCOLS = {"_replace", "_asdict", "_fields", "_make", "_exit", "_repr_png_", "_repr_html_"}
+# What the code of others calls private and this project uses all the same, each in one place.
+BORROWED = {"store/sweep.py": {"_max_workers"}, "test_sweep.py": {"_max_workers"}}
+
+each_file = pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def too_wide(text):
+    """The numbers of the lines that are too wide."""
+    return [number for number, line in enumerate(text.splitlines(), 1) if len(line) > WIDTH]
+
+
+def too_long(text):
+    """(name, lines) of the functions that are too long."""
+    return [(node.name, node.end_lineno - node.lineno + 1) for node in ast.walk(ast.parse(text))
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.end_lineno - node.lineno + 1 > LONGEST]
+
+
+def private(name):
+    return name.startswith("_") and not name.endswith("__") and name != "_"
+
+
+def borrowed(text):
+    """Private names that this text uses and does not define."""
+    nodes = list(ast.walk(ast.parse(text)))
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Store)}
+    own |= {node.attr for node in nodes if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+    own |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)
+            and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+            and not (isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()")}
+    used |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom)
+             and (node.level or (node.module or "").startswith("toymodels_np"))
+             for alias in node.names}
+    return {name for name in used - own - PROTOCOLS if private(name)}
+
+
+@each_file
+def test_no_line_is_too_wide(path):
+    assert too_wide(path.read_text(encoding="utf-8")) == []
+
+
+@each_file
+def test_no_function_is_too_long(path):
+    if "plots" not in path.parts:
+        assert too_long(path.read_text(encoding="utf-8")) == []
+
+
+@each_file
+def test_no_private_name_crosses_a_file(path):
+    allowed = {name for place, names in BORROWED.items() if path.as_posix().endswith(place)
+               for name in names}
+    assert borrowed(path.read_text(encoding="utf-8")) - allowed == set()
+
+
+def test_the_rules_are_seen():
+    assert too_wide("x" * 100 + "\n" + "x" * 101) == [2]
+    assert too_long("def f():\n" + "    pass\n" * 44) == []
+    assert too_long("def f():\n" + "    pass\n" * 45) == [("f", 46)]
+    assert borrowed("from .other import _f\nx._g()\nself._h") == {"_f", "_g"}
+    assert borrowed("import _thread\ndef _f(): pass\nmodule._f(); super()._g()") == set()
+
+
+def test_the_fingerprints_are_those_of_the_files():
+    """When this fails: see that tests/test_train.py passes, then write the new ones down."""
+    found = {name: known.fingerprint(name) for name in known.FINGERPRINTS}
+    assert found == known.FINGERPRINTS, f"known.py should have FINGERPRINTS = {found}"
+    assert set(found) == set(known.HOW) >= set(known.WHAT)
+
+
+def lines_of(path):
+    return len((ROOT / path).read_text(encoding="utf-8").splitlines())
+
+
+def test_core_is_short():
+    assert sum(map(lines_of, (ROOT / "toymodels_np" / "core").glob("*.py"))) <= CORE
+
+
+def test_the_evening_is_as_long_as_the_readme_says():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/]+\.py)` \|[^|]*\| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) >= 10
+    assert {path: int(lines) for path, lines, _ in rows} == \
+        {path: lines_of(path) for path, *_ in rows}
+    assert sum(int(lines) for _, lines, _ in rows) <= EVENING

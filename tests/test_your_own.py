@@ -1,0 +1,249 @@
+"""What a reader overrides is never ignored: it runs, or it is refused in a sentence."""
+
+import numpy as np
+import pytest
+
+import toymodels_np as tm
+from toymodels_np import known
+from toymodels_np.core.arrays import transpose
+from toymodels_np.known import HOW, stranger
+
+SLOPE = 0.3
+FEATURES = tm.Features(4, 0.3)
+SHORT = {"steps": 20, "batch_size": 64, "learning_rate": 1e-2, "record_every": 5}
+
+
+class Leaky(tm.Model):
+    """x' = leaky relu(W'W x + b)."""
+
+    def _forward(self, x):
+        W, b = self.parameters
+        h = x @ transpose(W)
+        z = h @ W + b[..., None, :]
+        return np.where(z > 0, z, SLOPE * z), (h, z)
+
+    def _backward(self, x, cache, d_output):
+        W, _ = self.parameters
+        h, z = cache
+        dz = d_output * np.where(z > 0, 1, SLOPE).astype(z.dtype)
+        return transpose(h) @ dz + transpose(dz @ transpose(W)) @ x, dz.sum(-2)
+
+
+class LeakyRelu(tm.ReluOutput):
+    """The same as a subclass of one of the four."""
+
+    _forward, _backward = Leaky._forward, Leaky._backward
+
+
+class Binary(tm.Features):
+    """Active values are 1."""
+
+    def sample(self, rng, batch_size, *, dtype=np.float64):
+        return (super().sample(rng, batch_size) > 0).astype(dtype)
+
+
+class Doubled(tm.Features):
+    """The model should output 2x."""
+
+    def target(self, x):
+        return 2 * x
+
+
+class FourthPower(tm.ReluOutput):
+    """Another loss: mean over samples of sum_i I_i (y_i - x'_i)^4."""
+
+    def loss(self, x, features):
+        return self.loss_and_grad(x, features)[0]
+
+    def loss_and_grad(self, x, features):
+        output, cache = self._forward(x)
+        residual = output - features.target(x)
+        loss = (features.importance * residual**4).sum((-1, -2)) / x.shape[-2]
+        slope = features.importance * 4 * residual**3 / x.shape[-2]
+        return loss, self.from_parameters(self._backward(x, cache, slope))
+
+
+def start(cls, instances=3):
+    return cls.init(4, 2, instances, seed=1, dtype=np.float64)
+
+
+STRANGERS = {
+    "leaky": (Leaky, FEATURES), "a subclass of one of the four": (LeakyRelu, FEATURES),
+    "another loss": (FourthPower, FEATURES), "other samples": (tm.ReluOutput, Binary(4, 0.3)),
+    "another target": (tm.ReluOutput, Doubled(4, 0.3)),
+}
+every_stranger = pytest.mark.parametrize("cls, features", STRANGERS.values(), ids=STRANGERS)
+
+
+@every_stranger
+def test_its_gradient_is_checked(cls, features):
+    x = features.sample(np.random.default_rng(0), 50)
+    assert tm.check_gradient(start(cls), x, features) < 1e-7
+
+
+@every_stranger
+def test_training_calls_it(cls, features):
+    """Step by step what the three words say: draw, differentiate, update."""
+    model = start(cls)
+    history = tm.train(model, features, seed=3, **SHORT)
+    assert history.engine == "core.loop" and type(history.model) is cls
+    ours = tm.train(start(tm.ReluOutput), FEATURES, seed=3, **SHORT)
+    assert ours.engine == "engine.host"
+    assert abs(history.model.W - ours.model.W).max() > 1e-3
+    calls = []
+
+    class Spied(cls):
+        def loss_and_grad(self, x, features):
+            calls.append(x)
+            return super().loss_and_grad(x, features)
+
+    spied = tm.train(Spied(*model.parameters), features, seed=3, **SHORT)
+    assert len(calls) == SHORT["steps"] + 1
+    np.testing.assert_array_equal(spied.losses, history.losses)
+    for a, b in zip(history.parameters.parameters, spied.parameters.parameters, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_stranger
+def test_pauses_and_company_leave_no_trace(cls, features):
+    whole = tm.train(start(cls), features, **SHORT)
+    half = tm.train(start(cls), features, **SHORT | {"steps": 9})
+    again = tm.resume(half, steps=11)
+    single = tm.train(start(cls, None), features, **SHORT)
+    np.testing.assert_array_equal(again.steps, whole.steps)
+    for a, b, c in zip([whole.losses, *whole.parameters.parameters],
+                       [again.losses, *again.parameters.parameters],
+                       [single.losses, *single.parameters.parameters], strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a[:, 0], c, rtol=1e-9, atol=1e-12)
+
+
+@every_stranger
+def test_saving_keeps_it(cls, features, tmp_path):
+    history = tm.train(start(cls), features, **SHORT)
+    tm.save(tmp_path / "run.npz", history)
+    loaded = tm.load(tmp_path / "run.npz")
+    assert type(loaded.model) is cls and type(loaded.features) is type(features)
+    assert loaded.engine == "core.loop"
+    more, less = tm.resume(loaded, steps=5), tm.resume(history, steps=5)
+    np.testing.assert_array_equal(more.losses, less.losses)
+
+
+@every_stranger
+def test_exact_theory_refuses_it(cls, features):
+    model = start(cls, None)
+    for call in (lambda: tm.expected_loss(model, features),
+                 lambda: tm.expected_loss_and_grad(model, features),
+                 lambda: tm.find_minimum(features, 2, model=cls, starts=2),
+                 lambda: tm.gradient_flow(model, features, t_final=1.0)):
+        with pytest.raises(TypeError, match="is a class of its own"):
+            call()
+
+
+@every_stranger
+def test_estimates_call_it(cls, features):
+    model = start(cls)
+    mean, error = tm.estimate_loss(model, features, samples=2**14)
+    x = features.sample(np.random.default_rng(5), 200_000)
+    truth = model.loss(x, features)
+    assert mean.shape == error.shape == (3,) and (error > 0).all()
+    assert (abs(mean - truth) < 6 * error + 0.01 * truth).all()
+    ours, _ = tm.estimate_loss(start(tm.ReluOutput), FEATURES, samples=2**14)
+    assert (abs(ours - truth) > 10 * error).any()
+
+
+def test_a_gpu_refuses_it(monkeypatch):
+    with pytest.raises(TypeError, match="only the four models.*class of its own"):
+        tm.train(start(Leaky), FEATURES, backend="cupy", **SHORT)
+
+
+def test_half_an_override_is_refused():
+    class OnlyLoss(tm.ReluOutput):
+        def loss(self, x, features):
+            return 0.0
+
+    class OnlyForward(tm.ReluOutput):
+        def forward(self, x):
+            return x
+
+    for cls, words in ((OnlyLoss, "overrides loss, but training calls loss_and_grad"),
+                       (OnlyForward, "overrides forward, but training calls _forward")):
+        with pytest.raises(TypeError, match=words):
+            tm.train(start(cls), FEATURES, **SHORT)
+
+
+def test_moments_of_other_samples_are_not_claimed():
+    law = Binary(4, 0.3)
+    for name in ("mean", "variance", "second_moment"):
+        with pytest.raises(TypeError, match=f"draws samples of its own, so its {name}"):
+            getattr(law, name)()
+    np.testing.assert_array_equal(law.active_probability, FEATURES.active_probability)
+    assert type(law.replace(importance=2.0)) is Binary
+
+
+def test_what_sample_and_gradient_return_is_checked():
+    class Wide(tm.Features):
+        def sample(self, rng, batch_size, *, dtype=np.float64):
+            return np.ones((batch_size, 7))
+
+    class NoGradient(tm.ReluOutput):
+        def loss_and_grad(self, x, features):
+            return self.loss(x, features)
+
+    with pytest.raises(ValueError, match=r"Wide.sample must return an array of shape \(64, 4\)"):
+        tm.train(start(tm.ReluOutput), Wide(4, 0.3), **SHORT)
+    with pytest.raises(TypeError):
+        tm.train(start(NoGradient), FEATURES, **SHORT)
+
+
+def test_a_replaced_method_is_seen(monkeypatch):
+    monkeypatch.setattr(tm.ReluOutput, "_forward", Leaky._forward)
+    monkeypatch.setattr(tm.ReluOutput, "_backward", Leaky._backward)
+    assert stranger(tm.ReluOutput) == "ReluOutput._backward was replaced"
+    patched = tm.train(start(tm.ReluOutput), FEATURES, **SHORT)
+    assert patched.engine == "core.loop"
+    np.testing.assert_array_equal(patched.losses, tm.train(start(Leaky), FEATURES, **SHORT).losses)
+    with pytest.raises(TypeError, match="was replaced"):
+        tm.expected_loss(start(tm.ReluOutput), FEATURES)
+
+
+def test_a_method_of_one_object_is_seen():
+    model = start(tm.ReluOutput)
+    model.loss_and_grad = lambda x, features: FourthPower.loss_and_grad(model, x, features)
+    assert "'loss_and_grad' of its own" in stranger(model)
+
+
+def test_an_edited_file_is_seen(monkeypatch):
+    for name in HOW:
+        with monkeypatch.context() as patch:
+            patch.setitem(known.FINGERPRINTS, name, "of another text")
+            assert stranger(tm.ReluOutput, FEATURES, files=HOW) == f"core/{name}.py was edited"
+            assert tm.train(start(tm.ReluOutput), FEATURES, **SHORT).engine == "core.loop"
+
+
+def test_the_four_and_plain_features_are_known():
+    for cls in (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue):
+        assert stranger(cls, start(cls), FEATURES, tm.Features, files=HOW) == ""
+        assert tm.train(start(cls), FEATURES, **SHORT).engine == "engine.host"
+
+
+def test_geometry_takes_any_model():
+    W = tm.train(start(Leaky), FEATURES, **SHORT).model.W
+    assert tm.feature_dimensionality(W).shape == (3, 4)
+    assert isinstance(tm.name_geometry(W[0]), str)
+
+
+def test_a_sparsity_is_answered_with_p():
+    for given in ({"sparsity": 0.95}, {"S": 0.95}):
+        with pytest.raises(TypeError, match="feature_probability = 1 - S"):
+            tm.Features(5, **given)
+    with pytest.raises(TypeError, match="1 - S for the paper's sparsity"):
+        tm.Features(5)
+
+
+def test_features_do_not_change():
+    law = tm.Features(3, 0.2)
+    with pytest.raises(AttributeError, match="features.replace"):
+        law.feature_probability = 0.5
+    with pytest.raises(ValueError, match="read-only"):
+        law.importance[0] = 2
