@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from toymodels_np.core.features import Features
 from toymodels_np.core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
-from toymodels_np.theory.exact import corners, series
+from toymodels_np.theory.exact import corners, law, rows, series
 from toymodels_np.theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
 
 SHAPES = ["plain", "zero", "duplicate", "opposite", "orthogonal", "digon", "tiny column", "tiny entries", "all sizes",
@@ -64,7 +64,7 @@ def scale(loss, features):
     return max(loss, 1e-3 * (features.importance * features.active_probability / 3).sum())
 
 
-# -- against enumeration in rational numbers ---------------------------------------------------------------------
+# -- against enumeration in rational numbers ------------------------------------------------------
 
 @given(problems())
 def test_the_loss_is_that_of_enumeration_in_rational_numbers(problem):
@@ -82,10 +82,10 @@ def test_the_loss_is_that_of_enumeration_with_eight_features(kind):
 
 def by_series(model, features, rtol=1e-10):
     """(loss, dl/db, dl/dg, estimated error) of one model by the series, however few the features."""
-    law = series.Law(features.sets, features.signed)
+    sets = law.Law(features.sets, features.signed)
     n = features.n_features
-    p = np.repeat(features.feature_probability[[m[0] for m in law.members]][:, None], n, axis=1)
-    (l, db, dg), error = series.sum_rows(law, p, model.b, model.W.T @ model.W, np.arange(n), rtol, True)
+    p = np.repeat(features.feature_probability[[m[0] for m in sets.members]][:, None], n, axis=1)
+    (l, db, dg), error = rows.sum_rows(sets, p, model.b, model.W.T @ model.W, np.arange(n), rtol, True)
     I = features.importance
     return (I * (features.active_probability / 3 + l)).sum(), db, dg, (I * error).sum()
 
@@ -125,7 +125,7 @@ def test_a_dropped_term_is_caught():
     assert relative(expected_loss(model, features), float(enumeration.loss(model, features))) <= 1e-12
 
 
-# -- gradients ---------------------------------------------------------------------------------------------------
+# -- gradients ------------------------------------------------------------------------------------
 
 def slope_error(model, features, rng, step=1e-4, **kwargs):
     """Five-point differences of the loss along one random direction against the gradient: the relative error."""
@@ -173,7 +173,7 @@ def test_at_the_kink_the_slope_of_the_relu_is_zero():
         assert not gradient.W.any() and not gradient.b.any()
 
 
-# -- axioms ------------------------------------------------------------------------------------------------------
+# -- axioms ---------------------------------------------------------------------------------------
 
 @given(problems(signed=st.just(False)), st.integers(0, 100))
 def test_rotating_the_hidden_space_changes_nothing(problem, seed):
@@ -239,7 +239,7 @@ def test_the_linear_model_with_an_orthonormal_basis_loses_the_rest():
     assert expected_loss(model, features) == pytest.approx(4 * features.variance()[0], rel=1e-14)
 
 
-# -- batches, extremes, errors -----------------------------------------------------------------------------------
+# -- batches, extremes, errors --------------------------------------------------------------------
 
 @pytest.mark.parametrize("n, signed", [(3, False), (3, True), (11, False)])
 def test_a_stack_is_its_instances(n, signed):
@@ -304,7 +304,7 @@ def test_bad_arguments_are_refused(solve):
         solve(features, features)
     with pytest.raises(TypeError, match="features must be Features"):
         solve(model, 0.1)
-    with pytest.raises(ValueError, match="features have 4 features, the model 3"):
+    with pytest.raises(ValueError, match="features have 4, the model 3"):
         solve(model, Features(4, 0.1))
     with pytest.raises(ValueError, match="instances of model and features must broadcast"):
         solve(ReluOutput.init(3, 2, 2), Features(3, [[0.1], [0.2], [0.3]]))
@@ -316,7 +316,7 @@ def test_a_relu_in_the_hidden_layer_points_to_the_estimate(model):
         expected_loss(model.init(3, 2), Features(3, 0.1))
 
 
-# -- sampling ----------------------------------------------------------------------------------------------------
+# -- sampling -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("n, p, options", [(5, 0.05, {}), (4, 1.0, {}), (3, 0.5, {"signed": True}),
                                            (8, 0.6, {"correlated": [(0, 3)], "anticorrelated": [(1, 2, 4)]})])

@@ -1,31 +1,37 @@
-"""The exact loss of one output from the corners of its cubes, for few features, without cancellation.
+"""The exact loss of one output from the corners of its cubes, for few features: no cancellation.
 
-    z    input of an output's ReLU, y + sum_j g_j x_j           a    sizes |g| of the gains, ascending
-    p    P(x_j != 0); an active x_j is Uniform[0, 1]            c    a corner: z where the larger x_j are 0 or 1
-    t    sum of the j smallest a x                              mu   E[t^q] / q!
-    own  the feature that the output should reproduce           H    E[(c + t)_+^q] / q!, for q = 2, 3, …
+    z    input of an output's ReLU, y + sum_j g_j x_j       a    sizes |g| of the gains, ascending
+    p    P(x_j != 0); an active x_j is Uniform[0, 1]        c    a corner: z, larger x_j 0 or 1
+    t    the rest: sum of the j smallest a x, and more      mu   E[t^q] / q!
+    own  the feature that the output should reproduce       H    E[(c + t)_+^q] / q!
     l    E[z_+^2 - 2 |x_own| z_+]
 
-All work is vectorised over cases (C), the states of the sets and signs, and rows (N), the outputs of the instances.
-Nothing is truncated, so rounding is the only error. The cost grows like n 2^n (n 4^n for signed features): this is for
-few features, and gives `series.py` its closed forms. Equations (4.k) are in derivations/04-exact-loss.md.
+All work is vectorised over cases (C), the states of the sets and signs, and rows (N), the outputs
+of the instances. Nothing is truncated, so rounding is the only error. `enumerate_rows` costs about
+n 2^n (n 4^n for signed features): it is for few features. With many, `rows.py` uses `Corners` for
+the few large gains, and a series takes the place of the smallest cubes. Equations (4.k) are in
+derivations/04-exact-loss.md.
 """
 
 from functools import lru_cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 ROUNDING = 32 * np.finfo(float).eps
 NOTHING = 1e-30         # gains below this part of the largest |z| are as good as zero
-DUAL = 1e-60            # size of the imaginary part that carries the derivative with respect to the own gain (4.10)
+DUAL = 1e-60            # size of the imaginary part: the derivative by the own gain (4.10)
 
 
 def options(feature_set, signed):
-    """What a set can do, as (on, share, {member: sign}); single features are on by chance inside a case. (4.5)"""
+    """What a set can do, as (on, share, {member: sign}); single features are on by chance inside a
+    case. (4.5)
+    """
     together, members = feature_set.kind == "correlated", feature_set.members
     if len(members) == 1:
-        return [(None, 1 / (1 + signed), {members[0]: sign}) for sign in ((1, -1) if signed else (1,))]
+        signs = (1, -1) if signed else (1,)
+        return [(None, 1 / len(signs), {members[0]: sign}) for sign in signs]
     result = [(False, 1.0, {})]
     for group in [members] if together else [(i,) for i in members]:
         patterns = list(product((1, -1), repeat=len(group))) if signed else [(1,) * len(group)]
@@ -42,7 +48,9 @@ def work(sets, signed):
 
 @lru_cache(maxsize=64)
 def cases(sets, signed):
-    """All combinations of the options: on (J, C) 1, 0 or NaN for None, share (C,), sign (n, C) with 0 for absent."""
+    """All combinations of the options: on (J, C) 1, 0 or NaN for None, share (C,), sign (n, C) with
+    0 for absent.
+    """
     n = sum(len(s.members) for s in sets)
     on, share, sign = [], [], []
     for case in product(*(options(s, signed) for s in sets)):
@@ -54,145 +62,242 @@ def cases(sets, signed):
 
 
 def enumerate_rows(sets, signed, p, b, g, own, with_grad):
-    """[l (N,), dl/db (N,), dl/dg (n, N)], or [l] without `with_grad`, and a bound on l's rounding error (N,).
+    """[l (N,), dl/db (N,), dl/dg (n, N)], or [l] without `with_grad`, and a bound on l's rounding
+    error (N,).
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,).
     """
     on, share, sign = cases(sets, signed)
-    weight = np.where(on[:, :, None] == 1, p[:, None], np.where(on[:, :, None] == 0, 1 - p[:, None], 1)).prod(0)
-    weight *= share[:, None]                                            # (C, N)                            (4.5)
+    on = on[:, :, None]
+    weight = np.where(on == 1, p[:, None], np.where(on == 0, 1 - p[:, None], 1)).prod(0)
+    weight *= share[:, None]                                            # (C, N)            (4.5)
     chance = np.ones_like(sign)[..., None] * np.ones_like(b)            # (n, C, N)
     for s, on_s, p_s in zip(sets, on, p):
-        chance[list(s.members)] = np.where(np.isnan(on_s[:, None]), p_s, 1)
+        chance[list(s.members)] = np.where(np.isnan(on_s), p_s, 1)
     sign = sign[..., None]
+    chance = chance * abs(sign)
     is_own = np.arange(len(g))[:, None, None] == own
-    parts = box(b, g[:, None] * sign, chance * abs(sign), is_own, with_grad)
+    value, d_y, d_g = box(b, g[:, None] * sign, chance, is_own, with_grad)
+    parts = [(weight * value).sum(0)]
+    if with_grad:
+        parts += [(weight * d_y).sum(0), (weight * sign * d_g).sum(1)]
+    return parts, ROUNDING * _size(b, g[:, None] * sign, chance, p, weight)
+
+
+def _size(b, g, chance, p, weight):
+    """What rounding errors of a row are relative to, (N,): the smaller of two bounds on the squares
+    at work, by the largest z that there is, or by the second moment of all sizes.
+    """
     some = 1 - (1 - p).prod(0)
-    error = ROUNDING * (np.maximum(b, 0) ** 2 + some * (abs(b) + abs(g).sum(0)) ** 2)
-    parts = [(weight * parts[0]).sum(0)] + ([(weight * parts[1]).sum(0), (weight * sign * parts[2]).sum(1)]
-                                            if with_grad else [])
-    return parts, error
+    largest = np.maximum(b + np.maximum(g, 0).sum(0).max(0), 0)
+    mean = (chance * abs(g)).sum(0) / 2                                 # (C, N)
+    square = (weight * (mean**2 + (chance * g**2).sum(0) / 3)).sum(0)
+    by_moment = 2 * (some * b**2 + square)
+    by_largest = some * largest * (abs(b) + abs(g).sum(0).max(0))
+    return np.maximum(b, 0) ** 2 + np.minimum(by_largest, by_moment)
 
 
 def box(y, g, p, own, with_grad=True):
-    """E[z_+^2 - 2 x_own z_+] for z = y + sum_j g_j x_j, each x_j Uniform[0, 1] with chance p_j or 0; its gradient.
+    """E[z_+^2 - 2 x_own z_+] for z = y + sum_j g_j x_j, each x_j Uniform[0, 1] with chance p_j, or
+    else 0; and its gradient.
 
-    y (N,), g, p and the mask own (k, C, N) -> value (C, N), d/dy (C, N), d/dg (k, C, N); without `with_grad` the last
-    two are None. The derivative with respect to the own gain, 2 E[x_own z_+], rides on the imaginary part. (4.10)
+    y (N,), g, p and the mask own (k, C, N) -> value (C, N), d/dy (C, N), d/dg (k, C, N); without
+    `with_grad` the last two are None. The derivative with respect to the own gain, 2 E[x_own z_+],
+    rides on the imaginary part. (4.10)
     """
-    k = len(g)
     scale = abs(y) + abs(g).sum(0)                                      # (C, N)
     scale[scale == 0] = 1
-    order = np.argsort(abs(g), axis=0)
-    p = np.take_along_axis(p, order, 0)
-    a = np.take_along_axis(g / scale + 1j * DUAL * own, order, 0)       # (k, C, N)
-    flip = np.where(a.real < 0, -1.0, 1.0)
-    a *= flip
-    a.real[a.real < NOTHING] = 0
-    back = flip < 0                                                     # -a x = -a + a (1 - x): off is the high end
-    H, *tape = _forward(y / scale - (a * back).sum(0), a, p, back)
-    value = scale**2 * 2 * H.real - scale * 2 * H.imag / DUAL                                       # (4.10)
+    cube = lay(y / scale, g / scale + 1j * DUAL * own, p)
+    corners = Corners(cube.bottom, cube.a, cube.p, cube.back)
+    H = corners.combine()[0]
+    value = scale**2 * 2 * H.real - scale * 2 * H.imag / DUAL                               # (4.10)
     if not with_grad:
         return value, None, None
-    da, dc = _backward(a, p, back, *tape)
-    dg = np.empty_like(g)
-    np.put_along_axis(dg, order, _unscaled(da * flip + back * dc, scale), 0)
-    return value, _unscaled(dc, scale), dg
+    corners.weigh(np.full((1, *scale.shape), 2 + 0j))
+    da, dc, _ = corners.slopes()
+
+    def unscaled(derivative):
+        """d(scale^2 Re - scale Im / DUAL) by a variable that was divided by scale. (4.10)"""
+        return scale * derivative.real - derivative.imag / DUAL
+
+    return value, unscaled(dc), unscaled(cube.by_gain(da, dc))
 
 
-def _levels(k):
-    """Where the corners of level j are among the 2^(k + 1) - 1 of all levels, for j = 0 … k; the last level comes first."""
-    return [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
+class Cube(NamedTuple):
+    """A cube laid with its lowest corner down: z = bottom + sum a x with all a >= 0, ascending.
+
+    A negative gain runs backwards, -a x = -a + a (1 - x): there `back` says that off is the high
+    end, and `flip` is -1. `order` (k, C, N) says which gain came where.
+    """
+
+    bottom: np.ndarray
+    a: np.ndarray
+    p: np.ndarray
+    back: np.ndarray
+    flip: np.ndarray
+    order: np.ndarray
+
+    def by_gain(self, da, dc):
+        """The derivatives by the gains in their old order, from those by a and by bottom."""
+        result = np.empty_like(da)
+        np.put_along_axis(result, self.order, da * self.flip + self.back * dc, 0)
+        return result
 
 
-def _forward(bottom, a, p, back):
-    """H (C, N) of q = 2 for z = bottom + sum a x, all a >= 0 and ascending, and what `_backward` needs."""
-    k, shape = len(a), bottom.shape
-    at, inner, doubling = _levels(k), 2**k - 1, 2 ** np.arange(k + 1)   # inner: the corners of all levels but 0
-    c = np.empty((2 ** (k + 1) - 1, *shape), complex)
-    c[0] = bottom
-    for j in range(k, 0, -1):
-        half = 2 ** (k - j)
-        c[2 * half - 1:3 * half - 1] = c[at[j]]                         # x_j low
-        np.add(c[at[j]], a[j - 1], out=c[3 * half - 1:4 * half - 1])    # x_j high                           (4.6)
-
-    step = powers(a, k + 1)                                             # (k + 2, k, C, N)
-    r = np.arange(k + 2.0).reshape(-1, 1, 1, 1)
-    chance = p / (r + 1) + (1 - p) * back                               # E[(a x)^r] / r!: a^r / r! times a chance
-    chance[0] = 1
-    law = step * chance
-    mu = np.zeros((k + 2, k + 1, *shape), complex)                      # level j at k - j, like the corners
-    mu[0, k] = 1
-    for j in range(k):
-        r = k + 2 - j                                                   # moments that level j + 1 has a use for
-        mu[:r, k - j - 1] = sum_products(law[:r, j], mu[:r, k - j]) if j else law[:, 0]             # (4.7)
-
-    power = powers(c, k + 2)                                            # (k + 3, 2^(k+1) - 1, C, N)
-    poly = power.copy()                                                 # E (c + t)^q / q!               (4.7)
-    poly[:-1, :inner] = sum_products(np.repeat(mu[:, :k], doubling[:k], axis=1), power[:-1, :inner])
-    reach = np.concatenate([np.cumsum(a.real, axis=0)[::-1], np.zeros((1, *shape))])        # the largest t, by level
-    positive = c.real + np.repeat(reach, doubling, axis=0) > 0
-    below, across = positive & (c.real >= 0), positive & (c.real < 0)   # z > 0 for every t: a polynomial
-    over_a = 1 / np.where(a.real > 0, a, 1)                             # never used where a is 0
-    H, slope = poly[2:] * below, [None] * (k + 1)                       # (k + 1, 2^(k+1) - 1, C, N)
-    for j in range(1, k + 1):                                           # z changes sign: x_j on or off      (4.8)
-        middle, part = 2 ** (k - j), H[:k + 2 - j, at[j - 1]]
-        low, high = part[:, :middle], part[:, middle:]
-        slope[j] = (high[1:] - low[1:]) * over_a[j - 1]
-        idle = np.where(back[j - 1], high[:-1], low[:-1])
-        H[:k + 1 - j, at[j]] += across[at[j]] * (p[j - 1] * slope[j] + (1 - p[j - 1]) * idle)
-    return H[0, 0], step, chance, mu, power, poly, below, across, slope, over_a
+def lay(y, g, p):
+    """The Cube of z = y + sum_j g_j x_j, y (C, N) or (N,), g and p (k, C, N), complex as in (4.10).
+    """
+    order = np.argsort(abs(g.real), axis=0)
+    p = np.take_along_axis(p, order, 0)
+    a = np.take_along_axis(g, order, 0)                                 # (k, C, N)
+    flip = np.where(a.real < 0, -1.0, 1.0)
+    a = a * flip
+    a.real[a.real < NOTHING] = 0
+    back = flip < 0
+    return Cube(y - (a * back).sum(0), a, p, back, flip, order)
 
 
-def _backward(a, p, back, step, chance, mu, power, poly, below, across, slope, over_a):
-    """d(2 H) / da (k, C, N), and with respect to every corner alike, (C, N): the same steps backwards. (4.9)"""
-    k, shape = len(a), a.shape[1:]
-    at, inner = _levels(k), 2**k - 1
-    da, d_poly = np.zeros_like(a), np.zeros_like(poly[2:])
-    dH = np.full((1, 1, *shape), 2 + 0j)
-    for j in range(k, 0, -1):
-        d_poly[:k + 1 - j, at[j]] = dH * below[at[j]]
-        d_on = dH * across[at[j]]                                       # (k + 1 - j, 2^(k-j), C, N)
-        d_idle = d_on * (1 - p[j - 1])
-        d_on *= p[j - 1] * over_a[j - 1]
-        da[j - 1] -= (d_on * slope[j]).sum((0, 1))
-        half = d_on.shape[1]
-        dH = np.zeros((k + 2 - j, 2 * half, *shape), complex)
-        dH[1:, :half] -= d_on
-        dH[1:, half:] += d_on
-        dH[:-1, :half] += d_idle * ~back[j - 1]
-        dH[:-1, half:] += d_idle * back[j - 1]
-    d_poly[:, at[0]] = dH * below[at[0]]
-    dc = (d_poly * poly[1:-1]).sum(0)                                   # (2^(k+1) - 1, C, N)
+class Corners:
+    """The corners of cubes, level by level, and H on them. (4.6) to (4.9)
 
-    dmu = np.empty((k + 2, k + 1, *shape), complex)
-    for q in range(k + 2):
-        d = np.einsum("qvcn,qvcn->vcn", d_poly[max(0, q - 2):, :inner], power[max(0, 2 - q):k + 3 - q, :inner])
-        dmu[q, :k] = np.add.reduceat(d, 2 ** np.arange(k) - 1, axis=0)
-    shift = np.minimum(np.add.outer(np.arange(k + 2), np.arange(k + 2)), k + 2)
-    padded = np.zeros((k + 3, *shape), complex)
-    for j in range(k, 0, -1):
-        padded[:-1] = dmu[:, k - j]
-        d = padded[shift]                                               # d[r, q] = dmu[r + q]
-        d_law = np.einsum("rqcn,qcn->rcn", d, mu[:, k - j + 1])
-        da[j - 1] += (d_law[1:] * chance[1:, j - 1] * step[:-1, j - 1]).sum(0)
-        if j > 1:
-            dmu[:, k - j + 1] += np.einsum("rqcn,rcn->qcn", d, step[:, j - 1] * chance[:, j - 1])
-    total = dc[at[0]]
-    for j in range(1, k + 1):
-        half = len(total) // 2
-        da[j - 1] += total[half:].sum(0)
-        total = dc[at[j]] + total[:half] + total[half:]
-    return da, total[0]
+    bottom (C, N), a, p, back (k, C, N) : as in `Cube`
+    orders : the first and the last q of H_k that is wanted
+    rest : None, or (mu (top + 1, C, N), low, high (C, N)), the moments and the range of a further
+        random sum below all of these features, top = k + orders[1]
 
+    First `weigh` for the gradient, then `combine`, then `slopes`. Where a rest may cross zero the
+    caller says what H_0 is there, as `leaf` (size + 1, 2^k, C, N) of the orders first - 1, …
+    """
 
-def _unscaled(derivative, scale):
-    """d(scale^2 Re - scale Im / DUAL) with respect to a variable that was divided by scale. (4.10)"""
-    return scale * derivative.real - derivative.imag / DUAL
+    def __init__(self, bottom, a, p, back, orders=(2, 2), rest=None):
+        self.a, self.p, self.back, self.first = a, p, back, orders[0]
+        self.k, self.shape, self.top = len(a), np.shape(bottom), orders[1] + len(a)
+        k, shape = self.k, self.shape
+        # Where the corners of level j are among those of all levels; the last level comes first.
+        self.at = at = [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
+        c = np.empty((2 ** (k + 1) - 1, *shape), complex)
+        c[0] = bottom
+        for j in range(k, 0, -1):
+            half = 2 ** (k - j)
+            c[2 * half - 1:3 * half - 1] = c[at[j]]                     # x_j low
+            np.add(c[at[j]], a[j - 1], out=c[3 * half - 1:4 * half - 1])    # x_j high      (4.6)
+        self.c, self.rest = c, rest
+        self._polynomials()
+        low, high = (0, 0) if rest is None else rest[1:]
+        reach = np.zeros((k + 1, *shape))
+        reach[:k] = np.cumsum(a.real, axis=0)[::-1]
+        reach += high                                                   # the largest t, by level
+        positive = c.real + np.repeat(reach, 2 ** np.arange(k + 1), axis=0) > 0
+        self.below = positive & (c.real + low >= 0)                     # z > 0 for every t
+        self.across = positive & (c.real + low < 0)
+        self.over_a = 1 / np.where(a.real > 0, a, 1)                    # never used where a is 0
+
+    def _polynomials(self):
+        """E (c + t)^q / q! at every corner, q = 0 … top, from the moments of t. (4.7)"""
+        k, top = self.k, self.top
+        self.step = powers(self.a, top)                                 # (top + 1, k, C, N)
+        r = np.arange(top + 1.0).reshape(-1, 1, 1, 1)
+        self.chance = self.p / (r + 1) + (1 - self.p) * self.back       # E[(a x)^r] over a^r
+        self.chance[0] = 1
+        law = self.step * self.chance
+        self.mu = mu = np.zeros((top + 1, k + 1, *self.shape), complex)     # level j at k - j
+        if self.rest is None:
+            mu[0, k] = 1
+        else:
+            mu[:, k] = self.rest[0]
+        for j in range(k):
+            plain = j == 0 and self.rest is None
+            mu[:, k - j - 1] = law[:, 0] if plain else sum_products(law[:, j], mu[:, k - j])
+        self.power = powers(self.c, top)                                # (top + 1, corners, C, N)
+        levels = k + (self.rest is not None)                            # with moments to speak of
+        self.inner = inner = 2**levels - 1
+        doubling = 2 ** np.arange(levels)
+        self.poly = poly = self.power.copy()
+        poly[:, :inner] = sum_products(np.repeat(mu[:, :levels], doubling, axis=1),
+                                       self.power[:, :inner])
+
+    def size(self, j):
+        """How many orders H has on level j."""
+        return self.top - self.first + 1 - j
+
+    def weigh(self, top):
+        """How much a sum of `top` (orders, C, N) times H_k changes with H on every level. (4.9)"""
+        self.dH = [None] * self.k + [top[:, None]]
+        for j in range(self.k, 0, -1):
+            p, back = self.p[j - 1], self.back[j - 1]
+            on = self.dH[j] * self.across[self.at[j]]
+            idle = on * (1 - p)
+            on *= p * self.over_a[j - 1]
+            half = on.shape[1]
+            lower = np.zeros((len(on) + 1, 2 * half, *self.shape), complex)
+            lower[1:, :half] -= on
+            lower[1:, half:] += on
+            lower[:-1, :half] += idle * ~back
+            lower[:-1, half:] += idle * back
+            self.dH[j - 1] = lower
+        return self.dH[0]
+
+    def combine(self, leaf=None):
+        """H_k (orders, C, N) at the bottom. (4.8)"""
+        at, H = self.at, self.poly[self.first:] * self.below
+        if leaf is not None:
+            H[:, at[0]] += leaf[1:]
+        self.leaf, self.slope = leaf, [None] * (self.k + 1)
+        for j in range(1, self.k + 1):                                  # x_j on or off
+            middle, part = 2 ** (self.k - j), H[:self.size(j - 1), at[j - 1]]
+            low, high = part[:, :middle], part[:, middle:]
+            self.slope[j] = slope = (high[1:] - low[1:]) * self.over_a[j - 1]
+            idle = np.where(self.back[j - 1], high[:-1], low[:-1])
+            mixed = self.p[j - 1] * slope + (1 - self.p[j - 1]) * idle
+            H[:self.size(j), at[j]] += self.across[at[j]] * mixed
+        return H[:self.size(self.k), 0]
+
+    def slopes(self):
+        """The derivatives by a (k, C, N), by all corners alike (C, N), and by the moments of the
+        rest (top + 1, C, N), after `weigh` and `combine`: the same steps backwards. (4.9)
+        """
+        at, da, d_poly = self.at, np.zeros_like(self.a), np.zeros_like(self.poly[self.first:])
+        for j in range(self.k + 1):
+            d_poly[:self.size(j), at[j]] = self.dH[j] * self.below[at[j]]
+            if j:
+                on = self.dH[j] * self.across[at[j]] * (self.p[j - 1] * self.over_a[j - 1])
+                da[j - 1] -= (on * self.slope[j]).sum((0, 1))
+        dc = (d_poly * self.poly[self.first - 1:-1]).sum(0)             # (corners, C, N)
+        if self.leaf is not None:
+            dc[at[0]] += (self.dH[0] * self.leaf[:-1]).sum(0)
+        d_rest = self._moment_slopes(d_poly, da)
+        total = dc[at[0]]
+        for j in range(1, self.k + 1):
+            half = len(total) // 2
+            da[j - 1] += total[half:].sum(0)
+            total = dc[at[j]] + total[:half] + total[half:]
+        return da, total[0], d_rest
+
+    def _moment_slopes(self, d_poly, da):
+        """Add to da what the moments contribute; the derivative by the moments of the rest."""
+        k, top, first, inner = self.k, self.top, self.first, self.inner
+        dmu = np.zeros((top + 1, k + 1, *self.shape), complex)
+        starts = 2 ** np.arange(k + (self.rest is not None)) - 1
+        for q in range(top + 1) if len(starts) else ():
+            d = np.einsum("qvcn,qvcn->vcn", d_poly[max(0, q - first):, :inner],
+                          self.power[max(0, first - q):top + 1 - q, :inner])
+            dmu[q, :len(starts)] = np.add.reduceat(d, starts, axis=0)
+        shift = np.minimum(np.add.outer(np.arange(top + 1), np.arange(top + 1)), top + 1)
+        padded = np.zeros((top + 2, *self.shape), complex)
+        for j in range(k, 0, -1):
+            padded[:-1] = dmu[:, k - j]
+            d = padded[shift]                                           # d[r, q] = dmu[r + q]
+            d_law = np.einsum("rqcn,qcn->rcn", d, self.mu[:, k - j + 1])
+            da[j - 1] += (d_law[1:] * self.chance[1:, j - 1] * self.step[:-1, j - 1]).sum(0)
+            if j > 1 or self.rest is not None:
+                law = self.step[:, j - 1] * self.chance[:, j - 1]
+                dmu[:, k - j + 1] += np.einsum("rqcn,rcn->qcn", d, law)
+        return dmu[:, k]
 
 
 def powers(x, order):
     """x^q / q! for q = 0 … order, along a new first axis."""
+    x = np.asarray(x)
     result = x * (1 / np.arange(1.0, order + 2)).reshape(-1, *[1] * x.ndim)
     result[1:] = result[:-1]
     result[0] = 1
@@ -200,7 +305,9 @@ def powers(x, order):
 
 
 def sum_products(first, second):
-    """The product of two polynomials, coefficients along the first axis, up to the shorter one's order."""
+    """The product of two polynomials, coefficients along the first axis, up to the shorter one's
+    order.
+    """
     n = min(len(first), len(second))
     result = first[0] * second[:n]
     for r in range(1, n):
