@@ -149,7 +149,7 @@ def test_the_gradient_is_the_slope_of_the_loss(n, m, kind, signed):
     features = Features(n, 0.3, rng.random(n), signed=signed, **sets(rng, n, kind))
     for model in (ReluOutput, Linear):
         model = model(rng.normal(size=(m, n)) / m**0.5, 0.3 * rng.normal(size=n))
-        assert slope_error(model, features, rng) <= 1e-7
+        assert slope_error(model, features, rng, rtol=1e-12) <= 1e-7    # else the loss is too rough
 
 
 def test_a_gradient_that_is_a_little_wrong_is_caught(monkeypatch):
