@@ -1,4 +1,4 @@
-"""Rows 1, 3, 6 and 11 of the paper's table: the examples at a reduced size, and their measures on made inputs."""
+"""Rows 1 to 5: measures on made inputs, claims on untrained models, runs of any size, kept minima."""
 
 import json
 
@@ -6,243 +6,309 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from loading import load
-from toymodels_np.experiments import demonstration, energy_jumps, introduction, uniform_geometry
+from toymodels_np.experiments import (demonstration, introduction, phase_2_1, phase_3_2,
+                                      phase_grids)
+from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.theory import energies
 
-SMALL = {
-    "01_introduction": ("introduction", {"PROBABILITIES": [1.0, 0.2, 0.1], "SWEEP": [1.0, 0.1], "MODELS": 2,
-                                         "SEARCH": 2, "STEPS": 50, "SEEDS": 1}),
-    "03_demonstration_larger": ("demonstration-larger", {"N_FEATURES": 8, "N_HIDDEN": 2, "PROBABILITIES": [1.0, 0.1],
-                                                         "STEPS": 50, "SEEDS": 2}),
-    "06_uniform_geometry": ("uniform-geometry", {"N_FEATURES": 12, "N_HIDDEN": 3, "POINTS": 6, "STEPS": 100,
-                                                 "SEEDS": 2}),
-    "11_energy_jumps": ("energy-jumps", {"N_FEATURES": 12, "N_HIDDEN": 3, "STEPS": 400, "RECORD_EVERY": 4, "SEEDS": 2}),
+ROWS = ("introduction", "demonstration", "demonstration-larger", "phase-2-1", "phase-3-2")
+SMALL = {                                               # as small as each row can be, and odd
+    "introduction": {"n_features": 4, "n_hidden": 3, "probabilities": [0.5], "models": 2,
+                     "sweep": [0.7, 0.2], "sweep_models": 2, "search": 2, "steps": 30},
+    "demonstration": {"n_features": 8, "n_hidden": 2, "probabilities": [0.02, 0.2, 0.9],
+                      "steps": 30, "linear_steps": 30},
+    "demonstration-larger": {"n_features": 7, "n_hidden": 3, "probabilities": [0.5],
+                             "steps": 30, "linear_steps": 30},
+    "phase-2-1": {"n_features": 3, "n_hidden": 1, "cells": 3, "every": 2, "starts": 2,
+                  "lines": [], "steps": 30},
+    "phase-3-2": {"cells": 3, "near_cells": 2, "every": 2, "starts": 2, "steps": 30},
 }
+# What is said of true minima alone has a rival, or a reason; the rest must fail untrained.
+OF_MINIMA = {"2-in-1-first-order-dense", "3-in-2-joint-solution", "introduction-true-minima"}
 
 
-@pytest.mark.parametrize("example", SMALL)
-def test_an_example_writes_its_figure_and_its_claims(example, tmp_path, monkeypatch, capsys):
-    name, constants = SMALL[example]
-    module = load(example)
-    for constant, value in constants.items():
-        assert hasattr(module, constant)
-        monkeypatch.setattr(module, constant, value)
-    module.main(["--out", str(tmp_path)])
-    png, numbers = (tmp_path / f"{name.replace('-', '_')}{suffix}" for suffix in (".png", ".json"))
-    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and png.stat().st_size > 20_000
-    record, said = json.loads(numbers.read_text()), capsys.readouterr().out
-    assert [claim["name"] for claim in record["claims"]] == [claim.name for claim in tm.experiments[name].claims]
-    for claim in record["claims"]:
-        assert np.isfinite(claim["measured"]) and f"{claim['name']}: " in said
-    assert said.split("\n")[-3:] == [f"wrote {png}", f"wrote {numbers}", ""]
+def claim_of(name, claim):
+    found, = (each for each in tm.experiments[name].claims if each.name == claim)
+    return found
 
 
-@pytest.mark.parametrize("example", SMALL)
-def test_an_example_shows_the_quick_settings(example):
-    """What is set in the example is what the report's quick run does."""
-    name, constants = SMALL[example]
-    module, quick = load(example), tm.experiments[name].settings()
-    words = {"n_features", "n_hidden", "decay", "probabilities", "sweep", "models", "search", "steps", "batch_size",
-             "seeds", "learning_rate", "points", "densest", "sparsest", "probability", "record_every"}
-    for word in words & set(quick):
-        if hasattr(module, word.upper()):
-            assert getattr(module, word.upper()) == quick[word], word
+def verdict(name, claim, runs):
+    return claim_of(name, claim).check(runs)["verdict"]
 
 
-def verdict(experiment, name, runs):
-    claim, = (claim for claim in experiment.claims if claim.name == name)
-    return claim.check(runs)["verdict"]
+# -- every row: controls, any size, figures -------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def controls():
+    """Runs of each row's quick settings without training, on which the paper's claims must fail."""
+    found = {}
+    for name in ROWS:
+        row = tm.experiments[name]
+        changes = {"lines": []} if name == "phase-2-1" else {"search": 1, "models": 4} if row.row == 1 else {}
+        settings = row.settings(changes=changes | row.control | {"seeds": 2})
+        found[name] = [job | row.run(job) for job in row.jobs(settings)]
+    return found
 
 
-# -- row 1 -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ROWS)
+def test_no_claim_about_training_holds_for_untrained_models(name, controls):
+    trained = [claim for claim in tm.experiments[name].claims if claim.control is None]
+    assert len(trained) >= 2
+    for claim in trained:
+        assert claim.check(controls[name])["verdict"] in (FAILS, UNDECIDED), claim.name
+    failed = [claim.check(controls[name])["verdict"] == FAILS for claim in trained]
+    assert np.mean(failed) >= 0.8                       # the others say why they are not measured
+
+
+@pytest.mark.parametrize("name", ["phase-2-1", "phase-3-2"])
+def test_rivals_of_what_is_said_of_true_minima_fail(name, controls):
+    """A linear model, or the side where the change is continuous."""
+    rivals = [claim for claim in tm.experiments[name].claims
+              if callable(claim.control) and claim.kind == "paper"]
+    assert len(rivals) >= 2
+    for claim in rivals:
+        record = claim.check(controls[name])
+        assert record["control_verdict"] == FAILS or "not measured" in record["control_reason"]
+
+
+def test_only_claims_of_minima_are_without_a_control():
+    without = {claim.name for name in ROWS for claim in tm.experiments[name].claims
+               if isinstance(claim.control, str)}
+    assert without == OF_MINIMA
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_runs_and_draws_at_any_size_and_says_what_it_did_not_measure(name):
+    row = tm.experiments[name]
+    settings = row.settings(changes=SMALL[name] | {"seeds": 2})
+    runs = [job | row.run(job) for job in row.jobs(settings)]
+    records = row.check(runs)
+    assert json.loads(json.dumps(records)) == records
+    unmeasured = [r for r in records if r["measured"] is None]
+    assert all(r["verdict"] == UNDECIDED and "not measured: " in r["reason"] for r in unmeasured)
+    assert unmeasured
+    assert row.draw(runs)._repr_png_().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+# -- row 1 -----------------------------------------------------------------------------------------
 
 ORTHOGONAL = np.array([[1.0, 0, 0, 0, 0], [0, 1, 0.05, 0, 0]])
 PAIRS = np.array([[1.0, -1, 0, 0, 0], [0, 0, 1, -1, 0]])
 PENTAGON = 1.1 * tm.polytopes.polygon(5)
 
 
-def introduction_run(*W, losses=None, minimum=1.0):
-    """A run at three probabilities with these models W (m, n), one each; the notebook's are the same three."""
-    W = np.array([*W, *W])[:, None]
-    loss = np.ones((6, 1)) if losses is None else np.array(losses)[:, None]
-    return {"W": W, "loss": loss, "minimum_W": W[:, 0], "minimum_loss": np.full(6, minimum)}
+def introduction_run(*W, order=(1.0, 0.2, 0.1), minimum=1.0):
+    """A run at three probabilities with these models W (m, n), in the text and in the sweep."""
+    by_p = dict(zip((1.0, 0.2, 0.1), W))
+    W = np.array([by_p[p] for p in order])
+    return {"n_features": 5, "n_hidden": 2, "probabilities": list(order), "sweep": list(order),
+            "text_W": np.repeat(W[:, None], 40, 1), "best_W": np.concatenate([W, W]),
+            "best_loss": np.ones(6), "minimum_W": W, "minimum_loss": np.full(6, minimum)}
 
 
-def test_the_introductions_claims_hold_for_what_the_paper_draws_and_fail_for_anything_else():
-    right = [introduction_run(ORTHOGONAL, PAIRS, PENTAGON)]
-    wrong = [introduction_run(PENTAGON, ORTHOGONAL, PAIRS, minimum=0.9)]
+@pytest.mark.parametrize("order", [(1.0, 0.2, 0.1), (0.1, 1.0, 0.2)])
+def test_the_introductions_claims_hold_for_what_the_paper_draws_and_fail_for_all_else(order):
+    right = [introduction_run(ORTHOGONAL, PAIRS, PENTAGON, order=order)] * 4
+    wrong = [introduction_run(PENTAGON, PAIRS[:, ::-1], ORTHOGONAL, order=order, minimum=0.9)] * 4
     for claim in introduction.CLAIMS:
-        assert claim.check(right)["verdict"] == "holds", claim.name
-        assert claim.check(wrong)["verdict"] == "does not reproduce", claim.name
+        assert claim.check(right)["verdict"] == HOLDS, claim.name
+        expected = HOLDS if claim.name in ("introduction-pairs-rate", "introduction-pairs") else FAILS
+        assert claim.check(wrong)["verdict"] == expected, claim.name
+
+
+def test_the_introductions_claims_speak_of_five_in_two_and_of_their_p():
+    run = introduction_run(ORTHOGONAL, PAIRS, PENTAGON)
+    for change in ({"n_hidden": 3}, {"n_features": 9}, {"probabilities": [1.0, 0.5, 0.3]}):
+        record = claim_of("introduction", "introduction-pairs").check([run | change])
+        assert record["verdict"] == UNDECIDED and "not measured" in record["reason"]
 
 
 def test_the_looks_of_the_introduction():
-    assert introduction.top_two(ORTHOGONAL) and not introduction.top_two(ORTHOGONAL[:, ::-1])
-    assert not introduction.top_two(ORTHOGONAL + 0.2 * np.eye(2, 5, 1))          # neither dropped nor orthogonal
-    other = PAIRS[:, [0, 1, 2, 4, 3]]                                             # the fourth is dropped, not the last
+    assert introduction.keeps_top(ORTHOGONAL) and not introduction.keeps_top(ORTHOGONAL[:, ::-1])
+    assert introduction.keeps_top(np.eye(3, 7)) and not introduction.keeps_top(np.eye(3, 7)[:, ::-1])
+    assert not introduction.keeps_top(ORTHOGONAL + 0.2 * np.eye(2, 5, 1))
+    other = PAIRS[:, [0, 1, 2, 4, 3]]                               # the fourth is dropped instead
     assert introduction.two_pairs(PAIRS) and introduction.two_pairs(other)
-    runs = [introduction_run(ORTHOGONAL, W, PENTAGON) for W in (PAIRS, other)]
-    assert introduction.pairs_drop_the_last(runs) == introduction.best_pairs_drop_the_last(runs) == [True, False]
+    assert introduction.drops_the_last(PAIRS) and not introduction.drops_the_last(other)
 
 
-def test_the_best_model_is_the_one_that_is_compared():
-    run = {"loss": np.array([[2.0, 1.1], [1.0, 3.0]]), "W": np.stack([[PAIRS, PENTAGON]] * 2),
-           "minimum_loss": np.array([1.0, 0.8])}
-    np.testing.assert_array_equal(introduction.best(run), [PENTAGON, PAIRS])
-    assert introduction.excess([run]) == [pytest.approx(0.25)]
+def test_more_features_are_kept_only_if_never_fewer_and_at_the_end_more():
+    rising = introduction_run(ORTHOGONAL, PAIRS, PENTAGON)
+    still = introduction_run(PAIRS, PAIRS, PAIRS)
+    back = introduction_run(ORTHOGONAL, PENTAGON, PAIRS)
+    assert introduction.keeps_more([rising, still, back]) == [True, False, False]
+    with pytest.raises(NotMeasured, match="two or more"):
+        introduction.keeps_more([rising | {"sweep": [0.1]}])
 
 
 def test_the_true_minimum_is_that_of_the_closed_form():
     minimum = introduction.true_minimum(2, 1, 0.1, 0.9, 4)
     assert minimum.is_local_minimum and minimum is introduction.true_minimum(2, 1, 0.1, 0.9, 4)
-    assert minimum.loss == pytest.approx(tm.energies.antipodal(0.1, (1, 0.9)).loss)
+    assert minimum.loss == pytest.approx(energies.antipodal(0.1, (1, 0.9)).loss)
 
 
-# -- row 3 -------------------------------------------------------------------------------------------------------------
+# -- rows 2 and 3 ----------------------------------------------------------------------------------
 
-def test_the_larger_demonstration_has_the_claims_of_the_smaller():
+def demonstration_run(*W, p, linear=None):
+    W = np.stack(W)
+    return {"W": W, "linear_W": W if linear is None else linear, "probabilities": list(p),
+            "n_hidden": W.shape[1], "n_features": W.shape[2]}
+
+
+def with_pairs(m, n, alone):
+    """The first `alone` features alone, and antipodal pairs in the other dimensions."""
+    W = np.zeros((m, n))
+    W[:alone, :alone] = np.eye(alone)
+    for d in range(alone, m):
+        W[d, alone + 2 * (d - alone):alone + 2 * (d - alone) + 2] = 1, -1
+    return W
+
+
+def test_row_three_has_the_claims_and_measures_of_row_two():
     small, large = tm.experiments["demonstration"], tm.experiments["demonstration-larger"]
-    assert [claim.name for claim in large.claims] == [f"larger-{claim.name}" for claim in small.claims]
-    assert [claim.measure for claim in large.claims] == [claim.measure for claim in small.claims]
+    assert [c.name for c in large.claims] == [f"larger-{c.name}" for c in small.claims]
+    assert [c.measure for c in large.claims] == [c.measure for c in small.claims]
     for settings in (large.quick, large.full):
         assert (settings["n_features"], settings["n_hidden"], settings["decay"]) == (80, 20, 0.9)
 
 
-def test_a_linear_model_that_swaps_two_features_fails_the_larger_claim():
+def test_a_linear_model_that_swaps_two_features_fails():
     top = np.eye(2, 6)
-    name, row = "larger-linear-keeps-the-top", demonstration.DEMONSTRATION_LARGER
-    assert verdict(row, name, [{"linear_W": top[None]}] * 2) == "holds"
+    runs = [demonstration_run(top, p=[1])] * 2
+    assert verdict("demonstration", "linear-keeps-the-top", runs) == HOLDS
     swapped = top[:, [0, 2, 1, 3, 4, 5]]
-    assert verdict(row, name, [{"linear_W": top[None]}, {"linear_W": swapped[None]}]) == "does not reproduce"
+    runs = runs + [demonstration_run(top, p=[1], linear=swapped[None])]
+    assert verdict("demonstration", "linear-keeps-the-top", runs) == FAILS
 
 
-# -- row 6 -------------------------------------------------------------------------------------------------------------
-
-def uniform_run(*models):
-    """A run with these W (m, n), from 1/p = 1 to 100."""
-    return {"W": np.stack(models), "n_hidden": models[0].shape[0], "densest": 1, "sparsest": 100, "points": len(models)}
-
-
-def digons(count, norm=1.0):
-    return norm * tm.polytopes.tegum_product(*[tm.polytopes.digon()] * count, dropped=3)
-
-
-def test_plateaus_are_found_where_they_were_made_and_nowhere_on_a_slope():
-    x = np.geomspace(1, 100, 41)
-    made = np.interp(np.log(x), np.log([1, 1.5, 3, 6, 30, 100]), np.log([1, 1, 0.5, 0.5, 0.1, 0.03]))
-    found = uniform_geometry.plateaus(x, np.exp(made))
-    assert [round(level, 2) for *_, level in found] == [1.0, 0.5]
-    (a, b, _), (c, d, _) = found
-    assert a == 1 and 1.3 < b <= 1.6 and 2.8 <= c < 3.4 and 5.3 < d <= 6.3
-    assert uniform_geometry.plateaus(x, 1 / x) == []
-    assert len(uniform_geometry.plateaus(x, np.full(41, 0.7))) == 1
+def test_superposition_that_begins_with_the_least_important_in_pairs_is_told_from_others():
+    least = with_pairs(5, 12, 3)                                    # 0, 1, 2 alone, then two pairs
+    most = least[:, [3, 4, 5, 6, 0, 1, 2, *range(7, 12)]]           # the pairs come first
+    assert demonstration.order_of_sharing(least) == 1
+    assert demonstration.order_of_sharing(most) == 0
+    assert demonstration.order_of_sharing(with_pairs(5, 12, 0)) == 0.5      # all share: chance
+    assert demonstration.order_of_sharing(np.eye(5, 12)) == 0.5             # none does: chance
+    assert demonstration.in_pairs(least) == demonstration.in_pairs(most) == 1
+    assert demonstration.in_pairs(np.eye(5, 12)) == 0
+    assert demonstration.in_pairs(np.hstack([PENTAGON, np.zeros((2, 4))])) == 0
+    three = np.array([[1.0, -1, -1]])                               # an antipode, but two of them
+    assert demonstration.in_pairs(three) == 0
 
 
-def test_the_plateau_claims_fail_without_a_plateau():
-    flat = [uniform_run(*[digons(3)] * 6)]                                              # D* = 1/2 everywhere
-    name = "uniform-plateau-at-{}".format
-    assert verdict(uniform_geometry.UNIFORM_GEOMETRY, name("half"), flat) == "holds"
-    assert verdict(uniform_geometry.UNIFORM_GEOMETRY, name("one"), flat) == "does not reproduce"
-    slope = [uniform_run(*[digons(3, norm) for norm in np.geomspace(0.6, 6, 6)])]
-    assert verdict(uniform_geometry.UNIFORM_GEOMETRY, name("half"), slope) == "does not reproduce"
-    assert uniform_geometry.plateau_at_half(slope) == [0]
+def test_superposition_begins_where_more_features_than_dimensions_are_first_represented():
+    dense, first, later = np.eye(4, 9), with_pairs(4, 9, 2), with_pairs(4, 9, 0)
+    run = demonstration_run(later, dense, first, p=[0.01, 1, 0.3])
+    assert demonstration.where_it_begins(run) is run["W"][2] or (
+        demonstration.where_it_begins(run) == first).all()
+    assert demonstration.sparse_over_dense([run]) == [2]
+    assert demonstration.steps_up([run]) == [1]
+    assert demonstration.steps_up([demonstration_run(dense, dense, p=[1, 0.1])]) == [0.5]
+    with pytest.raises(NotMeasured, match="nowhere"):
+        demonstration.where_it_begins(demonstration_run(dense, p=[1]))
+    with pytest.raises(NotMeasured, match="probabilities = 0.01"):
+        demonstration.sparse_over_dense([demonstration_run(dense, p=[1])])
 
 
-def test_digons_are_counted_from_the_directions():
-    W = np.concatenate([digons(2), np.zeros((1, 7))])
-    assert uniform_geometry.in_digon(W).tolist() == [True] * 4 + [False] * 3
-    three = np.array([[1.0, -1, -1]])                                                   # two share one side
-    assert uniform_geometry.in_digon(three).tolist() == [False, True, True]
-    weak = np.array([[1.0, -0.4]])
-    assert not uniform_geometry.in_digon(weak).any() and not uniform_geometry.digons_rule(weak)
-    assert uniform_geometry.digons_rule(np.stack([digons(2)] * 3)).all()
+# -- rows 4 and 5 ----------------------------------------------------------------------------------
+
+def test_candidates_are_those_of_the_diagram_and_cost_what_equation_6_1_says():
+    for n, m in ((2, 1), (3, 2), (4, 2)):
+        r, p = np.array([0.15, 0.999, 4]), np.array([0.03, 0.4, 0.9])
+        diagram = tm.phase_diagram(n, m, importance=r, feature_probability=p)
+        mine = phase_2_1.candidate_phases(n, m, r, p)
+        np.testing.assert_array_equal(mine, diagram.candidate_phase)
+        if n < 4:
+            np.testing.assert_array_equal(phase_2_1.merged(phase_2_1.phases(diagram.model.W)),
+                                          diagram.phase)
 
 
-def test_the_shares_where_digons_rule():
-    pure = [uniform_run(digons(3), digons(3))]
-    assert uniform_geometry.digons_at_half(pure) == uniform_geometry.dropped_at_zero(pure) == [1]
-    assert uniform_geometry.plateau_at_half(pure) == [1]
-    pentagon = [uniform_run(tm.polytopes.polygon(5), tm.polytopes.polygon(5))]          # no digon, and not at 1/2
-    assert uniform_geometry.digons_at_half(pentagon) == uniform_geometry.plateau_at_half(pentagon) == [0]
+def test_a_triangle_is_a_joint_solution_and_pairs_are_not():
+    triangle = tm.polytopes.polygon(3)
+    pair = np.array([[1.0, -1, 0], [0, 0, 1]])
+    assert phase_2_1.phases(np.stack([triangle, pair, pair[:, ::-1], np.eye(2, 3)])).tolist() == [
+        "joint", "own dimension", "superposed", "not learned"]
+    assert not phase_2_1.is_joint(np.ones((4, 1, 2))).any()
 
 
-def test_concentration_is_one_for_an_even_spread_and_more_on_a_line():
-    even = np.linspace(*uniform_geometry.RANGE, 4001)
-    assert uniform_geometry.concentration(even, [0.5]) == pytest.approx(1, abs=0.02)
-    assert uniform_geometry.concentration(np.full(9, 0.51), [0.5]) == pytest.approx(12.5, abs=0.1)
-    assert uniform_geometry.concentration(np.full(9, 0.51), [0.6]) == 0
-    assert uniform_geometry.concentration(np.full(9, 0.1), [0.5]) == 0                  # none in the range
+def phase_run(trained, losses, true):
+    """A run on one trained cell with so many models, whose true phase is `true`."""
+    return {"trained_rows": np.array([0]), "trained_columns": np.array([0]),
+            "true_phase": np.array([[true]]), "trained_phase": np.array([[trained]]),
+            "trained_loss": np.array([[losses]])}
 
 
-def test_the_shapes_have_their_fractions_at_their_minima_except_the_antiprism():
-    runs = [{}]
-    for name, (_, fraction) in uniform_geometry.SHAPES.items():
-        said = verdict(uniform_geometry.UNIFORM_GEOMETRY, f"uniform-{name.replace(' ', '-')}-fraction", runs)
-        assert said == ("holds with a correction" if name == "square antiprism" else "holds")
-        assert uniform_geometry.shape_dimensionalities(name).max() <= fraction + 1e-9
-    assert uniform_geometry.bipyramid_off_its_factors(runs)[0] < 1e-6
+def test_the_best_of_all_models_counts_and_the_rate_is_the_mean_over_phases():
+    run = phase_run(["superposed", "not learned"], [1.0, 2.0], "superposed")
+    other = phase_run(["not learned", "not learned"], [0.5, 2.0], "superposed")
+    assert phase_2_1.best_phase([run, other]).item() == "not learned"
+    assert phase_2_1.found_by_best([run, other]) == [1, 0]
+    assert phase_2_1.success([run, other]) == [0.5, 0]
+    both = run | {"trained_columns": np.arange(4),
+                  "true_phase": np.array([["superposed"] * 3 + ["not learned"]]),
+                  "trained_phase": np.full((1, 4, 2), "superposed")}
+    assert phase_2_1.success([both]) == [0.5]               # right in 3 of 4 cells, and blind
 
 
-# -- row 11 ------------------------------------------------------------------------------------------------------------
-
-T = 401
-JUMPS_AT = (80, 140, 200, 260, 320)
-
-
-def step(at, low, high, width=2.0):
-    return low + (high - low) / (1 + np.exp(-(np.arange(T) - at) / width))
-
-
-def staircase():
-    """Five features that jump from 0.2 to 1/2, one after the other, and one that drifts as far but slowly."""
-    return np.stack([*(step(at, 0.2, 0.5) for at in JUMPS_AT), np.linspace(0.2, 0.5, T)], axis=1)
+def test_the_mean_of_ten_is_without_the_worst():
+    run = {"starts": 10, "trained_rows": np.array([0]), "trained_columns": np.array([0]),
+           "true_norm": np.array([[1.0]]), "true_sharing": np.array([[0.0]]),
+           "trained_norm": np.array([[[1.0] * 5 + [0.2] * 5]]),
+           "trained_sharing": np.zeros((1, 1, 10)), "trained_loss": np.ones((1, 1, 10))}
+    run["trained_loss"][..., -1] = 2                        # nine have a mean norm of 0.64
+    assert phase_2_1.mean_of_ten([run]) == [1]
+    run["trained_norm"][..., :3] = 0.2                      # and now of 0.38
+    assert phase_2_1.mean_of_ten([run]) == [0]
+    with pytest.raises(NotMeasured, match="starts = 10"):
+        phase_2_1.mean_of_ten([run | {"starts": 5}])
 
 
-def test_jumps_are_found_where_they_were_made_and_not_in_a_drift():
-    found = energy_jumps.jumps(staircase())
-    assert [i for i, *_ in found] == [0, 1, 2, 3, 4]
-    for (_, t, before, after), at in zip(found, JUMPS_AT):
-        assert abs(t - at) <= 1 and abs(before - 0.2) < 0.01 and abs(after - 0.5) < 0.01
-    assert energy_jumps.jumps(np.full((T, 3), 0.4)) == []
-    noise = np.random.default_rng(0).normal(0.5, 0.01, (T, 20))
-    assert energy_jumps.jumps(noise) == []
+def test_a_jump_is_told_from_a_continuous_change():
+    """Equation (6.10): the extra feature jumps at p = 0.3, and grows from nothing at 0.6."""
+    assert phase_2_1.appearance(2, 1, 0.3) > 0.5 > 0.1 > phase_2_1.appearance(2, 1, 0.6)
 
 
-def energy_run(loss):
-    return {"D": staircase(), "loss": loss, "norm": np.array([1, 1, 1, 1, 1, 0.1])}
+# -- the minima that are kept ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("grid", phase_grids.KEPT, ids=lambda grid: grid.name)
+def test_kept_minima_are_those_that_a_search_finds(grid):
+    model = phase_grids.minima(grid)
+    assert model.instances == (grid.cells, grid.cells)
+    assert phase_grids.steepest(model, grid) <= phase_grids.STATIONARY
+    features = grid.features()
+    loss = tm.expected_loss(tm.ReluOutput(model.W.reshape(-1, grid.m, grid.n),
+                                          model.b.reshape(-1, grid.n)), features)
+    for i in np.random.default_rng(grid.cells + grid.n).choice(len(loss), 6, replace=False):
+        found = tm.find_minimum(features[int(i)], grid.m, starts=12)
+        assert loss[i] == pytest.approx(found.loss, rel=1e-7, abs=1e-12)
 
 
-def test_a_loss_that_drops_at_the_jumps_coincides_and_one_that_falls_evenly_does_not():
-    noise = 1e-3 * np.random.default_rng(1).normal(size=T)
-    together = [energy_run(3 + sum(step(at, 0.1, 0) for at in JUMPS_AT) + noise)]
-    elsewhere = [energy_run(3 + sum(step(at + 30, 0.1, 0) for at in JUMPS_AT) + noise)]
-    evenly = [energy_run(3 - np.linspace(0, 0.5, T) + noise)]
-    names = [claim.name for claim in energy_jumps.CLAIMS if "loss-drops" in claim.name]
-    assert len(names) == 4
-    for name in names:
-        assert verdict(energy_jumps.ENERGY_JUMPS, name, together) == "holds"
-        for runs in (elsewhere, evenly):
-            assert verdict(energy_jumps.ENERGY_JUMPS, name, runs) == "does not reproduce"
-    assert energy_jumps.contrasts(together)[0] > 3 and energy_jumps.contrasts(evenly)[0] == pytest.approx(1, abs=0.1)
+def test_minima_of_another_loss_are_not_used(monkeypatch, tmp_path):
+    grid = phase_grids.Grid(2, 1, 3)
+    right = phase_grids.solve(grid)
+    for shift, used in ((0.0, True), (0.01, False)):
+        path = tmp_path / f"{shift}.npz"
+        np.savez(path, **{f"{grid.name}_W": right.W, f"{grid.name}_b": right.b + shift})
+        monkeypatch.setattr(phase_grids, "FILE", path)
+        monkeypatch.setattr(phase_grids, "KEPT", (grid,))
+        monkeypatch.setattr(phase_grids, "solve", lambda grid: "solved")
+        assert (phase_grids.minima.__wrapped__(grid) == "solved") != used
 
 
-def test_a_smooth_fall_is_no_coincidence():
-    """Jumps all at the beginning, where the loss falls fastest in any case."""
-    loss = 3 + np.exp(-np.arange(T) / 100)
-    contrast, chance = energy_jumps.coincidence(loss, list(range(60, 130, 5)))
-    assert contrast == pytest.approx(1, abs=0.1) and chance > 0.05
-    decay = np.stack([np.exp(-np.arange(T) / scale) for scale in (90, 100, 110)], axis=1)
-    assert energy_jumps.moving_together(decay, loss)[0] < 0.5
-    assert energy_jumps.coincidence(loss, []) == energy_jumps.coincidence(loss, [0, T - 1]) == (1, 1)
+def test_the_first_cell_in_which_the_extra_feature_is_there_gives_its_norm():
+    run = {"probability": np.array([0.1, 0.9]),
+           "true_norm": np.array([[0.0, 0], [0.9, 0.02], [1, 0.3]])}
+    assert phase_3_2.sparse_jumps([run]).tolist() == [0.9]
+    assert phase_3_2.dense_jumps([run]).tolist() == [0.02]
+    with pytest.raises(NotMeasured):
+        phase_3_2.dense_jumps([run | {"probability": np.array([0.1, 0.2])}])
 
 
-def test_where_jumps_begin_and_end():
-    run = energy_run(np.zeros(T))
-    assert energy_jumps.to_a_fraction([run]) == [1] and energy_jumps.between_fractions([run]) == [0]
-    levels = {"D": np.stack([step(100, 0.375, 0.5), step(300, 0.5, 0)], axis=1), "norm": np.array([1, 0]), "loss": None}
-    assert energy_jumps.between_fractions([levels]) == [1] and energy_jumps.share_of_jumpers([levels]) == [1]
-    assert energy_jumps.ends_as_digons([levels]) == [1]
-    still = {"D": np.full((T, 2), 0.3), "norm": np.ones(2), "loss": None}
-    for measure in (energy_jumps.to_a_fraction, energy_jumps.between_fractions, energy_jumps.share_of_jumpers,
-                    energy_jumps.ends_as_digons):
-        assert measure([still]) == [0]
+def test_candidates_are_told_by_the_null_direction():
+    nulls = {"(0, 0, 1)": [0, 0, 1], "(1, 0, 0)": [0, -1, 0.02], "(0, 1, 1)": [-1, 0.01, -0.7],
+             "(1, 1, 0)": [1, 1, 0], "": [1, 1, 1], "  ": [1, -1, 0]}
+    for name, null in nulls.items():
+        assert phase_3_2.candidate_of(np.array(null, float)) == name.strip()
+    W = np.array([[1.0, 0, 0], [0, 1, -1]])
+    found = abs(phase_2_1.null_direction(W[None]))[0]
+    np.testing.assert_allclose(found, np.array([0, 1, 1]) / 2**0.5, atol=1e-12)
+    assert np.isnan(phase_2_1.null_direction(np.ones((4, 1, 3)))).all()

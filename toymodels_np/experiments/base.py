@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 from ..engine.train import train
-from ..store.sweep import load_rows, sweep
+from ..store.sweep import sweep_rows
 
 FIRST_SEED = 1000       # lower seeds were tried while sizes and lengths were chosen; these were not
 FRESH_SEED = 2000       # from here on are seeds on which verdicts are held against those of 1000
@@ -69,13 +69,10 @@ class Experiment:
         return [rest | {"seed": first_seed + i} for i in range(settings["seeds"])]
 
     def runs(self, settings, out, *, first_seed=FIRST_SEED, executor=None, progress=None):
-        """The results of all seeds, from `out` where they are there; RuntimeError if one failed."""
-        return gather(self.run, self.jobs(settings, first_seed), Path(out) / self.name,
-                      executor=executor, progress=progress)
-
-    def control_runs(self, settings, out, **options):
-        """`runs` with the settings that must fail; none where there are no such settings."""
-        return self.runs(settings | self.control, out, **options) if self.control else []
+        """The results of all seeds, from `out` where they are there; RunsFailed if one failed."""
+        part = self.run, self.jobs(settings, first_seed), Path(out) / self.name
+        (_, rows), = sweep_rows([part], executor=executor, progress=progress)
+        return [job | outcome for job, outcome in rows]
 
     def check(self, runs, controls=(), *, full=False):
         """The record of each claim, with the experiment's name and row."""
@@ -93,16 +90,6 @@ def fit(model, features, job, **options):
     if job["steps"] == 0 or options["steps"] == 0:
         return model
     return train(model, features, progress=False, **options).model
-
-
-def gather(function, jobs, out, *, executor=None, progress=None):
-    """The results of a sweep with their jobs' settings, in the jobs' order; or RuntimeError."""
-    report = sweep(function, jobs, out, executor=executor, progress=progress, retry_failed=True)
-    rows = [job | outcome for job, outcome in load_rows(out)[:report.jobs]]
-    failed = [row["error"] for row in rows if "error" in row]
-    if failed:
-        raise RuntimeError(f"{len(failed)} of {len(rows)} runs failed, the first with {failed[0]}")
-    return rows
 
 
 def _check_sort(key, known, value):

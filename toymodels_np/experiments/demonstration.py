@@ -104,7 +104,7 @@ def dense_keeps_top(runs):
 
 
 def sparse_over_dense(runs):
-    """How many times as many features as when dense are represented at p = SPARSE, one a seed."""
+    """How many times as many features are represented at p = SPARSE as when dense, one a seed."""
     dense, sparse = (place(runs[0]["probabilities"], p, "probabilities") for p in (1, SPARSE))
     return [represented(run["W"][sparse]) / max(represented(run["W"][dense]), 1) for run in runs]
 
@@ -153,12 +153,13 @@ def claims(prefix=""):
               f"Sparse features (p = {SPARSE:g}): more than twice as many are represented as when "
               "dense.", sparse_over_dense, low=2),
         Claim(f"{prefix}sparser-represents-more", SECTION,
-              f"The sparser, the more features are represented, step by step down to p = {SPARSE:g}.",
+              "The sparser, the more features are represented, step by step down to "
+              f"p = {SPARSE:g}.",
               steps_up, low=0.75, expected="more at 3 of 4 steps at least; chance is 1 of 2"),
         Claim(f"{prefix}superposition-begins-with-the-least", SECTION,
               "Superposition begins with the least important of the features that are represented.",
               begins_with_the_least, low=0.75,
-              expected="a feature that shares is the less important in 3 of 4 pairs; chance is 1/2"),
+              expected="one that shares is the less important in 3 of 4 pairs; chance is 1/2"),
         Claim(f"{prefix}superposition-begins-with-pairs", SECTION,
               "Superposition begins with antipodal pairs.", begins_with_pairs, low=0.9,
               expected="9 of 10 features that share, share with one antipode"),
@@ -166,7 +167,7 @@ def claims(prefix=""):
 
 
 EXPERIMENT = Experiment(
-    "demonstration", 2, "Demonstrating superposition", SECTION, "01", SETTINGS | {"seeds": 3},
+    "demonstration", 2, "Demonstrating superposition", SECTION, "01", SETTINGS | {"seeds": 6},
     SETTINGS | {"steps": 10_000, "linear_steps": 10_000, "linear_batch_size": 1024,
                 "linear_learning_rate": 1e-2, "seeds": 10}, run, draw, claims())
 

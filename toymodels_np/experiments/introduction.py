@@ -35,8 +35,9 @@ def run(job):
     """Models trained at each probability, the true minimum there, and where the best model leads.
 
     text_W (T, models, m, n), sweep_W (S, sweep_models, m, n) trained; text_loss, sweep_loss, exact
-    best_W (P, m, n), best_loss (P,)    the best of them      polished_loss (P,) the minimum below it
-    minimum_W (P, m, n), minimum_loss (P,)                    the lowest minimum that is known
+    best_W (P, m, n), best_loss (P,)    the best of them
+    polished_loss (P,)                  that of the minimum that the best one leads to
+    minimum_W (P, m, n), minimum_loss (P,)      the lowest minimum that is known
     """
     n, m = job["n_features"], job["n_hidden"]
     importance = job["decay"] ** np.arange(n)
@@ -72,6 +73,11 @@ def true_minimum(n, m, p, decay, starts):
 
 # -- what is measured ------------------------------------------------------------------------------
 
+def represented(W):
+    """How many features W (..., m, n) represents, (...)."""
+    return (norms(W) >= REPRESENTED).sum(-1)
+
+
 def keeps_top(W):
     """Whether W (m, n) has the first m features at right angles, and no other."""
     m, norm = len(W), norms(W)
@@ -82,12 +88,12 @@ def keeps_top(W):
 
 def two_pairs(W):
     """Whether four features of W (2, 5) are two antipodal pairs and the fifth is dropped."""
-    return name_geometry(W) == "2 digons + dropped"
+    return represented(W) == 4 and name_geometry(W) == "2 digons + dropped"
 
 
 def pentagon(W):
     """Whether W (2, 5) is a pentagon."""
-    return name_geometry(W) == "pentagon"
+    return represented(W) == 5 and name_geometry(W) == "pentagon"
 
 
 LOOKS = {1.0: keeps_top, 0.2: two_pairs, 0.1: pentagon}     # at the probabilities of the text
@@ -154,7 +160,7 @@ def keeps_more(runs):
     if len(p) < 2:
         raise NotMeasured("the claim speaks of a sweep of two or more probabilities")
     order = len(runs[0]["probabilities"]) + np.argsort(-p, kind="stable")
-    counts = [(norms(run["best_W"][order]) >= REPRESENTED).sum(-1) for run in runs]
+    counts = [represented(run["best_W"][order]) for run in runs]
     return [(np.diff(count) >= 0).all() and count[-1] > count[0] for count in counts]
 
 

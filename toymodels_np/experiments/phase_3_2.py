@@ -4,15 +4,23 @@ The paper's candidates are four: W is orthogonal to (0, 0, 1), the extra feature
 (1, 0, 0), another one is not; to (0, 1, 1), it shares a dimension with another one; to (1, 1, 0),
 the others share one. The joint solution, W orthogonal to (1, 1, 1), is missing there. It is a
 triangle, and it wins where all three features matter about the same and none is rare.
+
+Who replicates this figure calls it hard. With Adam, a cosine schedule and losses that are compared
+exactly it is not: some four of five single runs end in the true phase, and the best of ten nearly
+always. What is hard is to see a difference by a noisy loss: around r = 1 the minima that compete
+differ by less than a per cent.
 """
 
 import numpy as np
 
 from .base import Experiment
 from .claims import Claim, NotMeasured
-from .phase_2_1 import (APPEARED, JOINT, SECTION, SETTINGS, draw, of_size, run, shared_claims,
-                        success)
+from .phase_2_1 import (APPEARED, JOINT, SECTION, SETTINGS, draw, found_by_best, of_size, run,
+                        shared_claims, success)
 
+PART = 0.1                  # entries of a null direction from this part of the largest on count
+CANDIDATES = {(True, 0): "(0, 0, 1)", (False, 1): "(1, 0, 0)", (True, 1): "(0, 1, 1)",
+              (False, 2): "(1, 1, 0)"}              # is the extra feature in it; how many others
 THREE = SETTINGS | {"n_features": 3, "n_hidden": 2, "near_cells": 30, "lines": []}
 
 
@@ -21,6 +29,27 @@ def near_joint(runs):
     if not runs[0]["near_cells"]:
         raise NotMeasured("the claim speaks of the close-up, and near_cells is 0")
     return (runs[0]["near_phase"] == JOINT).mean()
+
+
+def candidate_of(null):
+    """Which of the paper's candidates has this null direction (3,): (0, 0, 1), (1, 0, 0) …, or ""."""
+    size = abs(null) > PART * abs(null).max()
+    same = len(set(np.sign(null[size]))) == 1                   # opposite features, not equal ones
+    extra, others = bool(size[2]), int(size[:2].sum())
+    return CANDIDATES.get((extra, others), "") if same else ""
+
+
+def candidates_seen(runs):
+    """How many of the paper's four candidates are the true minimum's geometry in some cell."""
+    found = {candidate_of(null) for null in runs[0]["true_null"].reshape(-1, 3)}
+    return len(found - {""})
+
+
+def linear_candidates_seen(runs):
+    """How many of them a linear model has: it drops the feature that matters least."""
+    least = [np.array([0, 0, 1.0]) if r < 1 else np.array([1.0, 0, 0])
+             for r in runs[0]["importance"]]
+    return len({candidate_of(null) for null in least})
 
 
 def norms_on_appearing(runs, among):
@@ -53,13 +82,18 @@ CLAIMS = (
     Claim("3-in-2-first-order", SECTION, "3 in 2: the change is first-order: at every p up to 0.2 "
           "the extra feature appears with a norm that is not small.", of_size(3, 2, sparse_jumps),
           low=0.5, summary="smallest", control=of_size(3, 2, dense_jumps)),
+    Claim("3-in-2-four-candidates", SECTION, "3 in 2: each of the four candidates is the geometry "
+          "of the true minimum somewhere.", of_size(3, 2, candidates_seen), low=4, high=4,
+          control=of_size(3, 2, linear_candidates_seen)),
     Claim("3-in-2-joint-solution", SECTION, "3 in 2: the candidates are complete; the joint "
           "solution (triangle) never wins: share of cells near equal importance where it does.",
           of_size(3, 2, near_joint), high=0,
           correction="the joint solution wins in a share {measured} of cells near equal importance",
           control="none: it is said that something never happens, and it does"),
     Claim("3-in-2-hard-to-train", SECTION, "3 in 2: hard to replicate: at most half of single "
-          "training runs end in the true phase.", of_size(3, 2, success), high=0.5, kind="ours"),
+          "training runs end in the true phase, in the mean over the phases.",
+          of_size(3, 2, success), high=0.5, kind="ours", control=of_size(3, 2, found_by_best),
+          expected="at most half of single runs; of the best of ten it is not so"),
 )
 
 EXPERIMENT = Experiment(

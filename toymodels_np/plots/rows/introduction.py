@@ -55,14 +55,13 @@ def _losses(axes, p, trained, polished):
     for lost, marker, colour, words in (
             (trained, "o", ORANGE, "trained, best of a seed"),
             (polished, "x", BLUE, "the minimum it leads to")):
-        axes.plot(np.tile(p, len(lost)), np.maximum(100 * lost, FLOOR).ravel(), marker, color=colour,
-                  markersize=9, markeredgewidth=2, markerfacecolor="none", linestyle="",
+        axes.plot(np.tile(p, len(lost)), np.maximum(100 * lost, FLOOR).ravel(), marker,
+                  color=colour, markersize=9, markeredgewidth=2, markerfacecolor="none",
                   label=words, clip_on=False, zorder=3)
     axes.axhline(1, color="0.6", linewidth=1.2, linestyle=":")
     axes.set(xscale="log", yscale="log", ylim=(FLOOR, None))
     axes.invert_xaxis()
     axes.legend(fontsize=STYLE["font"], frameon=False, loc="lower center",
-                bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1,
-                handletextpad=0.2)
+                bbox_to_anchor=(0.5, 1.0))
     label(axes, "feature probability p = 1 − S", f"loss above the true minimum, %\n"
           f"({FLOOR:g} and below are on the axis)")

@@ -1,4 +1,4 @@
-"""The figure of rows 4 and 5: phases of the extra feature, by its importance and all features' p."""
+"""The figure of rows 4 and 5: phases of the extra feature, by its importance and by p."""
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -13,7 +13,7 @@ WORDS = {"not learned": "extra feature not learned", "superposed": "superposed, 
 
 
 def figure(importance, probability, candidates, minima, rows, columns, trained, near=None):
-    """Fixed candidates, true minima and trained models on one grid; and a close-up, if there is one.
+    """Fixed candidates, true minima and trained models on one grid; and a close-up, if wanted.
 
     importance (R,), probability (P,)        candidates, minima (R, P), phases
     rows (T,), columns (U,)                  the cells of that grid that `trained` (T, U) stands for
