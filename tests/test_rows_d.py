@@ -1,16 +1,10 @@
-"""Rows 14, 15 and 17: what their claims measure, by hand and with runs that must fail them; their examples, reduced."""
-
-import json
+"""Row 14: what its claims measure, by hand and with runs that must fail them."""
 
 import numpy as np
 import pytest
 
 import toymodels_np as tm
-from loading import EXAMPLES, load
-from toymodels_np.experiments import absolute_value as absolute
-from toymodels_np.experiments import asymmetric_motif as motif
 from toymodels_np.experiments import privileged_basis as privileged
-
 
 
 def verdicts(experiment, runs):
@@ -18,40 +12,7 @@ def verdicts(experiment, runs):
     return {r["name"]: (r["measured"], r["verdict"] == "holds") for r in experiment.check(runs)}
 
 
-# -- the examples ------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("name, figure, constants", [
-    ("14_privileged_basis", "privileged_basis",
-     dict(N_FEATURES=4, N_HIDDEN=2, PROBABILITIES=[1.0, 0.2], MODELS=3, STEPS=100, SEEDS=2)),
-    ("15_absolute_value", "absolute_value", dict(N_FEATURES=2, N_HIDDEN=4, MODELS=4, STEPS=200, SEEDS=2)),
-    ("17_asymmetric_motif", "asymmetric_motif", dict(N_FEATURES=2, N_HIDDEN=3, N_ROOM=4, MODELS=3, STEPS=100)),
-])
-def test_the_example_runs(name, figure, constants, tmp_path, monkeypatch, capsys):
-    example = load(name)
-    for constant, value in constants.items():
-        assert hasattr(example, constant)
-        monkeypatch.setattr(example, constant, value)
-    example.main(["--out", str(tmp_path)])
-    record = json.loads((tmp_path / f"{figure}.json").read_text())
-    assert record["settings"]["steps"] == constants["STEPS"] and record["settings"]["models"] == constants["MODELS"]
-    experiment = tm.experiments[figure.replace("_", "-")]
-    assert [claim["name"] for claim in record["claims"]] == [claim.name for claim in experiment.claims]
-    png = (tmp_path / f"{figure}.png").read_bytes()
-    assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 20_000
-    assert all(f"{claim.name}: " in text for text in [capsys.readouterr().out] for claim in experiment.claims)
-
-
-def test_the_example_runs_the_quick_settings():
-    """What a reader starts and what the report runs are the same numbers."""
-    for name in ("14_privileged_basis", "15_absolute_value", "17_asymmetric_motif"):
-        text = (EXAMPLES / f"{name}.py").read_text()
-        quick = tm.experiments[name[3:].replace("_", "-")].quick
-        for constant, setting in (("MODELS", "models"), ("STEPS", "steps"), ("SEEDS", "seeds"),
-                                  ("N_FEATURES", "n_features"), ("N_HIDDEN", "n_hidden")):
-            assert f"{constant} = {quick[setting]}" in text
-
-
-# -- row 14 ------------------------------------------------------------------------------------------------------------
+# -- row 14 ---------------------------------------------------------------------------------------
 
 ONE, BOTH, SEVERAL = ([[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]])
 
@@ -130,107 +91,3 @@ def test_the_order_in_which_p_is_given_does_not_matter():
     mixed = privileged_run([W[i] for i in (2, 0, 3, 1)], [ONE], probabilities=[p[i] for i in (2, 0, 3, 1)])
     assert verdicts(privileged.PRIVILEGED_BASIS, [mixed]) == verdicts(privileged.PRIVILEGED_BASIS,
                                                                       [privileged_run(W, [ONE])])
-
-
-# -- row 15 ------------------------------------------------------------------------------------------------------------
-
-def sides(*reads):
-    """The model in which each neuron reads so much of the features and writes 1/read to them."""
-    W1 = np.array(reads, float)
-    return tm.AbsoluteValue(W1, np.divide(1, abs(W1), out=np.zeros_like(W1), where=W1 != 0).T, np.zeros(W1.shape[1]))
-
-
-EXACT = sides([1, 0], [-2, 0], [0, 0.5], [0, -1])
-
-
-def absolute_run(*models):
-    law = tm.Features(models[0].n_features, 1.0, signed=True)
-    x = law.sample(np.random.default_rng(0), 1000)
-    stack = {name: np.stack([getattr(model, name) for model in models]) for name in ("W1", "W2", "b")}
-    return stack | {"loss": np.array([model.loss(x, law) for model in models])}
-
-
-@pytest.mark.parametrize("model, all_sides", [
-    (EXACT, True),
-    (tm.AbsoluteValue(EXACT.W1 * 100, EXACT.W2 / 100, EXACT.b), True),                # the free scale
-    (sides([1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]), True),                          # one neuron idles
-    (sides([1, 0], [-1, 0], [0, 1], [0, 1]), False),                                  # a side twice, a side never
-    (sides([1, 0], [-1, 0], [0, 1]), False),
-    (sides([1, 0], [-1, 0], [0, 1], [0, -1], [0, -1]), False),                        # a side with two neurons
-    (sides([1, 0], [-1, 0], [0, 1], [0.5, -1]), False),                               # a neuron with two sides
-])
-def test_what_counts_as_a_neuron_for_each_side(model, all_sides):
-    assert bool(absolute.one_neuron_a_side(model)) is all_sides
-
-
-def test_slopes_and_names_of_the_sides():
-    assert absolute.slopes_off(EXACT) == 0
-    W2 = EXACT.W2.copy()
-    W2[0, 1] *= 0.98
-    assert absolute.slopes_off(tm.AbsoluteValue(EXACT.W1, W2, EXACT.b)) == pytest.approx(0.02)
-    names, order = absolute.side_names(sides([0, -1], [-1, 0], [0, 0], [0, 1], [1, 0]))
-    assert [names[j] for j in order] == ["+0", "−0", "+1", "−1", ""]
-
-
-def test_the_claims_of_row_15_and_runs_that_fail_them():
-    lame = sides([1, 0], [-1, 0], [0, 1], [0, 1])
-    found = verdicts(absolute.ABSOLUTE_VALUE, [absolute_run(EXACT, lame), absolute_run(EXACT, EXACT)])
-    assert all(holds for _, holds in found.values()) and found["absolute-value-rate"][0] == 0.75
-    found = verdicts(absolute.ABSOLUTE_VALUE, [absolute_run(lame, lame)])
-    assert [name for name, (_, holds) in found.items() if holds] == ["sides-are-what-it-takes"]
-    run = absolute_run(EXACT, EXACT)
-    run["loss"][1] = 1e-3                                           # all sides, and yet not computed
-    assert verdicts(absolute.ABSOLUTE_VALUE, [run])["sides-are-what-it-takes"] == (0.5, False)
-
-
-def test_a_short_training_finds_all_sides():
-    job = absolute.ABSOLUTE_VALUE.jobs(absolute.SETTINGS | {"models": 6, "steps": 1200, "batch_size": 128, "seeds": 1,
-                                                            "learning_rate": 2e-2})[0]
-    found = verdicts(absolute.ABSOLUTE_VALUE, [job | absolute.run(job)])
-    assert found["one-neuron-a-side"][1] and found["absolute-value-computed"][1]
-
-
-# -- row 17 ------------------------------------------------------------------------------------------------------------
-
-LAW = tm.Features(2, 0.2, signed=True)
-
-
-def by_hand(inhibition):
-    """The paper's example: neuron 0 stores x_0 > 0 and x_1 < 0; neuron 1 inhibits output 1; all rescaled by 3."""
-    W1, W2 = [[2, -0.5], [1, 0], [-1, 0], [0, 1]], [[0.5, 0, 1, 0], [2, inhibition, 0, 1]]
-    return tm.AbsoluteValue(3 * np.array(W1), np.array(W2) / 3, np.zeros(2))
-
-
-def motif_run(*inhibitions, room=0, samples=2**12):
-    """A run as `motif.run` returns it."""
-    models = [by_hand(inhibition) for inhibition in inhibitions]
-    stack = tm.AbsoluteValue(*(np.stack([getattr(model, name) for model in models]) for name in ("W1", "W2", "b")))
-    loss = tm.estimate_loss(stack, LAW, samples=samples)[0]
-    return (motif.motifs_of(stack, LAW, loss, samples) | dict(zip(("W1", "W2", "b"), stack.parameters))
-            | {"loss": loss, "room_motifs": np.full(len(models), room), "n_hidden": 4, "room": 5})
-
-
-def test_the_numbers_of_the_papers_motif():
-    run = motif_run(0.0, -4.0, -3.0, samples=2**17)
-    assert run["motifs"].tolist() == [0, 1, 1] and run["motif_model"].tolist() == [1, 2]
-    for name, values in dict(asymmetry=[4, 4], read=[4, 4], write=[4, 4], cancelled=[1, 0.75]).items():
-        np.testing.assert_allclose(run[name], values, rtol=1e-12)
-    np.testing.assert_allclose(run["ablated"] * run["loss"][1:], run["loss"][0], rtol=0.05)     # that is model 0
-    assert run["ablated"][0] > 20
-    found, = tm.asymmetric_motifs(by_hand(-4.0))
-    read, write = motif.weights_of(by_hand(-4.0), found)
-    np.testing.assert_allclose(read, [[2, -0.5], [1, 0]], rtol=1e-12)
-    np.testing.assert_allclose(write, [[0.5, 2], [0, -4]], rtol=1e-12)
-
-
-def test_the_claims_of_row_17_and_runs_that_fail_them():
-    found = verdicts(motif.ASYMMETRIC_MOTIF, [motif_run(-4.0, 0.0), motif_run(-4.0, -4.0)])
-    assert all(holds for _, holds in found.values()) and found["asymmetric-motif-found"][0] == 0.75
-    found = verdicts(motif.ASYMMETRIC_MOTIF, [motif_run(0.0, 0.0, room=1)])
-    assert not any(holds for _, holds in found.values())
-    assert found["asymmetric-motif-found"][0] == 0 and found["no-motif-with-room"][0] == 1
-    assert not verdicts(motif.ASYMMETRIC_MOTIF, [motif_run(-2.4)])["motif-inhibits"][1]
-
-
-def test_figures_are_drawn_without_any_motif_too():
-    assert len(motif.draw([motif_run(0.0)]).axes) == len(motif.draw([motif_run(-4.0)]).axes) == 3

@@ -1,36 +1,36 @@
-"""Row 15: computing absolute values with room to spare: |x| = relu(x) + relu(-x) for three features in six neurons.
+"""Row 15: absolute values with room to spare: three features, six neurons.
 
-Each feature gets one neuron for its positive and one for its negative side, and the output adds the two. Not every
-training run gets there: some leave a side without a neuron and stop at a worse minimum, which the loss gives away.
+|x| is relu(x) + relu(-x): each feature gets one neuron for its positive and one for its negative
+side, and the output adds the two. Not every training run gets there: some leave a side without a
+neuron and stop at a worse minimum, which the loss gives away.
 """
 
 import numpy as np
 
 from ..core.features import Features
 from ..core.models import AbsoluteValue
-from ..engine.train import train
 from ..geometry.neurons import served_features, service, stack_plot
-from ..theory.exact.loss import estimate_loss
-from .. import plots
-from .claims import Claim
-from .base import Experiment
+from ..plots.rows import absolute_value as picture
+from ..theory.estimate import estimate_loss
+from .base import Experiment, fit
+from .claims import Claim, NotMeasured
 
-COMPUTED = 1e-4                                 # a loss of at most this much counts as computing |x|
-FLOOR = 1e-10                                   # the figure shows losses below this as this
 SECTION = "Computation in Superposition"
-SETTINGS = {"n_features": 3, "n_hidden": 6, "feature_probability": 1.0, "models": 50, "steps": 3000, "batch_size": 256,
-            "learning_rate": 1e-2, "samples": 2**13}
+COMPUTED = 1e-4                                 # a loss of at most this counts as computing |x|
+SETTINGS = {"n_features": 3, "n_hidden": 6, "feature_probability": 1.0, "models": 100,
+            "steps": 3000, "batch_size": 256, "learning_rate": 1e-2, "samples": 2**13}
 
 
 def run(job):
-    """Many models from different starts: weights and losses, nothing picked."""
-    law = Features(job["n_features"], job["feature_probability"], signed=True)
+    """Many models from different starts: weights W1, W2, b and losses (models,), nothing picked."""
+    features = Features(job["n_features"], job["feature_probability"], signed=True)
     start = AbsoluteValue.init(job["n_features"], job["n_hidden"], job["models"], seed=job["seed"])
-    options = {key: job[key] for key in ("steps", "batch_size", "learning_rate", "seed")}
-    model = train(start, law, schedule="cosine", record_every=job["steps"], progress=False, **options).model
-    loss = estimate_loss(model, law, samples=job["samples"])[0]
+    model = fit(start, features, job, schedule="cosine", record_every=max(1, job["steps"]))
+    loss = estimate_loss(model, features, samples=job["samples"])[0]
     return dict(zip(("W1", "W2", "b"), model.parameters)) | {"loss": loss}
 
+
+# -- what is measured -----------------------------------------------------------------------------
 
 def model_of(run):
     """The run's models, one instance each."""
@@ -38,94 +38,117 @@ def model_of(run):
 
 
 def one_neuron_a_side(model):
-    """Whether each side of each feature has exactly one neuron and no neuron serves two: (...) of bools."""
-    sides = served_features(model)                                                      # (..., m, n)
-    each = ((sides == 1).sum(-2) == 1) & ((sides == -1).sum(-2) == 1)                   # (..., n)
+    """Where each side of each feature has exactly one neuron and no neuron serves two: (...)."""
+    sides = served_features(model)                                              # (..., m, n)
+    each = ((sides == 1).sum(-2) == 1) & ((sides == -1).sum(-2) == 1)           # (..., n)
     return each.all(-1) & ((sides != 0).sum(-1) <= 1).all(-1)
 
 
+def all_sides_served(model):
+    """Where each side of each feature has at least one neuron: (...)."""
+    sides = served_features(model)
+    return ((sides == 1).any(-2) & (sides == -1).any(-2)).all(-1)
+
+
 def slopes_off(model):
-    """How far from 1 the slopes of all served sides are, at most: (...)."""
-    return np.where(served_features(model) != 0, abs(service(model) - 1), 0).max((-2, -1))
+    """How far from 1 the slope of any side is, at most, all its neurons together: (...)."""
+    sides, s = served_features(model), service(model)
+    slopes = np.stack([np.where(sides == sign, s, 0).sum(-2) for sign in (1, -1)])
+    return abs(slopes - 1).max((0, -1))
 
 
-def _best(runs):
+def best_model(runs):
     """The single model of lowest loss of all runs."""
     run = min(runs, key=lambda run: run["loss"].min())
     return model_of(run)[int(run["loss"].argmin())]
 
 
-def _found(runs):
-    return np.concatenate([one_neuron_a_side(model_of(run)) for run in runs])
+def gathered(runs, measure):
+    """`measure` of every model of every run, in a row."""
+    _with_room(runs)
+    return np.concatenate([np.atleast_1d(measure(model_of(run))) for run in runs])
 
 
-def _computed(runs):
+def computed(runs):
+    """Which models compute |x|."""
     return np.concatenate([run["loss"] <= COMPUTED for run in runs])
 
 
-def computed_slopes_off(runs):
-    """`slopes_off` of all models that compute |x|; 1, as if nothing were served, if none does."""
-    return np.append(np.concatenate([slopes_off(model_of(run)) for run in runs])[_computed(runs)],
-                     [] if _computed(runs).any() else [1.0])
+def sides_of(runs, which):
+    """1 or 0 for each model of `which`: whether all sides are served."""
+    served = gathered(runs, all_sides_served)
+    if not which.any():
+        raise NotMeasured("the claim compares models that compute |x| with others, and here all "
+                          "are of one kind")
+    return served[which]
 
+
+def computed_slopes_off(runs):
+    """`slopes_off` of all models that compute |x|; of all models if none does."""
+    off, which = gathered(runs, slopes_off), computed(runs)
+    return off[which] if which.any() else off
+
+
+def _with_room(runs):
+    """NotMeasured unless there is a neuron for each side of each feature."""
+    if runs[0]["n_hidden"] < 2 * runs[0]["n_features"]:
+        raise NotMeasured("the claim speaks of at least two neurons a feature, and the runs have "
+                          f"{runs[0]['n_hidden']} for {runs[0]['n_features']}")
+
+
+def _best_has_all(runs):
+    _with_room(runs)
+    return [one_neuron_a_side(best_model(runs))]
+
+
+# -- the figure and the claims ---------------------------------------------------------------------
 
 def side_names(model):
-    """(m,) such as "+0": the side that each neuron serves most, "" if it is idle; and the order that sorts them."""
+    """(m,) such as "+0": the side that each neuron serves most, "" if idle; and a sorting order."""
     s, sides = service(model), served_features(model)
     primary = s.argmax(1)
     sign = sides[np.arange(len(s)), primary]
     order = np.lexsort((-sign, np.where(sign == 0, s.shape[1], primary)))
-    return [("+" if value > 0 else "−") + str(i) if value else "" for value, i in zip(sign, primary)], order
+    names = [f"{'+' if value > 0 else '−'}{i}" if value else "" for value, i in zip(sign, primary)]
+    return names, order
 
 
 def draw(runs):
-    """Weights of the best model's neurons, and every model's loss by whether each side has a neuron."""
-    model = _best(runs)
+    """Weights of the best model's neurons, and every model's loss by whether it has all sides."""
+    model = best_model(runs)
     names, order = side_names(model)
-    figure = plots.canvas(18, 6.8)
-    panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-    for axes, weights in zip(panels, ("input", "output")):
-        plot = stack_plot(model, weights=weights)
-        plots.draw_stack(axes, plot.height[order], plot.bottom[order], plot.monosemanticity[order])
-        axes.set_xticks(range(len(order)), [names[j] for j in order])
-        axes.set_ylim(-1.25, 1.25)
-        plots.label(axes, "neuron, by the side that it serves", None, f"{weights} weights, a number a feature",
-                      larger=2)
-        axes.tick_params(labelsize=plots.STYLE["font"] + 2)
-    panels[0].set_ylabel("weight, the largest input scaled to 1", fontsize=plots.STYLE["font"] + 2)
-
-    loss, found = np.concatenate([run["loss"] for run in runs]), _found(runs)
-    sort = np.argsort(loss)
-    place, axes = np.arange(1, len(loss) + 1), panels[2]
-    for which, colour, marker, label in ((found, plots.BLUE, "o", "a neuron for each side"),
-                                         (~found, plots.ORANGE, "X", "a side without its own")):
-        axes.plot(place[which[sort]], np.maximum(loss[sort][which[sort]], FLOOR), marker, color=colour, markersize=10,
-                  linestyle="", markeredgecolor="white", label=f"{label}: {which.sum()} of {len(which)}")
-    axes.axhline(COMPUTED, color="black", linestyle="--", linewidth=2, label=f"loss {COMPUTED:g}")
-    axes.set(yscale="log", ylim=(FLOOR / 2, 5))
-    axes.legend(fontsize=plots.STYLE["font"] + 2, frameon=False, loc="center right", bbox_to_anchor=(1, 0.7))
-    plots.label(axes, "models, by loss", "loss", "all starts, none picked", larger=2)
-    return figure
+    stacks = [stack_plot(model, weights=weights) for weights in ("input", "output")]
+    loss = np.concatenate([run["loss"] for run in runs])
+    found = np.concatenate([one_neuron_a_side(model_of(run)) for run in runs])
+    return picture.figure([(plot.height[order], plot.bottom[order], plot.monosemanticity[order])
+                           for plot in stacks], [names[j] for j in order], loss, found, COMPUTED)
 
 
 CLAIMS = (
     Claim("one-neuron-a-side", SECTION,
-          "Each feature gets one neuron for its positive and one for its negative side: so in the best model.",
-          lambda runs: [one_neuron_a_side(_best(runs))], low=1, expected="all sides"),
+          "Each feature gets one neuron for its positive and one for its negative side: so in the "
+          "best model.", _best_has_all, low=1, summary="smallest", expected="all sides"),
     Claim("absolute-value-computed", SECTION,
-          "With a neuron for each side |x| is computed: the loss of the best model.",
-          lambda runs: [min(run["loss"].min() for run in runs)], high=COMPUTED),
+          "With room to spare |x| is computed: the loss of the best model.",
+          lambda runs: [min(run["loss"].min() for run in runs)], high=COMPUTED,
+          summary="smallest"),
     Claim("absolute-value-rate", SECTION,
-          "Training from a random start finds all these neurons more often than not.", _found, low=0.5, summary="mean"),
+          "Training from a random start finds all these neurons more often than not.",
+          lambda runs: gathered(runs, one_neuron_a_side), low=0.5, summary="share", kind="ours"),
     Claim("sides-are-what-it-takes", SECTION,
-          f"The models with a loss of at most {COMPUTED:g} are exactly those with a neuron for each side: the share of "
-          "models for which both or neither is true.", lambda runs: _found(runs) == _computed(runs), low=1,
-          summary="mean", expected="all models"),
+          f"What it takes is a neuron for each side: all models with a loss of at most "
+          f"{COMPUTED:g} have one; the control are the others, which lack one.",
+          lambda runs: sides_of(runs, computed(runs)), low=1, summary="smallest", kind="ours",
+          control=lambda runs: sides_of(runs, ~computed(runs)), expected="all models"),
     Claim("each-side-with-slope-1", SECTION,
-          "Each such neuron does its side's whole job: how far its slope is from 1, at most.", computed_slopes_off,
-          high=0.01, summary="largest"),
+          "The neurons of a side do its whole job: how far its slope is from 1, at most, in models "
+          "that compute |x|.", computed_slopes_off, high=0.01, summary="largest", kind="ours"),
 )
 
-ABSOLUTE_VALUE = Experiment(
+EXPERIMENT = Experiment(
     "absolute-value", 15, "Computing absolute values", SECTION, "12", SETTINGS | {"seeds": 1},
     SETTINGS | {"steps": 5000, "batch_size": 512, "samples": 2**16, "seeds": 4}, run, draw, CLAIMS)
+
+if __name__ == "__main__":
+    from .command import main
+    main("absolute-value")
