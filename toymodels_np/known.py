@@ -20,7 +20,7 @@ WHAT = ("features", "models")                   # files that say what a model an
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "15809252e463ce98",
-    "models": "b784ef91cfc22743",
+    "models": "53bfbe460191c5cf",
     "optim": "3494dc227b60fcd7",
     "loop": "dee39282e62a8317",
 }

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
-from scipy.stats import binomtest
 
 HOLDS, CORRECTED, FAILS, UNDECIDED = VERDICTS = (
     "holds", "holds with a correction", "does not reproduce", "undecided")
@@ -130,6 +129,7 @@ class Claim:
         measured = float(SUMMARIES[self.summary](numbers))
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if self.summary == "share":
+            from scipy.stats import binomtest           # here, since it takes long to import
             interval = binomtest(round(numbers.sum()), numbers.size).proportion_ci(CONFIDENCE)
             near = any(interval.low < bound < interval.high for bound in bounds)
         else:
