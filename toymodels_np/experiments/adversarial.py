@@ -38,7 +38,7 @@ SETTINGS = {"n_features": 100, "n_hidden": 20,
             "inverse_probabilities": [1.0, 1.8, 3.2, 5.6, 10.0, 18.0, 32.0, 56.0, 100.0],
             "steps": 1500, "batch_size": 256, "learning_rate": 5e-3, "samples": 600, "searched": 100,
             "trained_features": 20, "trained_hidden": 5, "trained_batch": 128, "trained_rate": 1e-2,
-            "trained_probabilities": [SPARSER, REMOVED_AT], "attacked_steps": 700,
+            "trained_probabilities": [SPARSER, REMOVED_AT], "attacked_steps": 500,
             "sizes": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0, 1.2],
             "penalised_steps": 1500, "penalised_probability": 0.1, "penalised_decay": 0.9,
             "penalties": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
