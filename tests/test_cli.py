@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.cli import commands, jobs
+from toymodels_np.cli import commands, jobs, options
 from toymodels_np.cli.parser import main
+from toymodels_np.store import shell
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'n_features = 2\nn_hidden = 1\nsteps = 5\nbatch_size = 8\n'
@@ -37,7 +39,7 @@ def config(tmp_path):
     return path
 
 
-# -- it does what the library does -----------------------------------------------------------------------------------
+# -- it does what the library does ----------------------------------------------------------------
 
 def test_training_is_that_of_the_library(tmp_path, capsys):
     words = "train --features 4 --hidden 2 --probability 0.3 --importance-decay 0.9 --instances 3 --steps 40 --seed 7"
@@ -69,6 +71,58 @@ def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
     assert twin.geometry in out and f"{twin.loss:.10g}" in out and f"rank {twin.hessian_rank}" in out
     assert (tm.load(tmp_path / "m.npz").W == twin.model.W).all()
     assert run("show", tmp_path / "m.npz") == 0
+
+
+# -- what is there already -------------------------------------------------------------------------
+
+def test_a_result_is_replaced_only_where_that_is_said_and_a_run_by_runs_alone(tmp_path, capsys):
+    train = "train --features 3 --hidden 2 --batch-size 8 --steps".split()
+    run_file, model_file = tmp_path / "run.npz", tmp_path / "model.npz"
+    assert run(*train, 20, "--out", run_file) == 0
+    before = run_file.read_bytes()
+    assert run(*train, 10, "--out", run_file) == 2                      # --resume was forgotten
+    assert "is there already: give another name, or --overwrite" in capsys.readouterr().err
+    minimum = "minimum --features 2 --hidden 1 --probability 0.1 --starts 2 --out".split()
+    for words in ([], ["--overwrite"]):
+        assert run(*minimum, run_file, *words) == 2
+        assert "holds a run, which only a run may replace" in capsys.readouterr().err
+    assert run_file.read_bytes() == before
+    assert run(*minimum, model_file) == 0 and run(*minimum, model_file) == 2
+    assert run(*minimum, model_file, "--overwrite") == 0
+    assert run("train", "--resume", run_file, "--steps", 5, "--out", run_file) == 0
+    assert tm.load(run_file).steps[-1] == 25
+    assert run(*train, 10, "--out", run_file, "--overwrite") == 0 and tm.load(run_file).steps[-1] == 10
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--features 4", "--features 4 .* has 3"), ("--hidden 1", "--hidden 1 .* has 2"),
+    ("--probability 0.2", "--probability 0.2 .* has 0.3"), ("--probability 0.3 0.3 0.4", "has 0.3"),
+    ("--importance-decay 0.8", "--importance-decay 0.8 .* has 1.0 0.9 0.81"), ("--importance 2", "--importance 2.0"),
+    ("--extra-importance 3", "--extra-importance"), ("--extra-probability 0.1", "--extra-probability"),
+    ("--signed", "--signed True .* has False"), ("--correlated 0,1", "--correlated"),
+    ("--anticorrelated 0,1", "--anticorrelated"), ("--model Linear", "--model Linear .* has ReluOutput"),
+    ("--instances 2", "--instances 2 .* has 1"), ("--batch-size 9", "--batch-size 9 .* has 8"),
+    ("--learning-rate 0.1", "--learning-rate 0.1 .* has 0.001"), ("--schedule cosine", "--schedule cosine"),
+    ("--weight-decay 0.1", "--weight-decay 0.1 .* has 0.0"), ("--seed 5", "--seed 5 .* has 7"),
+    ("--backend cupy", "--backend cupy .* has numpy"),
+])
+def test_a_run_is_not_continued_by_options_that_contradict_it(tmp_path, capsys, words, said):
+    path = tmp_path / "run.npz"
+    law = "--features 3 --hidden 2 --probability 0.3 --importance-decay 0.9".split()
+    how = "--batch-size 8 --seed 7".split()
+    assert run("train", *law, *how, "--steps", 10, "--out", path) == 0
+    before = path.read_bytes()
+    assert run("train", "--resume", path, "--steps", 5, "--out", path, *words.split()) == 2
+    error = capsys.readouterr().err
+    assert re.search(said, error) and "contradicts" in error and path.read_bytes() == before
+    assert run("train", "--resume", path, "--steps", 5, *law, *how) == 0        # the same again is none
+
+
+def test_every_option_of_training_is_checked_against_the_run():
+    checked = {name for family in options.FAMILIES.values() for name in family}
+    assert {*jobs.TASKS["train"], "seed"} - checked == {
+        "task", "steps", "n_hidden", "model", "instances", "batch_size", "learning_rate", "schedule",
+        "weight_decay", "backend", "seed"}
 
 
 @pytest.mark.parametrize("model", ["Linear", "ReluHidden", "AbsoluteValue"])
@@ -134,28 +188,29 @@ def test_a_job_that_fails_is_told(monkeypatch, tmp_path, config, capsys):
 
     config.write_text("task = 'minimum'\nn_features = 2\nn_hidden = 1\n[grid]\nfeature_probability = [0.1, 0.2]")
     monkeypatch.setattr(jobs, "find_minimum", find)
-    assert run("sweep", config, "--out", tmp_path / "out") == 0
+    assert run("sweep", config, "--out", tmp_path / "out") == 1
     out = capsys.readouterr().out
-    assert "2 failed" in out and "no start came to rest" in out and "--retry-failed" in out
+    assert out.splitlines()[-1].startswith("2 of 2 jobs failed; run them again with --retry-failed")
+    assert "no start came to rest" in out
+    assert run("sweep", config, "--out", tmp_path / "out") == 1
     assert run("show", tmp_path / "out") == 0 and "no start came to rest" in capsys.readouterr().out
     monkeypatch.undo()
     assert run("sweep", config, "--out", tmp_path / "out", "--retry-failed") == 0
     assert "2 computed now" in capsys.readouterr().out
 
 
-# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+# -- Ctrl-C ---------------------------------------------------------------------------------------
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(interrupts, monkeypatch, tmp_path, config, capsys):
-    done, true = [], jobs.run_job
+    done, true = [], jobs.train
 
-    def interrupted(job):
+    def interrupted(*arguments, **settings):
         if len(done) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        done.append(job)
-        return true(job)
+        done.append(arguments)
+        return true(*arguments, **settings)
 
-    interrupted.__module__, interrupted.__qualname__ = true.__module__, true.__qualname__
-    monkeypatch.setattr(commands, "run_job", interrupted)
+    monkeypatch.setattr(jobs, "train", interrupted)
     assert run("sweep", config, "--out", tmp_path / "out") == 130
     error = capsys.readouterr().err
     assert error.startswith("interrupted: finished jobs are in") and "goes on from there" in error
@@ -199,7 +254,7 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
         return []
 
     monkeypatch.setattr(threading, "excepthook", lambda what: stumbled.append(what.exc_type))
-    with pytest.raises(KeyboardInterrupt), commands._pool(2) as pool:
+    with pytest.raises(KeyboardInterrupt), shell.worker_pool(2) as pool:
         futures = [pool.submit(time.sleep, 60) for _ in range(40)]
         while not futures[2].running():                             # as many as the pool takes in advance
             pass
@@ -210,10 +265,17 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
     assert not stumbled and not {thread for thread in set(threading.enumerate()) - threads if not thread.daemon}
 
 
-def test_ctrl_c_on_a_real_process_with_workers(tmp_path):
-    """The child prints what it has kept once the first results are there; then the test interrupts it."""
-    (tmp_path / "config.toml").write_text("n_features = 2\nn_hidden = 1\nbatch_size = 8\nseeds = 100000\n[grid]\nsteps = [3]")
-    program = ("import sys, toymodels_np.lab.cli as cli, toymodels_np.lab.chunks as chunks\n"
+@pytest.mark.parametrize("number, whole, code", [
+    (signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -signal.SIGKILL)],
+    ids=["Ctrl-C", "SIGTERM", "SIGKILL"])
+def test_a_real_process_with_workers_that_is_stopped(tmp_path, number, whole, code):
+    """It says what it has kept; then it, or with Ctrl-C all of its group, gets the signal.
+
+    `communicate` comes back when nobody holds the pipes any more: no worker has stayed.
+    """
+    (tmp_path / "config.toml").write_text("n_features = 2\nn_hidden = 1\nbatch_size = 8\nseeds = 100000\n"
+                                          "[grid]\nsteps = [3]")
+    program = ("import sys, toymodels_np.cli.parser as cli, toymodels_np.store.chunks as chunks\n"
                "write = chunks.write\n"
                "def tell(*arguments):\n    write(*arguments); print('kept', flush=True)\n"
                "chunks.write = tell\n"
@@ -225,17 +287,38 @@ def test_ctrl_c_on_a_real_process_with_workers(tmp_path):
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
         try:
             assert child.stdout.readline() == "kept\n"
-            os.killpg(child.pid, signal.SIGINT)
+            (os.killpg if whole else os.kill)(child.pid, number)
             _, error = child.communicate(timeout=60)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
-    assert child.returncode == 130, error
-    assert error.strip().splitlines()[-1].startswith("interrupted: finished jobs are in") and "Traceback" not in error
+    assert child.returncode == code, error
+    if number != signal.SIGKILL:
+        assert error.strip().splitlines()[-1].startswith("interrupted: finished jobs are in")
+        assert "Traceback" not in error
     assert len(tm.load_sweep(tmp_path / "out")["loss"]) >= 1
 
 
-# -- refusals --------------------------------------------------------------------------------------------------------
+def test_sigterm_is_as_clean_as_ctrl_c_and_is_left_as_it_was(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    assert shell.exit_code(lambda options: os.kill(os.getpid(), signal.SIGTERM), None) == 143
+    assert capsys.readouterr().err == "interrupted: nothing was kept\n" and signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_while_the_package_is_imported_is_one_line(tmp_path):
+    """A numpy that interrupts stands for the second that the true one takes."""
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    for module in ("toymodels_np", "toymodels_np.experiments.introduction"):
+        done = subprocess.run([sys.executable, "-m", module, "--help"], env=environment, capture_output=True, text=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted: nothing was kept\n")
+    plain = subprocess.run([sys.executable, "-c", "import toymodels_np"], env=environment, capture_output=True, text=True,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert "KeyboardInterrupt" in plain.stderr                      # in a program, signals are the program's
+
+
+# -- refusals -------------------------------------------------------------------------------------
 
 TRAIN = "train --steps 2 --batch-size 4"
 BAD_COMMANDS = [
@@ -265,7 +348,13 @@ BAD_COMMANDS = [
     "sweep HERE/config.toml --out HERE/out --chunk x", "sweep HERE/config.toml --out HERE/out --dask",
     "sweep HERE/config.toml --out HERE/out --dask nonsense://x", "sweep HERE/run.npz --out HERE/out",
     "sweep HERE/config.toml --out HERE/out --dask tcp://127.0.0.1:1 --workers 2",
-    "show", "show HERE/none", "show HERE/config.toml", "show HERE/empty", "show HERE/run.npz --figure HERE/x.png",
+    "show", "show HERE/none", "show HERE/pipe", "train --resume HERE/pipe", "sweep HERE/pipe --out HERE/out", "show HERE/config.toml", "show HERE/empty", "show HERE/run.npz --figure HERE/x.png",
+    "train --resume HERE/run.npz --seed 1", "train --resume HERE/run.npz --model Linear",
+    f"{TRAIN} --out HERE/run.npz", f"{TRAIN} --out HERE/model.npz", f"{TRAIN} --out HERE/pipe --overwrite",
+    f"{TRAIN} --resume HERE/run.npz --out HERE/cosine.npz", "minimum --out HERE/run.npz --overwrite",
+    "minimum --out HERE/model.npz", "minimum --out HERE/null.png --overwrite", "phase --points 2 --out HERE/null.png",
+    "claims --json HERE/run.npz", "claims --json HERE/records.json", "claims --json HERE/pipe",
+    "show HERE/swept --figure HERE/swept/sweep.png", "report --out HERE/run.npz", "report --out HERE/run.npz/below",
     "show HERE/swept --figure HERE/none/x.png", "show HERE/swept --figure HERE/x.gift", "show HERE/broken",
 ]
 
@@ -276,12 +365,16 @@ def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("here")
     (folder / "config.toml").write_text(GRID)
     (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "null.png").symlink_to(os.devnull)
+    (folder / "records.json").write_text("{}")
     features, model = tm.Features(2, 0.5), tm.ReluOutput.init(2, 1)
     tm.save(folder / "model.npz", model)
     tm.save(folder / "run.npz", tm.train(model, features, steps=2, batch_size=4))
     tm.save(folder / "cosine.npz", tm.train(model, features, steps=2, batch_size=4, schedule="cosine"))
     for name in ("swept", "broken"):
         assert run("sweep", folder / "config.toml", "--out", folder / name) == 0
+    assert run("show", folder / "swept") == 0
     next((folder / "broken").rglob("*.npz")).write_bytes(b"PK")
     return folder
 

@@ -1,4 +1,4 @@
-"""python -m toymodels_np"""
+"""python -m toymodels_np, and the script toymodels-np."""
 
 import sys
 

@@ -3,80 +3,101 @@
 import warnings
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..core import checks
-from ..core.models import MODELS
-from ..engine.train import History, resume, train
-from ..theory.minima import find_minimum
-from ..theory.phase import phase_diagram
 from .. import plots
+from ..core import checks
+from ..core.loop import History
+from ..core.models import MODELS, Model
+from ..engine.train import resume, train
 from ..experiments import NAMES
-from ..experiments.command import (print_records, run_all, save_figure, write_json,
-                                   write_text)
-from .jobs import TASKS, check_job, judge, read_config, run_job, training_settings
+from ..experiments.claims import KINDS, VERDICTS
+from ..experiments.command import print_records, run_all, save_figure, write_json, write_text
 from ..report import page
+from ..store.files import check_folder, check_writable
 from ..store.runs import load, save
 from ..store.shell import worker_pool
-from .show import check_folder, print_models, show_run, show_sweep
 from ..store.sweep import load_sweep, sweep
+from ..theory.minima import find_minimum
+from ..theory.phase import phase_diagram
+from .jobs import check_job, judge, read_config, run_job, training_settings
+from .options import check_agreement, check_output, holds_records, job_of, same_file
+from .show import print_models, show_run, show_sweep
 
 COMMAND = "python -m toymodels_np"
-PART = 500                                      # steps between two saves of a run that can be continued
-
-
-def _job(options):
-    """The options as a job, and its Features."""
-    job = {name: getattr(options, name) for name in (*TASKS[options.task], "seed")}
-    for name in ("feature_probability", "importance"):
-        if isinstance(job[name], list) and len(job[name]) == 1:
-            job[name] = job[name][0]
-    return job, check_job(job)
+PART = 500                      # steps between two saves of a run that can be continued
+GONE_ON = "the same command goes on from there"
 
 
 def run_train(options):
-    job, features = _job(options)
-    steps, done, history = job["steps"], 0, None
-    if options.resume is not None:
-        history = load(options.resume)
-        if not isinstance(history, History):
-            raise ValueError(f"{options.resume} holds a model and no run to go on with")
-    else:
-        model = MODELS[job["model"]].init(features.n_features, job["n_hidden"], job["instances"], seed=job["seed"])
-        settings = training_settings(job) | {"record_every": min(100, steps)}
-    in_parts = options.out is not None and (history is not None or job["schedule"] == "constant")
+    job = job_of(options)
+    history = None if options.resume is None else _run_to_resume(options)
+    features = check_job(job) if history is None else history.features
+    checks.integer("steps", job["steps"])
     if options.out is not None:
-        check_folder(options.out)
-    with tqdm(total=steps, unit="step", desc="train", delay=2, leave=False, disable=None if in_parts else True) as bar:
-        while done < steps:
-            part = {"steps": min(PART, steps - done) if in_parts else steps, "progress": False if in_parts else None}
-            try:
-                history = resume(history, **part) if history else train(model, features, **settings | part)
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt("nothing was kept" if not in_parts or not done else
-                                        f"{done} of {steps} steps are in {options.out}; go on with: {COMMAND} train "
-                                        f"--resume {options.out} --steps {steps - done} --out {options.out}") from None
-            done += part["steps"]
-            bar.update(part["steps"])
-            if options.out is not None:
-                save(options.out, history)
+        goes_on = options.resume is not None and same_file(options.resume, options.out)
+        check_output(options.out, options.overwrite or goes_on, kind=History)
+    if history is None:
+        model = MODELS[job["model"]].init(features.n_features, job["n_hidden"], job["instances"],
+                                          seed=job["seed"])
+        settings = training_settings(job) | {"record_every": min(100, job["steps"])}
+        history = _train_in_parts(options, job["steps"], job["schedule"] == "constant",
+                                  lambda part: train(model, features, **settings | part))
+    else:
+        history = _train_in_parts(options, job["steps"], True,
+                                  lambda part: resume(history, **part))
     print_models(history.model, judge(history.model, history.features))
     if options.out is not None:
         print(f"wrote {options.out}")
 
 
+def _run_to_resume(options):
+    """The run that the options ask to continue, if they do not contradict it."""
+    history = load(options.resume)
+    if not isinstance(history, History):
+        raise ValueError(f"{options.resume} holds a model and no run to go on with")
+    check_agreement(options, history)
+    return history
+
+
+def _train_in_parts(options, steps, can_go_on, begin):
+    """The History of so many steps, which `begin(part)` begins; saved every PART, if it can be."""
+    in_parts = options.out is not None and can_go_on
+    done, history = 0, None
+    with tqdm(total=steps, unit="step", desc="train", delay=2, leave=False,
+              disable=None if in_parts else True) as bar:
+        while done < steps:
+            part = {"steps": min(PART, steps - done) if in_parts else steps,
+                    "progress": False if in_parts else None}
+            try:
+                history = resume(history, **part) if history else begin(part)
+            except KeyboardInterrupt as interrupt:
+                raise type(interrupt)(
+                    f"{done} of {steps} steps are in {options.out}; go on with: {COMMAND} train "
+                    f"--resume {options.out} --steps {steps - done} --out {options.out}"
+                    if in_parts and done else "nothing was kept") from None
+            done += part["steps"]
+            bar.update(part["steps"])
+            if options.out is not None:
+                save(options.out, history)
+    return history
+
+
 def run_minimum(options):
-    job, features = _job(options)
+    job = job_of(options)
+    features = check_job(job)
     if options.out is not None:
-        check_folder(options.out)
+        check_output(options.out, options.overwrite, kind=Model)
     minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
+    eigenvalues, losses = minimum.hessian_eigenvalues, minimum.start_losses
     print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
     print(f"gradient norm   {minimum.gradient_norm:.1e}")
-    eigenvalues = minimum.hessian_eigenvalues
-    print(f"Hessian         rank {minimum.hessian_rank} of {len(eigenvalues)}, smallest {min(eigenvalues):.2e}")
-    print(f"starts          {(minimum.start_losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(minimum.start_losses)} "
+    print(f"Hessian         rank {minimum.hessian_rank} of {len(eigenvalues)}, "
+          f"smallest {min(eigenvalues):.2e}")
+    print(f"starts          {(losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(losses)} "
           f"ended here")
     print_models(minimum.model, np.asarray(minimum.loss))
     if options.out is not None:
@@ -86,14 +107,17 @@ def run_minimum(options):
 
 def run_phase(options):
     checks.integer("--points", options.points, minimum=2)
-    check_folder(options.out)
-    diagram = phase_diagram(options.features, options.hidden, importance=np.geomspace(0.1, 10, options.points),
+    check_output(options.out, options.overwrite)
+    diagram = phase_diagram(options.features, options.hidden,
+                            importance=np.geomspace(0.1, 10, options.points),
                             feature_probability=np.geomspace(0.01, 1, options.points))
-    importance, probability = np.meshgrid(diagram.importance, diagram.feature_probability, indexing="ij")
+    importance, probability = np.meshgrid(diagram.importance, diagram.feature_probability,
+                                          indexing="ij")
     figure = plots.sweep_map(("importance of the last feature", "feature probability"),
-                               (importance.ravel(), probability.ravel()), diagram.loss.ravel(), "phase",
-                               diagram.phase.ravel())
-    print(f"{diagram.loss.size} true minima, gradients of norm {diagram.gradient_norm.max():.1e} at most")
+                             (importance.ravel(), probability.ravel()), diagram.loss.ravel(),
+                             "phase", diagram.phase.ravel())
+    print(f"{diagram.loss.size} true minima, gradients of norm "
+          f"{diagram.gradient_norm.max():.1e} at most")
     for name, values in (("phase", diagram.phase), ("geometry", diagram.geometry)):
         for value, count in Counter(values.ravel()).most_common():
             print(f"{name:10s} {value}: {count} cells")
@@ -103,40 +127,53 @@ def run_phase(options):
 
 def run_claims(options):
     if options.json is not None:
-        check_folder(options.json)
+        check_output(options.json, holds_records(options.json))
     records = [record for row in run_all(options, list(NAMES)) for record in row.records]
     print_records(records)
     if options.json is not None:
         write_json(options.json, records)
+    _print_counts(records)
 
 
 def run_report(options):
-    rows = run_all(options, list(NAMES))
     path = options.out / ("report-full.html" if options.full else "report.html")
+    check_folder(options.out)
+    check_writable(path)
+    rows = run_all(options, list(NAMES))
     write_text(path, page(rows, full=options.full))
-    counts = Counter(record["verdict"] for row in rows for record in row.records)
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    _print_counts([record for row in rows for record in row.records])
+
+
+def _print_counts(records):
+    """How many claims of each kind have which verdict, a line a kind."""
+    for kind, said in KINDS.items():
+        counts = Counter(record["verdict"] for record in records if record["kind"] == kind)
+        if counts:
+            verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+            print(f"{said}: {counts.total()} claims: {verdicts}")
 
 
 def run_sweep(options):
+    """Exit code 1 if some jobs failed."""
     jobs = read_config(options.config)
     checks.integer("--workers", options.workers)
     if options.dask and options.workers > 1:
         raise ValueError("--workers and --dask do not go together")
     try:
         with _executor(options) as executor, warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # it says what the report says
+            warnings.simplefilter("ignore", RuntimeWarning)     # it says what the report says
             report = sweep(run_job, jobs, options.out, executor=executor, chunk=options.chunk,
                            retry_failed=options.retry_failed)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"finished jobs are in {options.out}; the same command goes on from there") from None
-    print(f"{report.jobs} jobs in {report.out}: {report.computed} computed now, {report.found} found there")
-    if report.failed:
-        table = load_sweep(options.out)
-        reasons = Counter(error for error in table["error"] if error)
-        print(f"{report.failed} failed; run them again with --retry-failed. The most frequent reason: "
-              f"{reasons.most_common(1)[0][0]}")
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)(f"finished jobs are in {options.out}; {GONE_ON}") from None
+    print(str(replace(report, failed=0)))
     print(f"look at it with: {COMMAND} show {report.out}")
+    if report.failed:
+        reasons = Counter(error for error in load_sweep(options.out)["error"] if error)
+        print(f"{report.failed} of {report.jobs} jobs failed; run them again with --retry-failed. "
+              f"The most frequent reason: {reasons.most_common(1)[0][0]}")
+        return 1
+    return 0
 
 
 @contextmanager
@@ -156,6 +193,8 @@ def _executor(options):
 
 def run_show(options):
     if options.path.is_dir():
+        if options.figure is not None:
+            check_output(options.figure, options.overwrite)
         show_sweep(options.path, options.figure)
     elif options.figure is not None:
         raise ValueError("--figure is for the folder of a sweep")

@@ -19,7 +19,7 @@ from ..geometry.tegum import name_geometry
 from ..theory.exact.loss import estimate_loss, expected_loss
 from ..theory.minima import find_minimum
 from ..theory.phase import extra_phase
-from ..store.files import check_path, os_errors_as
+from ..store.files import check_path, open_regular, os_errors_as
 
 LAW = {"n_features": 5, "n_hidden": 2, "feature_probability": 0.05, "importance": 1.0, "importance_decay": 1.0,
        "extra_importance": 1.0, "extra_probability": 1.0, "signed": False, "correlated": [], "anticorrelated": []}
@@ -116,7 +116,8 @@ def read_config(path):
     """
     path = check_path("the configuration", path)
     with os_errors_as(f"cannot read {path}"):
-        text = path.read_bytes()
+        with open_regular(path) as stream:
+            text = stream.read()
     try:
         config = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

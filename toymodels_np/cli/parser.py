@@ -1,4 +1,4 @@
-"""The command line: python -m toymodels_np train | minimum | sweep | show | phase | experiment | claims | report.
+"""The command line: python -m toymodels_np train | minimum | sweep | show | phase | experiment …
 
 An error is one line on stderr and exit code 2; Ctrl-C says how to go on and is exit code 130.
 """
@@ -18,6 +18,7 @@ from ..experiments.command import add_options
 from ..experiments.command import run as run_experiment
 from ..store.shell import Parser, exit_code
 from .jobs import TASKS
+from .options import option_name
 
 
 def main(arguments=None):
@@ -41,14 +42,16 @@ def _parser():
     one = command("train", run_train, "train models on one law of features",
                   "train --features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz")
     _add_settings(one, "train")
-    one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps more; with --out, "
-                     "where to save it, and no other option")
-    one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps if --schedule is "
-                     "constant")
+    one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps "
+                     "more; other options may repeat what the run has, and not contradict it")
+    one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps "
+                     "if --schedule is constant")
+    _add_overwrite(one)
     one = command("minimum", run_minimum, "find the true minimum of the exact population loss",
                   "minimum --features 5 --hidden 2 --probability 0.05")
     _add_settings(one, "minimum")
     one.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
+    _add_overwrite(one)
     one = command("sweep", run_sweep, "train or solve at every point of a grid, from a file in TOML",
                   "sweep examples/sweep.toml --out out/phases --workers 2")
     one.add_argument("config", type=Path, metavar="CONFIG.toml", help="settings, seeds and a table [grid]")
@@ -62,12 +65,15 @@ def _parser():
     one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
     one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
                      ".pdf; without this, sweep.png in its folder")
+    _add_overwrite(one)
     one = command("phase", run_phase, "draw the phase diagram of the last of a few features",
                   "phase --features 3 --hidden 2 --points 20 --out phases.png")
     one.add_argument("--features", type=int, default=2, metavar="N", help="n")
     one.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
     one.add_argument("--points", type=int, default=20, metavar="N", help="cells along each axis")
-    one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE", help="the picture")
+    one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE",
+                     help="the picture")
+    _add_overwrite(one)
     one = command("experiment", run_experiment, "run one of the paper's experiments and check its claims",
                   "experiment demonstration --out out")
     one.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
@@ -80,36 +86,46 @@ def _parser():
     return parser
 
 
+HELPS = {
+    "n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",
+    "importance": "I_i, one or n numbers", "importance_decay": "r, for importances I_i r^i",
+    "extra_importance": "factor on the last feature's importance",
+    "extra_probability": "factor on the last feature's probability",
+    "signed": "active values in [-1, 1], target |x|",
+    "correlated": "features that are on together, such as 0,1; may be repeated",
+    "anticorrelated": "features of which at most one is on; may be repeated",
+    "instances": "models side by side", "starts": "starts of the search",
+    "backend": "numpy, or cupy for a run on a GPU", "seed": "of the random streams"}
+CHOICES = {"model": MODELS, "schedule": SCHEDULES, "backend": BACKENDS}
+
+
 def _add_settings(parser, task):
-    """An option for each setting of the task, under the names of `jobs.TASKS`."""
-    short = {"n_features": "features", "n_hidden": "hidden", "feature_probability": "probability"}
-    helps = {"n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",
-             "importance": "I_i, one or n numbers", "importance_decay": "r, for importances I_i r^i",
-             "extra_importance": "factor on the last feature's importance",
-             "extra_probability": "factor on the last feature's probability",
-             "signed": "active values in [-1, 1], target |x|",
-             "correlated": "features that are on together, such as 0,1; may be repeated",
-             "anticorrelated": "features of which at most one is on; may be repeated",
-             "instances": "models side by side", "starts": "starts of the search",
-             "backend": "numpy, or cupy for a run on a GPU"}
-    choices = {"model": MODELS, "schedule": SCHEDULES, "backend": BACKENDS}
-    for name, default in TASKS[task].items():
-        option = {"dest": name, "help": helps.get(name, name.replace("_", " ")), "default": default}
+    """An option for each setting of the task; what is not given is not in the namespace."""
+    for name, default in (TASKS[task] | {"seed": 0}).items():
         if name == "task":
             continue
+        said = HELPS.get(name, name.replace("_", " "))
+        option = {"dest": name, "default": argparse.SUPPRESS,
+                  "help": said if default is False or default == [] else f"{said} (default: {default})"}
         if name == "signed":
             option["action"] = "store_true"
         elif name.endswith("correlated"):
-            option |= {"action": "append", "type": _index_set, "metavar": "I,J", "default": []}
+            option |= {"action": "append", "type": _index_set, "metavar": "I,J"}
         elif name in ("feature_probability", "importance"):
-            option |= {"nargs": "+", "type": float, "metavar": "P" if name == "feature_probability" else "I"}
-        elif name in choices:
-            option["choices"] = tuple(choices[name])
+            letter = "P" if name == "feature_probability" else "I"
+            option |= {"nargs": "+", "type": float, "metavar": letter}
+        elif name in CHOICES:
+            option["choices"] = tuple(CHOICES[name])
         else:
-            option |= {"type": type(default), "metavar": "N" if isinstance(default, int) else "X"}
-        parser.add_argument(f"--{short.get(name, name).replace('_', '-')}", **option)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random streams")
+            letter = "N" if isinstance(default, int) else "X"
+            option |= {"type": type(default), "metavar": letter}
+        parser.add_argument(option_name(name), **option)
     parser.set_defaults(task=task)
+
+
+def _add_overwrite(parser):
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace the file if it is there; a run never by something else")
 
 
 def _index_set(text):

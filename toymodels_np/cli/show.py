@@ -9,16 +9,11 @@ from ..geometry.tegum import name_geometry
 from .. import plots
 from ..experiments.command import save_figure
 from .jobs import TASKS, judge
+from ..store.files import check_writable
 from ..store.runs import load
 from ..store.sweep import load_sweep
 
 MOST = 10                                       # models, or names, in a list
-
-
-def check_folder(path):
-    """An error before the work, not after it, if a file's folder is missing."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def show_run(path):
@@ -49,7 +44,7 @@ def print_models(models, losses):
 def show_sweep(folder, path=None):
     """Print the table under `folder` in words, and draw it to `path` if one or two settings vary."""
     path = path or folder / "sweep.png"
-    check_folder(path)
+    check_writable(path)
     table = load_sweep(folder)
     failed = table["error"] != ""
     print(f"{len(failed)} jobs in {folder}, {failed.sum()} failed")

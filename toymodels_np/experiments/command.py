@@ -115,7 +115,7 @@ def run_rows(rows, out, *, first_seed=FIRST_SEED, full=False, executor=None, pro
     unused = sum(report.unused for report, _ in swept)
     if unused:
         print(f"{unused} results of other code are in {out} and were not used")
-    found = iter([[job | outcome for job, outcome in part] for _, part in swept])
+    found = iter([[outcome | job for job, outcome in part] for _, part in swept])
     done = []
     for experiment, settings in rows:
         runs, controls = next(found), next(found)
@@ -144,9 +144,12 @@ def run_all(options, names):
 
 def run(options):
     """Runs, verdicts on the screen, and NAME.json, NAME.png and perhaps NAME.html in the folder."""
+    stem = options.out / options.name
+    files.check_folder(options.out)
+    for suffix in (".json", ".png", ".html"):
+        files.check_writable(stem.with_suffix(suffix))
     row, = run_all(options, [options.name])
     print_records(row.records)
-    stem = options.out / row.experiment.name
     write_json(stem.with_suffix(".json"), {
         "experiment": row.experiment.name, "version": __version__, "full": options.full,
         "first_seed": options.first_seed, "settings": row.settings, "claims": row.records})

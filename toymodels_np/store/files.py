@@ -185,8 +185,15 @@ def write_arrays(path, arrays):
 def read_arrays(path):
     """The arrays that `write_arrays` wrote to `path`; ValueError with a sentence if the file is anything else."""
     path = check_path("path", path)
-    with os_errors_as(f"cannot read {path}"), open(path, "rb") as stream, _damage_said(path):
+    with os_errors_as(f"cannot read {path}"), open_regular(path) as stream, _damage_said(path):
         return _members(stream, *_end(stream))
+
+
+def open_regular(path):
+    """The file at `path`, to read; OSError where it is a device or a pipe, which may never end."""
+    if not stat.S_ISREG((mode := os.stat(path).st_mode)) and not stat.S_ISDIR(mode):
+        raise OSError("it is a device or a pipe, and no file")
+    return open(path, "rb")
 
 
 def _members(stream, length, count):

@@ -14,7 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
+
+from .. import early
 
 KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError, MemoryError)
 
@@ -35,6 +37,7 @@ def exit_code(run, options):
     """The exit code of the command `run(options)`, which returns one or None for 0."""
     with _terminable():
         try:
+            early.ready()
             return run(options) or 0
         except KeyboardInterrupt as interrupt:
             print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
