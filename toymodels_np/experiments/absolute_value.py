@@ -17,6 +17,7 @@ from .claims import Claim, NotMeasured
 
 SECTION = "Computation in Superposition"
 COMPUTED = 1e-4                                 # a loss of at most this counts as computing |x|
+LEARNED = 0.1       # of the best constant's loss: a model that has learned takes this away, or more
 SETTINGS = {"n_features": 3, "n_hidden": 6, "feature_probability": 1.0, "models": 100,
             "steps": 3000, "batch_size": 256, "learning_rate": 1e-2, "samples": 2**13}
 
@@ -31,6 +32,12 @@ def run(job):
 
 
 # -- what is measured -----------------------------------------------------------------------------
+
+def constant_loss(features):
+    """The loss of the best constant output: sum_i I_i times the variance of |x_i|, p/3 - p^2/4."""
+    p = features.active_probability
+    return float((features.importance * (p / 3 - p**2 / 4)).sum())
+
 
 def model_of(run):
     """The run's models, one instance each."""

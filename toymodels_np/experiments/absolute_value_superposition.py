@@ -19,12 +19,12 @@ from ..core.streams import CHANCE_STREAM, random_stream
 from ..geometry.neurons import IDLE, MONOSEMANTIC, service, stack_plot
 from ..plots.rows import absolute_value_superposition as picture
 from ..theory.estimate import estimate_loss
+from .absolute_value import LEARNED, constant_loss
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place
 
 SECTION = "Computation in Superposition"
 DENSE, SPARSE = 1.0, 0.001      # the probabilities of which the paper's two extremes speak
-LEARNED = 0.1                   # of the best constant's loss, which a model has taken away
 AT_LEAST_HALF = 0.5             # of its primary feature's job, which a neuron with a primary does
 WEAKER = 0.5                    # a secondary feature's slope, as a part of the primary one's
 SHUFFLES = 100                  # that say what chance would do
@@ -53,9 +53,8 @@ def _best(job, p):
                 schedule="cosine", batch_size=batch, record_every=max(1, job["steps"]))
     loss = estimate_loss(model, features, samples=job["samples"], seed=job["seed"])[0]
     best = int(loss.argmin())
-    constant = features.importance.sum() * (p / 3 - p**2 / 4)       # the variance of |x_i|
     return dict(zip(("W1", "W2", "b"), model[best].parameters)) | {
-        "explained": 1 - loss[best] / constant}
+        "explained": 1 - loss[best] / constant_loss(features)}
 
 
 # -- what is measured -----------------------------------------------------------------------------

@@ -4,9 +4,10 @@ Twelve sides of features want a neuron each and there are ten, so that some neur
 a neuron stores its two features unequally, reading one strongly and writing it weakly and the other
 way round, and a second neuron inhibits the output that would be wrongly excited.
 
-How unequally, and how much is taken back, is measured on all shared neurons of all models, whether
-they look like the motif or not: `shared_neurons` sets no bound on either. `asymmetric_motifs` does,
-and counts how many models have it. Neurons are scaled to a largest input weight of 1.
+How unequally, and how much is taken back, is measured on all shared neurons of all models that have
+learned, whether they look like the motif or not: `shared_neurons` sets no bound on either.
+`asymmetric_motifs` does, and counts how many models have it. Neurons are scaled to a largest input
+weight of 1.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..geometry.neurons import (AT_WORK, asymmetric_motifs, normalise_neurons, s
                                 service)
 from ..plots.rows import asymmetric_motif as picture
 from ..theory.estimate import estimate_loss
+from .absolute_value import LEARNED, constant_loss
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
 
@@ -69,6 +71,7 @@ def shared_in(models, law, samples, seed):
 def shared_neurons(model, law, x):
     """The neurons with at least AT_WORK of the job of two features: a list of rows of numbers.
 
+    A model that has not learned has none: random weights do some of a job by chance.
     Of its two strongest features, a is the one that the neuron reads more strongly, b the other:
     read = |W1_ja / W1_jb|, at least 1; write = W2_bj / W2_aj; jobs = s_ja / s_jb, how much more of
     its job a gets; taken, the part of |W1_ja| W2_bj, what x_a wrongly gives to output b, that the
@@ -78,6 +81,8 @@ def shared_neurons(model, law, x):
     model = normalise_neurons(model)
     sides = served_features(model) * (service(model) >= AT_WORK)                        # (m, n)
     rows, loss = [], model.loss(x, law)
+    if loss > (1 - LEARNED) * constant_loss(law):
+        return rows
     for j in np.flatnonzero((sides != 0).sum(1) >= 2):
         pair = np.argsort(-service(model)[j])[:2]
         a, b = pair[np.argsort(-abs(model.W1[j, pair]), kind="stable")]

@@ -26,10 +26,10 @@ def draw_directions(axes, W, limit, *, numbers=()):
                   label=f"feature {i}")
         axes.plot(x, y, "o", color=colour, markersize=7)
     for i in numbers:
-        length = np.hypot(*W[:, i])
-        tip = W[:, i] * (1 + 0.09 * limit / length) if length else W[:, i]
-        axes.text(*tip, str(i), color=feature_colour(i), fontsize=STYLE["font"] + 1,
-                  fontweight="bold", ha="center", va="center")
+        outwards = W[:, i] / max(np.hypot(*W[:, i]), 1e-12)
+        axes.annotate(str(i), W[:, i], xytext=13 * outwards, textcoords="offset points",
+                      color=feature_colour(i), fontsize=STYLE["font"] + 1, fontweight="bold",
+                      ha="center", va="center")
 
 
 def draw_sets(axes, W, sets, *, limit=0.72, zoom=1.25, outline=True):
@@ -120,18 +120,15 @@ def name_curves(axes, curves, colours, *, size=STYLE["font"]):
         span = x[inside] if inside.any() else x
         place = span[0] + np.linspace(0.15, 0.85, 15) * (span[-1] - span[0])
         own = np.interp(place, x, y)
-        away = np.array([np.interp(place, u, v, left=np.nan, right=np.nan) - own
-                         for other, (u, v) in curves.items() if other != name])
-        room = np.nanmin(np.vstack([abs(away), np.full((1, len(place)), high - low)]), axis=0)
-        at = int(room.argmax())
-        near = away[:, at] if len(away) else np.array([])
-        near = near[np.isfinite(near)]
-        below = len(near) and near[abs(near).argmin()] > 0
+        away = np.array([np.interp(place, u, v) - own for other, (u, v) in curves.items()
+                         if other != name])
+        at = int(abs(away).min(0).argmax()) if len(away) else len(place) // 2
+        below = len(away) and away[abs(away[:, at]).argmin(), at] > 0
         ends = axes.transData.transform([(place[i], own[i]) for i in (at - 1, at) if at] or
                                         [(place[i], own[i]) for i in (0, 1)])
         along = np.diff(ends, axis=0)[0] * (1 if ends[1, 0] >= ends[0, 0] else -1)
         off = np.array([-along[1], along[0]]) / max(np.hypot(*along), 1e-9) * (-9 if below else 9)
-        ha = "center" if abs(off[0]) < 4 else "right" if off[0] < 0 else "left"
+        ha = "center" if abs(off[0]) < 1.5 else "right" if off[0] < 0 else "left"
         axes.annotate(name, (place[at], own[at]), xytext=off, textcoords="offset points",
                       color=colours[name], fontsize=size, fontweight="bold", ha=ha,
                       va="top" if off[1] < 0 else "bottom")

@@ -85,7 +85,7 @@ def pentagon_to_digon(vary, ratios, branches, crossing, trained, solutions, norm
         curves[name] = ratios[known], energy[known]
     _draw_energies(rows[0].subplots(), vary, curves, colours, crossing, trained)
 
-    limit = 1.28 * max(np.linalg.norm(W, axis=0).max() for *_, W in solutions)
+    limit = 1.42 * max(np.linalg.norm(W, axis=0).max() for *_, W in solutions)
     solutions = sorted(solutions, key=lambda solution: solution[0])
     for axes, (ratio, geometry, W) in zip(rows[1].subplots(1, len(solutions)), solutions):
         draw_directions(axes, W, limit, numbers=range(5) if geometry in list(branches)[:1] else
@@ -117,7 +117,8 @@ def _draw_energies(axes, vary, curves, colours, crossing, trained):
         if loss > 0.97 * top:
             axes.plot(ratio, 0.97 * top, "^", color=colour, markersize=11, zorder=4)
             axes.annotate(f"{loss:.3f}: {geometry}", (ratio, 0.97 * top), xytext=(10, 0),
-                          textcoords="offset points", va="center", fontsize=STYLE["font"] - 1)
+                          textcoords="offset points", va="center", fontsize=STYLE["font"] - 1,
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
             continue
         axes.plot(ratio, loss, "o" if geometry in curves else "x", color=colour, markersize=9,
                   markeredgewidth=1.2, markerfacecolor="none", zorder=3)
