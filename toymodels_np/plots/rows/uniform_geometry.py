@@ -1,0 +1,129 @@
+"""Row 6: D* with its plateaus, and the share of every feature on the lines of the shapes, dense to
+sparse; on top, where each shape is exactly best.
+"""
+
+import numpy as np
+
+from ...geometry import polytopes
+from ..style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION, canvas, label
+
+SHAPE_COLOURS = (VERMILION, ORANGE, BLUE, GREEN, PURPLE)
+FRACTIONS = "¾", "⅔", "½", "⅖", "⅜"
+SIDEWAYS = 0.012                    # of the axis: dots of one p are spread, so that all are seen
+
+
+def figure(x, dstar, count, D, kept, windows, graphs, size, main):
+    """Two rows: D* and represented features a dimension; below, D_i of all features.
+
+    x : (P,) 1/p ascending        dstar, count : (R, P), R runs        D, kept : (R, P, n)
+    windows : {shape: (low, high)} of 1/p        graphs : (shape, its line, cosines (k, k)) each
+    size : (n, m)                 main : up to this 1/p in the wide panels, beyond in narrow ones
+    """
+    whole = canvas(17, 14)
+    wide, narrow = x <= main, x > main
+    ratios = (7, 1.1, 1.5) if narrow.any() else (7, 0.01, 1.5)
+    cells = whole.subplots(2, 3, width_ratios=ratios, height_ratios=(4, 7), sharey="row")
+    for column, part in ((0, wide), (1, narrow)):
+        if not part.any():
+            cells[0, column].axis("off"), cells[1, column].axis("off")
+            continue
+        draw_dstar(cells[0, column], x[part], dstar[:, part], count[:, part], named=column == 0)
+        draw_shares(cells[1, column], x[part], D[:, part], kept[:, part], graphs,
+                    named=column == 0)
+    for axes in cells[:, 0]:
+        draw_windows(axes, windows, on_top=axes is cells[1, 0])
+    n, m = size
+    cells[0, 0].set_title(f"Dimensions for each represented feature: {n} features of equal "
+                          f"importance in {m} dimensions", fontsize=STYLE["title"] + 1)
+    label(cells[1, 0], "1 / p = 1 / (1 − S), from dense to sparse", larger=2)
+    cells[0, 2].axis("off")
+    draw_graphs(cells[1, 2], graphs)
+    return whole
+
+
+def draw_dstar(axes, x, dstar, count, *, named):
+    """D* (R, P) and represented features a dimension (R, P) against 1/p."""
+    for k, (y, kept) in enumerate(zip(dstar, count)):
+        axes.plot(x, y, "o-", color=BLUE, markersize=6, linewidth=1.5,
+                  label=None if k else r"$D^* = m\,/\,\|W\|_F^2$")
+        axes.plot(x, 1 / np.maximum(kept, 1e-9), "x", color=VERMILION, markersize=8,
+                  markeredgewidth=1.6, label=None if k else "m / number of represented features")
+    for level in (1, 0.5):
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1.3, zorder=0)
+    axes.set(xscale="log", ylim=(0, 2.05), xlim=_room(x))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    _ticks(axes, x)
+    label(axes, None, "dimensions for a feature" if named else None, larger=2)
+    if named:
+        axes.legend(fontsize=STYLE["title"], frameon=False, loc="upper right")
+
+
+def draw_shares(axes, x, D, kept, graphs, *, named):
+    """D_i (R, P, n) as dots, the represented ones dark, and the shapes' lines."""
+    rng = np.random.default_rng(0)
+    left, right = np.log(_room(x))
+    place = np.exp(np.log(x)[:, None] + SIDEWAYS * (right - left) / (1 if named else 0.2)
+                   * rng.uniform(-0.5, 0.5, D.shape))
+    for chosen, look, words in ((~kept, {"color": "0.75", "markersize": 4, "alpha": 0.5},
+                                 "not represented (norm below ½)"),
+                                (kept, {"color": "black", "markersize": 8, "alpha": 0.6},
+                                 "represented")):
+        axes.plot(place[chosen], D[chosen], ".", label=words, **look)
+    for (_, line, _), colour in zip(graphs, SHAPE_COLOURS):
+        axes.axhline(line, color=colour, linewidth=2.2, zorder=0)
+    axes.set(xscale="log", ylim=(-0.04, 1.04), xlim=_room(x))
+    _ticks(axes, x)
+    label(axes, None, r"$D_i$, each feature's own share of a dimension" if named else None,
+          larger=2)
+    if named:
+        axes.legend(fontsize=STYLE["title"], frameon=True, loc="lower left", markerscale=2.5,
+                    bbox_to_anchor=(0.0, 0.03))
+
+
+def draw_windows(axes, windows, *, on_top):
+    """Where each shape is exactly best, shaded, with its name on top."""
+    for (name, (low, high)), colour in zip(windows.items(), SHAPE_COLOURS):
+        axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0, zorder=-1)
+        if on_top:
+            axes.text((low * high) ** 0.5, 1.015, name.replace(" ", "\n") + "\nbest",
+                      transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+                      color=colour, fontsize=STYLE["font"], fontweight="bold",
+                      rotation=90 if name == "pentagon" else 0)
+
+
+def draw_graphs(axes, graphs):
+    """Beside the lines: their fractions and the graphs of their shapes."""
+    axes.set(xlim=(0, 1))
+    axes.axis("off")
+    heights = np.linspace(0.87, 0.2, len(graphs))
+    for (name, line, cosine), height, fraction, colour in zip(graphs, heights, FRACTIONS,
+                                                              SHAPE_COLOURS):
+        axes.plot([0, 0.2], [line, height], color=colour, linewidth=1.8, clip_on=False)
+        axes.text(0.24, height, fraction, fontsize=STYLE["title"] + 8, va="center", color=colour)
+        draw_graph(axes.inset_axes((0.5, (height + 0.05) / 1.08 - 0.06, 0.5, 0.12)), cosine)
+        axes.text(0.98, height - 0.06, name, fontsize=STYLE["font"], ha="right", va="top")
+    axes.text(0.24, 0, "0  dropped", fontsize=STYLE["title"], va="center", color=GREY)
+
+
+def draw_graph(axes, cosine):
+    """A dot a feature, on a circle, and a line between features, thicker the less orthogonal."""
+    n = len(cosine)
+    x, y = polytopes.polygon(n) if n > 2 else np.array([[-1.0, 1.0], [0.0, 0.0]])
+    size = np.triu(abs(cosine), 1)
+    for i, j in zip(*np.nonzero(size > 0.1)):
+        axes.plot(x[[i, j]], y[[i, j]], color="0.45", linewidth=2.5 * size[i, j] / size.max())
+    axes.plot(x, y, "o", color=SKY, markeredgecolor="black", markersize=8)
+    axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
+    axes.axis("off")
+
+
+def _room(x):
+    return x[0] / 1.03, x[-1] * 1.06
+
+
+def _ticks(axes, x):
+    wanted = [1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8, 10, 20, 50, 100]
+    ticks = [each for each in wanted if x[0] <= each <= x[-1] and (x[0] < 10 or each > 10)]
+    axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
+    axes.minorticks_off()
