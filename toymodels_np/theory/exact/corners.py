@@ -182,7 +182,6 @@ class Corners:
             c[2 * half - 1:3 * half - 1] = c[at[j]]                     # x_j low
             np.add(c[at[j]], a[j - 1], out=c[3 * half - 1:4 * half - 1])    # x_j high      (4.6)
         self.c, self.rest = c, rest
-        self._polynomials()
         low, high = (0, 0) if rest is None else rest[1:]
         reach = np.zeros((k + 1, *shape))
         reach[:k] = np.cumsum(a.real, axis=0)[::-1]
@@ -190,10 +189,16 @@ class Corners:
         positive = c.real + np.repeat(reach, 2 ** np.arange(k + 1), axis=0) > 0
         self.below = positive & (c.real + low >= 0)                     # z > 0 for every t
         self.across = positive & (c.real + low < 0)
+        for j in range(k, 0, -1):                           # only what the corners above ask for
+            asked = np.concatenate([self.across[at[j]]] * 2)
+            self.below[at[j - 1]] &= asked
+            self.across[at[j - 1]] &= asked
         self.over_a = 1 / np.where(a.real > 0, a, 1)                    # never used where a is 0
+        self._polynomials()
 
     def _polynomials(self):
-        """E (c + t)^q / q! at every corner, q = 0 … top, from the moments of t. (4.7)"""
+        """E (c + t)^q / q! at the corners `below`, (top + 1, V), from the moments of t. (4.7)
+        """
         k, top = self.k, self.top
         self.step = powers(self.a, top)                                 # (top + 1, k, C, N)
         r = np.arange(top + 1.0).reshape(-1, 1, 1, 1)
@@ -201,20 +206,17 @@ class Corners:
         self.chance[0] = 1
         law = self.step * self.chance
         self.mu = mu = np.zeros((top + 1, k + 1, *self.shape), complex)     # level j at k - j
-        if self.rest is None:
-            mu[0, k] = 1
-        else:
+        mu[0, k] = 1
+        if self.rest is not None:
             mu[:, k] = self.rest[0]
         for j in range(k):
             plain = j == 0 and self.rest is None
             mu[:, k - j - 1] = law[:, 0] if plain else sum_products(law[:, j], mu[:, k - j])
-        self.power = powers(self.c, top)                                # (top + 1, corners, C, N)
-        levels = k + (self.rest is not None)                            # with moments to speak of
-        self.inner = inner = 2**levels - 1
-        doubling = 2 ** np.arange(levels)
-        self.poly = poly = self.power.copy()
-        poly[:, :inner] = sum_products(np.repeat(mu[:, :levels], doubling, axis=1),
-                                       self.power[:, :inner])
+        self.where = np.nonzero(self.below)                             # corner, case, row: (V,)
+        level = np.frexp(self.where[0] + 1)[1] - 1                      # k - j
+        self.moment_of = (level, *self.where[1:])
+        self.power = powers(self.c[self.where], top)                    # (top + 1, V)
+        self.poly = sum_products(mu[:, *self.moment_of], self.power)
 
     def size(self, j):
         """How many orders H has on level j."""
@@ -239,7 +241,9 @@ class Corners:
 
     def combine(self, leaf=None):
         """H_k (orders, C, N) at the bottom. (4.8)"""
-        at, H = self.at, self.poly[self.first:] * self.below
+        at = self.at
+        H = np.zeros((self.size(0), *self.c.shape), complex)
+        H[:, *self.where] = self.poly[self.first:]
         if leaf is not None:
             H[:, at[0]] += leaf[1:]
         self.leaf, self.slope = leaf, [None] * (self.k + 1)
@@ -256,13 +260,15 @@ class Corners:
         """The derivatives by a (k, C, N), by all corners alike (C, N), and by the moments of the
         rest (top + 1, C, N), after `weigh` and `combine`: the same steps backwards. (4.9)
         """
-        at, da, d_poly = self.at, np.zeros_like(self.a), np.zeros_like(self.poly[self.first:])
+        at, da = self.at, np.zeros_like(self.a)
+        d_H = np.zeros((self.size(0), *self.c.shape), complex)
         for j in range(self.k + 1):
-            d_poly[:self.size(j), at[j]] = self.dH[j] * self.below[at[j]]
+            d_H[:self.size(j), at[j]] = self.dH[j]
             if j:
                 on = self.dH[j] * self.across[at[j]] * (self.p[j - 1] * self.over_a[j - 1])
                 da[j - 1] -= (on * self.slope[j]).sum((0, 1))
-        dc = (d_poly * self.poly[self.first - 1:-1]).sum(0)             # (corners, C, N)
+        d_poly, dc = d_H[:, *self.where], np.zeros_like(self.c)         # (size, V), (corners, C, N)
+        dc[self.where] = (d_poly * self.poly[self.first - 1:-1]).sum(0)
         if self.leaf is not None:
             dc[at[0]] += (self.dH[0] * self.leaf[:-1]).sum(0)
         d_rest = self._moment_slopes(d_poly, da)
@@ -275,13 +281,14 @@ class Corners:
 
     def _moment_slopes(self, d_poly, da):
         """Add to da what the moments contribute; the derivative by the moments of the rest."""
-        k, top, first, inner = self.k, self.top, self.first, self.inner
+        k, top, first = self.k, self.top, self.first
         dmu = np.zeros((top + 1, k + 1, *self.shape), complex)
-        starts = 2 ** np.arange(k + (self.rest is not None)) - 1
-        for q in range(top + 1) if len(starts) else ():
-            d = np.einsum("qvcn,qvcn->vcn", d_poly[max(0, q - first):, :inner],
-                          self.power[max(0, first - q):top + 1 - q, :inner])
-            dmu[q, :len(starts)] = np.add.reduceat(d, starts, axis=0)
+        place = np.ravel_multi_index(self.moment_of, dmu.shape[1:])
+        for q in range(top + 1):
+            d = np.einsum("qv,qv->v", d_poly[max(0, q - first):],
+                          self.power[max(0, first - q):top + 1 - q])
+            for part, x in ((dmu.real, d.real), (dmu.imag, d.imag)):
+                part[q] = np.bincount(place, x, part[q].size).reshape(part[q].shape)
         shift = np.minimum(np.add.outer(np.arange(top + 1), np.arange(top + 1)), top + 1)
         padded = np.zeros((top + 2, *self.shape), complex)
         for j in range(k, 0, -1):
