@@ -51,8 +51,9 @@ class Crew:
 
     def __exit__(self, kind, error, _):
         """Cancel what is in flight; what is done is kept, unless it cannot be written."""
-        for future in self.flight:
-            future.cancel()
+        if not getattr(self.executor, "stops_itself", False):
+            for future in self.flight:
+                future.cancel()
         if error is not None and not isinstance(error, OSError):
             for future, task in self.flight.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
@@ -130,7 +131,8 @@ class Crew:
                 self._keep(suspect, outcomes)
         if self.own is not None:
             self.own.shutdown(wait=False)
-        self.executor = self.own = ProcessPoolExecutor(self.workers, context, *start)
+        kind = type(broken) if getattr(broken, "stops_itself", False) else ProcessPoolExecutor
+        self.executor = self.own = kind(self.workers, context, *start)
 
     def _broken(self):
         return RuntimeError(

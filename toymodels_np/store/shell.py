@@ -1,4 +1,4 @@
-"""What a command owes to whoever typed it: an error in one line, an exit code, and workers that end when it does.
+"""What a command owes to who typed it: errors in one line, an exit code, workers that end with it.
 
     0    done                             2    refused, with one line on stderr
     1    done, but some jobs failed       130, 143    Ctrl-C, SIGTERM: what is kept, and how to go on
@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from .. import early
 
-KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError, MemoryError)
+KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError,
+                MemoryError)
 
 
 class Terminated(KeyboardInterrupt):
@@ -50,7 +51,7 @@ def exit_code(run, options):
 
 @contextmanager
 def _terminable():
-    """SIGTERM raises Terminated inside, where this is the main thread and nobody else handles it."""
+    """SIGTERM raises Terminated inside, in the main thread and where nobody else handles it."""
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
@@ -67,32 +68,46 @@ def _terminable():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+class WorkerPool(ProcessPoolExecutor):
+    """A pool that is stopped as a whole.
+
+    Whoever cancels its futures one by one makes its own thread stumble over them when its workers
+    are gone (before Python 3.12), so a sweep leaves that to `shutdown`.
+    """
+
+    stops_itself = True
+
+
 @contextmanager
 def worker_pool(workers):
-    """None for one worker, else a pool of processes that leave Ctrl-C to this one and never outlive it."""
+    """None for one worker, else a pool of processes that leave Ctrl-C to this one.
+
+    None of them outlives this process, however that ends.
+    """
     if workers == 1:
         yield None
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker)
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)      # workers inherit it when they are started,
+    pool = WorkerPool(workers, multiprocessing.get_context("spawn"), start_worker)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by workers that start now,
     try:
         for _ in range(workers):
-            pool.submit(int)                                    # one for each task while none is idle
+            pool.submit(int)                                # one for each task while none is idle
     finally:
         signal.signal(signal.SIGINT, handler)
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)          # first, since a pool that is broken stumbles
-        for child in multiprocessing.active_children():         # over futures that the sweep has cancelled
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
             child.terminate()
         raise
     pool.shutdown()
 
 
 def start_worker():
-    """What a worker process does first: it will end when its parent has ended, however that came about."""
-    tqdm.set_lock(threading.RLock())        # its own is shared by processes, and would outlive one that is stopped
+    """What a worker process does first: it will end when its parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(threading.RLock())        # its own is shared, and would outlive who is stopped
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
