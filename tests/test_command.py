@@ -1,0 +1,188 @@
+"""Experiments from words: settings are checked, controls run beside, files are written, code counts."""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import toymodels_np as tm
+from toymodels_np import experiments, plots
+from toymodels_np.cli import commands
+from toymodels_np.cli import parser as cli
+from toymodels_np.experiments import command
+from toymodels_np.experiments.base import FIRST_SEED, Experiment
+from toymodels_np.experiments.claims import NotMeasured, requires
+
+
+def run(job):
+    """Numbers that grow with the seed, unless there are no steps."""
+    if job["x"] < 0:
+        raise ArithmeticError("no square root")
+    return {"y": job["x"] * job["steps"] * (job["seed"] % 1000 + 1), "W": np.eye(2)}
+
+
+def draw(runs):
+    requires(runs, word="text")
+    return plots.gram_rows([each["W"] for each in runs], ["W"] * len(runs))
+
+
+def measure(runs):
+    return [each["y"] for each in runs]
+
+
+def special(runs):
+    requires(runs, x=2)
+    return measure(runs)
+
+
+CLAIMS = (
+    tm.Claim("grows", "Section", "It grows & <b>grows</b>.", measure, low=1),
+    tm.Claim("corrected", "Section", "It is small.", measure, high=1, summary="largest", kind="ours",
+             correction="it is {measured}", control="there is none here"),
+    tm.Claim("fails", "Section", "It is large.", measure, low=1000, kind="identity"),
+    tm.Claim("special", "Section", "At x = 2 it is so.", special, low=1),
+)
+SETTINGS = {"x": 2, "steps": 3, "word": "text", "list": [1.5, 2], "seeds": 3}
+TINY = Experiment("tiny", 1, "A tiny <experiment>", "Section", "01", SETTINGS, SETTINGS | {"x": 4},
+                  run, draw, CLAIMS, animate=lambda runs: "<p>moves</p>")
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """The only experiment that there is."""
+    module = types.ModuleType("toymodels_np.experiments.tiny")
+    module.EXPERIMENT = TINY
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for place in (experiments, cli, commands):
+        monkeypatch.setattr(place, "NAMES", ("tiny",))
+
+
+def call(out, *words, verb=("experiment", "tiny")):
+    try:
+        return cli.main([*verb, "--out", str(out), *map(str, words)])
+    except SystemExit as stop:
+        return stop.code
+
+
+def record(out):
+    return json.loads((out / "tiny.json").read_text())
+
+
+def test_a_run_prints_verdicts_and_leaves_its_files(tmp_path, capsys):
+    assert call(tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "grows (paper): 12 (median of 3, 6 to 18), expected at least 1" in said
+    assert "control: 0, does not reproduce" in said and "control: there is none here" in said
+    assert "holds with a correction  corrected (ours)" in said and "it is 18" in said
+    found = record(tmp_path)
+    assert found["settings"] == SETTINGS and found["first_seed"] == FIRST_SEED and not found["full"]
+    assert [claim["verdict"] for claim in found["claims"]] == [
+        "holds", "holds with a correction", "does not reproduce", "holds"]
+    assert [claim["control"] for claim in found["claims"]] == [0.0, None, 0.0, 0.0]
+    assert {"name", "row", "section", "kind", "measured", "control", "control_reason", "expected",
+            "verdict"} <= set(found["claims"][0])
+    assert (tmp_path / "tiny.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "tiny.html").read_text() == "<p>moves</p>"
+
+
+def test_settings_from_words(tmp_path, capsys):
+    assert call(tmp_path, "--set", "x=5", "--set", "list=[3]", "--seeds", 2, "--first-seed", 2000) == 0
+    found = record(tmp_path)
+    assert found["settings"] == SETTINGS | {"x": 5, "list": [3], "seeds": 2}
+    assert found["claims"][0]["spread"] == [15, 30]
+    assert "undecided                special (paper): not measured: the claim speaks of x = 2" in \
+        capsys.readouterr().out
+    assert call(tmp_path, "--full", "--set", "steps=1") == 0 and record(tmp_path)["settings"]["x"] == 4
+    assert record(tmp_path)["claims"][0]["spread"] == [4, 12] and record(tmp_path)["full"]
+
+
+def test_a_figure_that_cannot_be_drawn_is_no_error(tmp_path, capsys):
+    assert call(tmp_path, "--set", "word=other") == 0
+    assert "no figure: the claim speaks of word = text" in capsys.readouterr().out
+    assert record(tmp_path)["claims"][0]["verdict"] == "holds"
+
+
+def test_the_file_of_a_row_does_the_same(tmp_path, capsys):
+    command.main("tiny", ["--out", str(tmp_path / "a"), "--set", "x=3"])
+    first = capsys.readouterr().out.replace(str(tmp_path / "a"), "OUT")
+    assert call(tmp_path / "b", "--set", "x=3") == 0
+    assert capsys.readouterr().out.replace(str(tmp_path / "b"), "OUT") == first
+    assert record(tmp_path / "a") == record(tmp_path / "b")
+    with pytest.raises(SystemExit) as stop:
+        command.main("tiny", ["--set", "y=3", "--out", str(tmp_path)])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--set wrod=3", "unknown setting 'wrod' for tiny: did you mean 'word'?"),
+    ("--set zzz=3", "known are x, steps, word"), ("--set x", "KEY=VALUE, got 'x'"),
+    ("--set =3", "KEY=VALUE"), ("--set x=1 --set x=2", "gives 'x' twice"),
+    ("--set x=many", "'x' must be a number"), ("--set x=true", "'x' must be a number"),
+    ("--set x=NaN", "finite numbers, got NaN"), ("--set x=Infinity", "finite numbers"),
+    ("--set word=3", "'word' must be text"), ("--set list=3", "'list' must be a list"),
+    ("--set list=" + "[" * 9999, "nested too deeply"), ("--seeds 0", "--seeds must be at least 1"),
+    ("--seeds 2 --set seeds=3", "say the same thing"), ("--set seeds=0", "seeds must be a whole number"),
+    ("--first-seed -1", "--first-seed must be at least 0"), ("--workers 0", "--workers must be"),
+    ("--quick --full", "not allowed with"), ("--seeds x", "invalid int"),
+    ("--set x=-1", "3 of 6 runs failed, the first with ArithmeticError: no square root"),
+])
+def test_bad_words_are_one_line(tmp_path, capsys, words, said):
+    if words == "--set x=-1":
+        said = "6 of 6 runs failed, the first with ArithmeticError: no square root"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *_, **__: None)
+        assert call(tmp_path, *words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and said in captured.err
+
+
+def test_claims_of_all_rows(tmp_path, capsys):
+    target = tmp_path / "claims.json"
+    for _ in range(2):                                          # it may be written again
+        assert call(tmp_path, "--json", target, verb=("claims",)) == 0
+    records = json.loads(target.read_text())
+    assert [each["name"] for each in records] == [claim.name for claim in CLAIMS]
+    assert {(each["row"], each["experiment"]) for each in records} == {(1, "tiny")}
+    assert "the paper says so: 2 claims: 2 holds, 0 holds with a correction, 0 does not reproduce, " \
+        "0 undecided" in capsys.readouterr().out
+
+
+def test_an_outcome_never_stands_above_its_job(tmp_path):
+    """A file that somebody has written says what it likes, but not what was asked."""
+    from toymodels_np.store import chunks
+    call(tmp_path)
+    path = next((tmp_path / "runs-quick" / "tiny").glob("*/*.npz"))
+    content = chunks.read(path)
+    outcome = content.outcomes[0] | {"seed": "<script>", "x": "<b>"}
+    work = chunks.work_text(content.function, [chunks.canonical(content.jobs[0])])
+    chunks.write(path, work, content.code, [outcome])
+    row, = command.run_rows([(TINY, SETTINGS)], tmp_path / "runs-quick")
+    assert all(type(each["seed"]) is int and type(each["x"]) is int for each in row.runs + row.controls)
+
+
+def test_runs_are_found_again_and_a_changed_row_is_run_anew(tmp_path, capsys, monkeypatch):
+    for _ in range(2):
+        assert call(tmp_path) == 0
+        assert "other code" not in capsys.readouterr().out
+    from toymodels_np.store import source
+    monkeypatch.setattr(source, "__version__", "another")
+    assert call(tmp_path) == 0
+    assert "6 results of other code are in" in capsys.readouterr().out
+
+
+def test_control_runs_are_those_that_the_row_asks_for(tmp_path):
+    from dataclasses import replace
+    none = replace(TINY, control={})
+    row, = command.run_rows([(none, SETTINGS)], tmp_path)
+    assert row.controls == [] and row.records[0]["control"] is None
+    assert "no control runs" in row.records[0]["control_reason"]
+    few = replace(TINY, control={"steps": 1, "seeds": 1})
+    row, = command.run_rows([(few, SETTINGS)], tmp_path)
+    assert [each["steps"] for each in row.controls] == [1] and row.records[0]["control"] == 2
+
+
+def test_what_is_not_measured_is_an_exception_of_its_own():
+    with pytest.raises(NotMeasured, match="speaks of x = 2, and the runs have 5"):
+        special([{"x": 5, "y": 1}])
