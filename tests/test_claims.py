@@ -99,7 +99,8 @@ def test_what_was_not_measured_is_undecided_and_says_why():
         return runs[0]["y"][place(runs[0]["p"], 0.2, "p")]
     record = claim(measure).check([{"p": [0.1, 0.3], "y": [3, 4]}])
     assert record["verdict"] == UNDECIDED and record["measured"] is None
-    assert record["reason"] == "not measured: the claim speaks of p = 0.2, and the runs have 0.1, 0.3"
+    assert record["reason"] == ("not measured: the claim speaks of p = 0.2, "
+                                "and the runs have 0.1, 0.3")
     assert claim(measure).check([{"p": [0.1, 0.2], "y": [3, 4]}])["measured"] == 4
     assert json.loads(json.dumps(record)) == record
 
@@ -162,8 +163,10 @@ def test_settings_change_by_name_and_keep_their_sort():
     for changes, said in (({"y": 1}, "unknown setting 'y'"), ({"seed": 1}, "did you mean 'seeds'"),
                           ({"x": "2"}, "'x' must be a number"), ({"x": True}, "'x' must be"),
                           ({"x": float("nan")}, "not finite|'x' must be"),
-                          ({"p": 0.1}, "'p' must be a list"), ({"p": ["a"]}, "'p' must be a number"),
-                          ({"word": 1}, "'word' must be text"), ({"flag": 1}, "'flag' must be true"),
+                          ({"p": 0.1}, "'p' must be a list"),
+                          ({"p": ["a"]}, "'p' must be a number"),
+                          ({"word": 1}, "'word' must be text"),
+                          ({"flag": 1}, "'flag' must be true"),
                           ({"seeds": 0}, "seeds must be"), ({"seeds": 1.5}, "seeds must be")):
         with pytest.raises(ValueError, match=said):
             TINY.settings(changes=changes)

@@ -21,11 +21,13 @@ from .claims import Claim, NotMeasured, place
 SECTION = "Demonstrating Superposition"
 ALONE = 0.1                 # a feature with interference up to this has a dimension to itself
 OPPOSITE = -0.95            # two features with a cosine down to this are antipodal
+NEARLY = 0.2                # importances that differ by a smaller part are about the same
+ROOM = 0.5                  # by how much the squared norms may miss the number of dimensions
 SPARSE = 0.01               # where "sparse" is measured: below, quick training is not done
 SETTINGS = {"n_features": 20, "n_hidden": 5, "decay": 0.7,
             "probabilities": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001],
             "steps": 2000, "batch_size": 1024, "learning_rate": 1e-2,
-            "linear_steps": 1500, "linear_batch_size": 512, "linear_learning_rate": 3e-2}
+            "linear_steps": 2000, "linear_batch_size": 512, "linear_learning_rate": 3e-2}
 
 
 def run(job):
@@ -46,10 +48,19 @@ def run(job):
 
 # -- what is measured ------------------------------------------------------------------------------
 
-def keeps_top(W):
-    """Whether the features that W (..., m, n) represents are the first m and no other, (...)."""
+def keeps_top(W, decay):
+    """Whether W (..., m, n) has room for m features and gives it to the most important, (...).
+
+    All that matter clearly more than feature m − 1 are represented, none that matters clearly less,
+    and the squared norms add up to m. With the importance decay^i of row 2 that leaves the first m;
+    in row 3 the next two may stand for the last, which no short training tells apart.
+    """
     m, n = W.shape[-2:]
-    return ((norms(W) >= REPRESENTED) == (np.arange(n) < m)).all(-1)
+    norm = norms(W)
+    rank = decay ** (np.arange(n) - m + 1.0)                    # importance over that of m − 1
+    return ((norm[..., rank > 1 + NEARLY] >= REPRESENTED).all(-1)
+            & (norm[..., rank < 1 - NEARLY] < REPRESENTED).all(-1)
+            & (abs((norm**2).sum(-1) - m) < ROOM))
 
 
 def represented(W):
@@ -93,14 +104,14 @@ def where_it_begins(run):
 
 
 def linear_keeps_top(runs):
-    """1 or 0 a seed: whether every linear model represents the first m features and no other."""
-    return [keeps_top(run["linear_W"]).all() for run in runs]
+    """1 or 0 a seed: whether every linear model keeps the most important features."""
+    return [keeps_top(run["linear_W"], run["decay"]).all() for run in runs]
 
 
 def dense_keeps_top(runs):
-    """1 or 0 a seed: whether the dense model represents the first m features and no other."""
+    """1 or 0 a seed: whether the dense model keeps the most important features."""
     at = place(runs[0]["probabilities"], 1, "probabilities")
-    return [keeps_top(run["W"][at]) for run in runs]
+    return [keeps_top(run["W"][at], run["decay"]) for run in runs]
 
 
 def sparse_over_dense(runs):
@@ -116,8 +127,9 @@ def steps_up(runs):
     """
     p = np.array(runs[0]["probabilities"])
     order = [i for i in densest_first(runs[0]) if p[i] >= SPARSE * (1 - 1e-9)]
-    if len(order) < 2:
-        raise NotMeasured(f"the claim speaks of two or more probabilities from {SPARSE:g} on")
+    if len(order) < 4:
+        raise NotMeasured(f"the claim speaks of four or more probabilities from {SPARSE:g} to 1, "
+                          f"and the runs have {len(order)}")
     return [(np.sign(np.diff(represented(run["W"][order]))) / 2 + 0.5).mean() for run in runs]
 
 
@@ -145,17 +157,20 @@ def claims(prefix=""):
     return (
         Claim(f"{prefix}linear-keeps-the-top", SECTION,
               "The linear model keeps exactly the m most important features, at any sparsity.",
-              linear_keeps_top, low=1, summary="smallest", expected="every seed, at every p"),
+              linear_keeps_top, low=1, summary="smallest",
+              expected="every seed, at every p; features within 20 % of the m-th in importance "
+                       "count alike"),
         Claim(f"{prefix}dense-keeps-the-top", SECTION,
               "With dense features the ReLU output model keeps exactly the m most important ones.",
-              dense_keeps_top, low=1, summary="smallest", expected="every seed"),
+              dense_keeps_top, low=1, summary="smallest",
+              expected="every seed; features within 20 % of the m-th in importance count alike"),
         Claim(f"{prefix}sparse-represents-more", SECTION,
               f"Sparse features (p = {SPARSE:g}): more than twice as many are represented as when "
               "dense.", sparse_over_dense, low=2),
         Claim(f"{prefix}sparser-represents-more", SECTION,
               "The sparser, the more features are represented, step by step down to "
               f"p = {SPARSE:g}.",
-              steps_up, low=0.75, expected="more at 3 of 4 steps at least; chance is 1 of 2"),
+              steps_up, low=0.8, expected="more at 4 of 5 steps at least; chance is 1 of 2"),
         Claim(f"{prefix}superposition-begins-with-the-least", SECTION,
               "Superposition begins with the least important of the features that are represented.",
               begins_with_the_least, low=0.75,

@@ -1,17 +1,16 @@
 """Row 3: eighty features in twenty dimensions, whose importance falls more slowly.
 
 With four times as many features and dimensions it is the picture of row 2, rescaled; what is run
-and what is measured is the same.
+and what is measured is the same. Features 19 and 20 differ by a tenth in importance: which of the
+two is kept, a linear model of a few thousand steps does not always get right, and `keeps_top` does
+not ask. At p = 0.001 one sample in a thousand has them, and batches of 512 are what it takes.
 """
 
 from .base import Experiment
 from .demonstration import SECTION, SETTINGS, claims, draw, run
 
 LARGER = SETTINGS | {"n_features": 80, "n_hidden": 20, "decay": 0.9,
-                     "steps": 2000, "batch_size": 256, "learning_rate": 3e-2,
-                     # The 20th and the 21st feature differ by a tenth in importance: to tell them
-                     # apart where one sample in a thousand has them takes so many samples.
-                     "linear_steps": 2000, "linear_batch_size": 1024}
+                     "steps": 2000, "batch_size": 256, "learning_rate": 3e-2}
 
 EXPERIMENT = Experiment(
     "demonstration-larger", 3, "Demonstrating superposition: eighty features in twenty dimensions",

@@ -32,7 +32,7 @@ def near_joint(runs):
 
 
 def candidate_of(null):
-    """Which of the paper's candidates has this null direction (3,): (0, 0, 1), (1, 0, 0) …, or ""."""
+    """Which of the paper's candidates has this null direction (3,): its name, or "" for none."""
     size = abs(null) > PART * abs(null).max()
     same = len(set(np.sign(null[size]))) == 1                   # opposite features, not equal ones
     extra, others = bool(size[2]), int(size[:2].sum())
