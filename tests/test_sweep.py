@@ -274,6 +274,51 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_any_damage_is_seen_counted_and_healed(tmp_path):
+    """Bytes flipped anywhere: either nobody reads them, or the chunk is computed anew."""
+    tm.sweep(fail_at_odd, [{"x": 1.0, "seed": 0}], tmp_path)
+    path, = tmp_path.glob("*/*.npz")
+    whole, table, healed = path.read_bytes(), tm.load_sweep(tmp_path), 0
+    for at in range(0, len(whole), 43):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1:])
+        try:
+            seen = tm.load_sweep(tmp_path)
+        except ValueError as error:
+            assert str(path) in str(error)
+            report = tm.sweep(fail_at_odd, [{"x": 1.0, "seed": 0}], tmp_path)
+            assert (report.computed, report.damaged) == (1, 1) and "1 damaged files were computed anew" in str(report)
+            assert path.read_bytes() == whole
+            healed += 1
+        else:
+            assert same(seen, table)
+            assert tm.sweep(fail_at_odd, [{"x": 1.0, "seed": 0}], tmp_path).damaged == 0
+    assert healed > len(whole) / 43 * 0.7
+
+
+def test_a_failure_is_never_hidden_by_damage(tmp_path):
+    """The count of failures in a note at the end of the file had no checksum, once."""
+    sweep_with_failures(fail_at_odd, [{"x": 1.0, "seed": 1}], tmp_path)
+    path, = tmp_path.glob("*/*.npz")
+    path.write_bytes(path.read_bytes()[:-2] + b"\1\0" + b"0")                  # a note: "0" failed
+    report = sweep_with_failures(fail_at_odd, [{"x": 1.0, "seed": 1}], tmp_path)
+    assert (report.computed, report.found, report.failed) == (0, 1, 1)
+
+
+def test_files_of_version_0_1_are_read_and_not_used(tmp_path):
+    """They say nothing of their code."""
+    work = chunks.work_text(f"{__name__}.draw", [chunks.canonical(JOBS[0])])
+    path = chunks.path(tmp_path, work, "")
+    path.parent.mkdir()
+    chunks.write(path, work, "", [{"n": np.int64(5)}])
+    arrays = {name: array for name, array in files.read_arrays(path).items() if name not in ("code", "digest")}
+    files.write_arrays(path, arrays)
+    assert path.stem == chunks.name(work, "") and len(path.stem) == 32
+    assert tm.load_sweep(tmp_path)["n"].tolist() == [5]
+    report = tm.sweep(draw, JOBS[:1], tmp_path)
+    assert (report.computed, report.found, report.unused) == (1, 0, 1)
+    assert tm.load_sweep(tmp_path)["n"].tolist() == [draw(JOBS[0])["n"]]
+
+
 def test_leftovers_are_never_read_and_go_when_nobody_writes_them(tmp_path):
     tm.sweep(draw, JOBS, tmp_path, chunk=4)
     folder = next(tmp_path.glob("*/*.npz")).parent
