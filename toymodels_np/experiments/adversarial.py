@@ -1,16 +1,18 @@
 """Row 13: superposition makes a model vulnerable, and two ways to train take superposition away.
 
-An input is moved by a tenth of the mean length of inputs, in the direction of a row of W'W, the worst
-for it. The loss rises in proportion to how much features share dimensions: vulnerability, the rise in
-units of that of a model without superposition, follows the number of features per dimension.
+An input is moved by a tenth of the mean length of inputs, in the direction of a row of W'W, the
+worst for it. The loss rises in proportion to how much features share dimensions: vulnerability,
+the rise in units of that of a model without superposition, follows the number of features per
+dimension.
 
 Trained on inputs that are attacked along a random feature, models give up superposition. The paper
-needs perturbations of some 80 % of an input's length until none is left; how many it takes depends on
-how sparse features are, and on the attack: along the worst direction less is enough. A penalty on
-|h_1| + … + |h_m|, from the paper's strategic picture, removes superposition, too, and then features.
+needs perturbations of some 80 % of an input's length until none is left; how many it takes depends
+on how sparse features are, and on the attack: along the worst direction less is enough. A penalty
+on |h_1| + … + |h_m|, from the paper's strategic picture, removes superposition, too, and then
+features.
 
-Many features are needed where they are rare: with n p below 1 most inputs are empty, and so is their
-attack.
+Many features are needed where they are rare: with n p below 1 most inputs are empty, and so is
+their attack.
 """
 
 import numpy as np
@@ -36,7 +38,8 @@ ABOUT = 0.6, 1.0                # about 80 %
 APART = 0.05                    # of interference is none
 SETTINGS = {"n_features": 100, "n_hidden": 20,
             "inverse_probabilities": [1.0, 1.8, 3.2, 5.6, 10.0, 18.0, 32.0, 56.0, 100.0],
-            "steps": 1500, "batch_size": 256, "learning_rate": 5e-3, "samples": 600, "searched": 100,
+            "steps": 1500, "batch_size": 256, "learning_rate": 5e-3, "samples": 600,
+            "searched": 100,
             "trained_features": 20, "trained_hidden": 5, "trained_batch": 128, "trained_rate": 1e-2,
             "trained_probabilities": [SPARSER, REMOVED_AT], "attacked_steps": 500,
             "sizes": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0, 1.2],
@@ -55,7 +58,8 @@ def run(job):
     start = alike(job["n_features"], job["n_hidden"], len(inverse), job["seed"])
     model = fit(start, features, job, schedule="cosine", record_every=max(job["steps"], 1))
     attacked = {"size": PAPER_SIZE, "seed": job["seed"]}
-    weak, strong = (vulnerability(model, features, samples=job["searched"], search=search, **attacked)
+    few = attacked | {"samples": job["searched"]}
+    weak, strong = (vulnerability(model, features, search=search, **few)
                     for search in (False, True))
     return {"vulnerability": vulnerability(model, features, samples=job["samples"], **attacked),
             "per_dimension": 1 / dimensions_per_feature(model.W), "weak": weak, "strong": strong,
@@ -97,7 +101,7 @@ def harden(job, worst):
 
 
 def along_a_random_feature(model, x, epsilon, rng):
-    """x (K, B, n) moved by ± epsilon (K,) along row i of W'W, i at random, to the worse of both sides.
+    """x (K, B, n) moved by ± epsilon (K,) along row i of W'W, i at random, to the worse side.
 
     A feature that is dropped has no direction: its input stays.
     """
@@ -111,7 +115,7 @@ def along_a_random_feature(model, x, epsilon, rng):
 
 
 def penalise(job):
-    """Models trained with each of the penalties times the mean of |h_1| + … + |h_m| in their loss."""
+    """Models whose loss has each of the penalties times the mean of |h_1| + … + |h_m| in it."""
     n, m, batch = job["trained_features"], job["trained_hidden"], job["trained_batch"]
     penalty = np.array(job["penalties"], np.float32)[:, None, None]             # (K, 1, 1)
     law = Features(n, job["penalised_probability"], job["penalised_decay"] ** np.arange(n))
@@ -126,7 +130,7 @@ def penalise(job):
 
 
 def penalty_gradient(W, x, penalty):
-    """The gradient with respect to W (K, m, n) of `penalty` times the mean of Σ_j |h_j|, h = W x."""
+    """The gradient in W (K, m, n) of `penalty` (K, 1, 1) times the mean of Σ_j |h_j|, h = W x."""
     h = x @ transpose(W)                                                        # (K, B, m)
     return penalty / x.shape[-2] * (transpose(np.sign(h)) @ x)                  # (K, m, n)
 
@@ -148,7 +152,7 @@ def densest(run):
 
 
 def correlation(run):
-    """Pearson's correlation of vulnerability and features per dimension over p; 0 if one is constant."""
+    """Pearson's correlation of vulnerability and features per dimension; 0 if one is constant."""
     pair = run["vulnerability"], run["per_dimension"]
     if len(pair[0]) < 3:
         raise NotMeasured("at least three probabilities, to correlate over")
@@ -187,7 +191,7 @@ def removing_size(sizes, per_dimension, beyond):
 
 
 def removed_at(run, p, name="hardened"):
-    """`removing_size` at this p, of training against random features or (name "worst") the worst."""
+    """`removing_size` at this p, of training against "hardened" random features or the "worst"."""
     left = run[name][place(run["trained_probabilities"], p, "p")]
     return removing_size(run["sizes"], left, ABOUT[1])
 
@@ -220,10 +224,11 @@ def without_penalty(runs):
 
 def draw(runs):
     """What attacks cost, against p and features per dimension; two ways to remove superposition."""
-    names = ("inverse_probabilities", "vulnerability", "per_dimension", "sizes", "hardened", "worst",
-             "penalties", "penalised_W")
+    names = ("inverse_probabilities", "vulnerability", "per_dimension", "sizes", "hardened",
+             "worst", "penalties")
     shown = [{name: np.asarray(run[name]) for name in names} | {
-        "seed": run["seed"], "correlation": correlation(run) if len(run["vulnerability"]) > 2 else None,
+        "seed": run["seed"],
+        "correlation": correlation(run) if len(run["vulnerability"]) > 2 else None,
         "represented": (norms(run["penalised_W"]) >= REPRESENTED).sum(-1),
         "penalised": 1 / dimensions_per_feature(run["penalised_W"])} for run in runs]
     return picture.figure(shown, runs[0]["trained_probabilities"], runs[0]["trained_hidden"])
@@ -233,7 +238,8 @@ CLAIMS = (
     Claim("attack-spares-the-dense", SECTION,
           "Without superposition, at p = 1, a model is as vulnerable as the linear one.",
           lambda runs: [densest(run) for run in runs], low=0.9, high=1.1),
-    Claim("attack-grows", SECTION, "Vulnerability grows more than threefold as superposition forms.",
+    Claim("attack-grows", SECTION,
+          "Vulnerability grows more than threefold as superposition forms.",
           lambda runs: [growth(run) for run in runs], low=3),
     Claim("attack-follows-features", SECTION,
           "Vulnerability follows the features per dimension: their correlation.",
@@ -245,16 +251,18 @@ CLAIMS = (
           low=0.99, high=1.01, kind="ours",
           correction="It raises the loss by {measured} of what the strongest perturbation does."),
     Claim("attack-training-reduces", SECTION,
-          "Adversarial training reduces superposition: features per dimension after training against "
-          "a random feature with 40 % of an input's length, relative to none, at p = 0.1.",
+          "Adversarial training reduces superposition: features per dimension after training "
+          "against a random feature with 40 % of an input's length, relative to none, at p = 0.1.",
           lambda runs: [reduction(run) for run in runs], high=0.85),
     Claim("attack-training-removes", SECTION,
-          "About 80 % of an input's length is needed to remove superposition, in training against a "
-          "random feature, at p = 0.1.", lambda runs: [removed_at(run, REMOVED_AT) for run in runs],
-          low=ABOUT[0], high=ABOUT[1], expected="0.6 to 1, until 1.05 features per dimension are left"),
+          "About 80 % of an input's length is needed to remove superposition, in training against "
+          "a random feature, at p = 0.1.",
+          lambda runs: [removed_at(run, REMOVED_AT) for run in runs],
+          low=ABOUT[0], high=ABOUT[1],
+          expected="0.6 to 1, until 1.05 features per dimension are left"),
     Claim("attack-training-depends-on-sparsity", SECTION,
-          "How much is needed depends on how sparse features are: the size at p = 0.05, relative to "
-          "p = 0.1.",
+          "How much is needed depends on how sparse features are: the size at p = 0.05, relative "
+          "to p = 0.1.",
           lambda runs: [removed_at(run, SPARSER) / removed_at(run, REMOVED_AT) for run in runs],
           low=1.25, kind="ours"),
     Claim("attack-training-against-the-worst", SECTION,
@@ -263,17 +271,19 @@ CLAIMS = (
           lambda runs: [removed_at(run, REMOVED_AT, "worst") / removed_at(run, REMOVED_AT)
                         for run in runs], high=0.9, kind="ours"),
     Claim("penalty-removes-superposition", STRATEGIC,
-          "An L1 penalty on the hidden activations removes superposition: the least interference of "
-          "represented features over all penalties.", lambda runs: [least_shared(run) for run in runs],
+          "An L1 penalty on the hidden activations removes superposition: the least interference "
+          "of represented features over all penalties.",
+          lambda runs: [least_shared(run) for run in runs],
           high=APART, control=without_penalty, expected="at most 0.05; the control has no penalty"),
 )
 
 EXPERIMENT = Experiment(
     "adversarial", 13, "Adversarial examples", SECTION, "10", SETTINGS | {"seeds": 2},
     SETTINGS | {"steps": 5000, "batch_size": 1024, "learning_rate": 3e-3, "samples": 4096,
-                "searched": 1000, "attacked_steps": 3000, "trained_batch": 256, "trained_rate": 5e-3,
-                "sizes": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0, 1.2,
-                          1.4], "penalised_steps": 5000, "seeds": 5},
+                "searched": 1000, "attacked_steps": 3000, "trained_batch": 256,
+                "trained_rate": 5e-3, "penalised_steps": 5000, "seeds": 5,
+                "sizes": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0,
+                          1.2, 1.4]},
     run, draw, CLAIMS, control={"steps": 0, "attacked_steps": 0, "penalised_steps": 0})
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Row 11: features jump from one share of a dimension to another, and the loss drops as they do.
 
-The paper follows a model whose features all end as digons, and sees some features' D_i jump late in
-training, a sudden drop of the loss at each jump. It suspects that the smooth loss of a large model
-is made of many such jumps. Both are looked at here: many models of few features, in which single
-jumps are seen, and one model of many features, in which they blur.
+The paper follows a model whose features all end as digons, and sees some features' D_i jump late
+in training, a sudden drop of the loss at each jump. It suspects that the smooth loss of a large
+model is made of many such jumps. Both are looked at here: many models of few features, in which
+single jumps are seen, and one model of many features, in which they blur.
 
-The first tenth of training is left out: random weights find their scale there, and everything moves.
-That the loss drops at a jump is set against the time around it, since a loss that falls anyway, fast
-at first and slowly later, shows nothing; moved to random times nearby, the jumps must show nothing.
+The first tenth of training is left out: random weights find their scale there, and everything
+moves. That the loss drops at a jump is set against the time around it, since a loss that falls
+anyway, fast at first and slowly later, shows nothing; moved to random times nearby, the jumps must
+show nothing.
 """
 
 from typing import NamedTuple
@@ -22,17 +23,17 @@ from ..engine.train import train
 from ..geometry.measures import REPRESENTED, feature_dimensionality, norms
 from ..plots.rows import energy_jumps as picture
 from .base import Experiment
-from .claims import Claim, NotMeasured
+from .claims import Claim, NotMeasured, requires
 
 SECTION = "Superposition and Learning Dynamics"
-FRACTIONS = 0, 3 / 8, 2 / 5, 1 / 2, 2 / 3, 3 / 4    # of a dimension: dropped, antiprism, … tetrahedron
+FRACTIONS = 0, 3 / 8, 2 / 5, 1 / 2, 2 / 3, 3 / 4    # of a dimension: dropped … tetrahedron
 ON_LINE = 0.02                      # a share within this of a fraction is there
 TRANSIENT = 0.1                     # of training: its start, in which weights find their scale
 WINDOW = 0.05                       # of training: a jump is a change within this time
 JUMP = 0.1                          # of D_i, by at least this
-AROUND = 3                          # windows on either side, with which the loss at a jump is compared
+AROUND = 3                          # windows on either side, with which the loss is compared
 FASTER = 1.25                       # so many times as fast as around it, the loss drops
-SETTLED = 0.02                      # of the loss that training still takes away: what counts as the end
+SETTLED = 0.02                      # of the loss that training takes away: what counts as the end
 SETTINGS = {"n_features": 20, "n_hidden": 5, "probability": 0.4, "models": 12,
             "many_features": 80, "many_hidden": 20, "many_probability": 0.3,
             "steps": 6000, "batch_size": 256, "learning_rate": 1e-3, "record_every": 30,
@@ -109,7 +110,7 @@ def falls(loss):
 
 
 def around(loss, record):
-    """(fall at the record, falls at all records within AROUND windows of it after the transient)."""
+    """(fall at the record, falls at records within AROUND windows of it after the transient)."""
     fall, reach = falls(loss), 2 * AROUND * half_window(len(loss))
     near = fall[max(record - reach, round(TRANSIENT * len(loss))):record + reach + 1]
     return fall[record], near[np.isfinite(near)]
@@ -124,7 +125,7 @@ def movement(D):
 
 
 def moving_together(D, loss):
-    """Correlations of the movement of D (T, n) with the fall of the loss (T,): as it is, and shifted.
+    """Correlations of the movement of D (T, n) with the fall of the loss (T,): plain, and shifted.
 
     Each is relative to its mean over AROUND windows on either side, so that what falls like an
     exponential is constant. Records count after the transient, with room around them, and before
@@ -141,8 +142,8 @@ def moving_together(D, loss):
         raise NotMeasured("shares that move while the loss falls, for long enough")
 
     def relative(y):
-        seen = np.lib.stride_tricks.sliding_window_view(y[first - reach:stop + reach], 2 * reach + 1)
-        mean = seen.mean(1)
+        seen = y[first - reach:stop + reach]
+        mean = np.lib.stride_tricks.sliding_window_view(seen, 2 * reach + 1).mean(1)
         return y[first:stop] / np.where(mean == 0, 1, mean)
     moved, fall = relative(movement(D)), relative(falls(loss))
     if min(np.ptp(moved), np.ptp(fall)) < 1e-6:                         # nothing but rounding
@@ -161,6 +162,7 @@ def jumps_of(run):
 
 def ends_as_digons(runs):
     """The share of the features represented in the end with D at 1/2, of each seed."""
+    requires(runs, probability=SETTINGS["probability"])
     shares = []
     for run in runs:
         final = run["D"][-1][run["norm"] >= REPRESENTED]
@@ -211,7 +213,7 @@ def contrasts(runs, displaced=False):
 
 
 def faster_than_around(runs, displaced=False):
-    """1 or 0 a jump: whether the loss falls more there than at most times around; [0] without jumps."""
+    """1 or 0 a jump: whether the loss falls more there than at most times around; [0] if none."""
     won = []
     for run in runs:
         rng = random_stream(run["seed"], CHANCE_STREAM, 1)
@@ -260,8 +262,8 @@ CLAIMS = (
           "At this sparsity features end as digons: the share of represented features with D_i at "
           "1/2.", ends_as_digons, low=0.8, expected="at least 80 % of each model's, within 0.02"),
     Claim("jumps-of-single-features", SECTION,
-          "Some features' dimensionality jumps during training, after the first tenth of it: models "
-          "of few features in which one does.", models_that_jump, low=0.5, summary="share",
+          "Some features' dimensionality jumps during training, after the first tenth of it: "
+          "models of few features in which one does.", models_that_jump, low=0.5, summary="share",
           expected="at least half of the models: by 0.1 or more within 5 % of training"),
     Claim("jumps-with-loss-drops", SECTION,
           "As features jump, the loss drops suddenly: how much faster it falls at the jumps than "
@@ -281,8 +283,9 @@ CLAIMS = (
           "Jumps that begin at one fraction and end at another occur: how many a run.",
           between_fractions, low=1, kind="ours", expected="at least one a run, within 0.02"),
     Claim("jumps-movement-with-loss-drops", SECTION,
-          "Where features are many, the smooth loss is made of many jumps: it falls when the shares "
-          "of all features together move.", correlations, low=0.5, control=shifted_correlations,
+          "Where features are many, the smooth loss is made of many jumps: it falls when the "
+          "shares of all features together move.",
+          correlations, low=0.5, control=shifted_correlations,
           expected="correlation at least 0.5, without the common trend"),
     Claim("jumps-movement-with-loss-drops-not-by-chance", SECTION,
           "That the loss of many features falls when shares move is no chance: the part of all "

@@ -7,8 +7,8 @@ triangles face to face. These turn against each other, a prism, an antiprism, un
 different sets are antipodes: an octahedron. Not all starts take the same way.
 
 A plateau is a stretch in which ln L falls several times more slowly than before it and after it.
-When the antiprism is seen depends on what is called late: within 5 % of the lowest loss the sets are
-nearly a prism still, within 2 % they are an antiprism. All losses are exact.
+When the antiprism is seen depends on what is called late: within 5 % of the lowest loss the sets
+are nearly a prism still, within 2 % they are an antiprism. All losses are exact.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ SMOOTH = 5                              # records over which the slope is averag
 TOGETHER = 0.7                          # features with a larger cosine share a direction
 OPPOSITE = -0.95                        # features with a smaller cosine are antipodes
 SQUARE = 0.2                            # the axes of an octahedron have cosines up to this
-TURNED = 30.0                           # degrees, half the way from a prism (0) to an antiprism (60)
+TURNED = 30.0                           # degrees, half way from a prism (0) to an antiprism (60)
 LINEAR = 0.9                            # of |W|² along the sums of the sets: a linear solution
 LATE = 1.02                             # late is when the loss comes within this of the lowest
 EARLIER = 1.05                          # and this is the time before
@@ -50,7 +50,7 @@ SETTINGS = {"p": 0.1, "starts": 20, "scale": 0.05, "steps": 4000, "batch_size": 
 
 
 def run(job):
-    """All starts of one seed: their W and exact losses on the way, and what the best solution loses.
+    """All starts of one seed: W and exact losses on the way, and what the best solution loses.
 
     steps_at (T,)      W (starts, T, 3, 6)      losses (starts, T)      final (starts,)
     minimum, regular, symmetric : the losses of the true minimum and of two named octahedra
@@ -71,7 +71,7 @@ def run(job):
 
 
 def follow(start, features, job):
-    """The steps that are looked at, (T,), and the parameters there; the start alone for no steps."""
+    """The steps that are looked at, (T,), and the parameters there; no steps: the start alone."""
     if job["steps"] == 0:
         return np.zeros(1, int), [a[None] for a in start.parameters]
     names = ("steps", "batch_size", "learning_rate", "record_every", "seed")
@@ -104,8 +104,8 @@ def find_plateaus(times, losses):
     """Where the loss rests: a list of (start, slowest, end), indices into the arrays (T,).
 
     times : steps times the learning rate, so that slopes do not depend on it
-    On a plateau the slope of ln L stays within SLOWER times its slowest. The last one may be the end
-    of training.
+    On a plateau the slope of ln L stays within SLOWER times its slowest. The last one may be the
+    end of training.
     """
     if len(times) <= SMOOTH:
         return []
@@ -117,7 +117,7 @@ def find_plateaus(times, losses):
         dips.append(len(slow) - 1)
         peaks.append(len(slow) - 1)
     found = []
-    for dip, left, right in zip(dips, peaks, peaks[1:]):                # peaks of the speed around it
+    for dip, left, right in zip(dips, peaks, peaks[1:]):                # peaks of speed around it
         fast = slow[left:right + 1] < slow[dip] - np.log(SLOWER)
         before, after = np.flatnonzero(fast[:dip - left]), np.flatnonzero(fast[dip - left:])
         found.append((left + int(before[-1]) + 1 if len(before) else left, int(dip),
@@ -126,9 +126,9 @@ def find_plateaus(times, losses):
 
 
 def plateaus(run):
-    """For each start a list of (start, slowest, end, words), the end of training among them if L rests.
+    """For each start a list of (start, slowest, end, words).
 
-    Two that touch and have the same geometry are one.
+    The end of training is among them if L rests there. Two that touch and look alike are one.
     """
     result = []
     for W, losses in zip(run["W"].astype(float), run["losses"]):
@@ -151,7 +151,7 @@ def before_the_end(run):
 # -- shapes --------------------------------------------------------------------------------------
 
 def directions(W):
-    """How many directions the members of either set share, such as (2, 3): the smaller one first."""
+    """How many directions the members of either set share, such as (2, 3): the smaller first."""
     def count(members):
         near = np.linalg.matrix_power(cosines(W[:, members]) > TOGETHER, 3)
         return len({tuple(np.flatnonzero(row)) for row in near})
@@ -165,12 +165,12 @@ def face_each_other(W):
 
 
 def twist(W):
-    """How far set 1 is turned against set 2 about the axis between them: prism 0, antiprism 60 degrees."""
+    """By how many degrees set 1 is turned against set 2 about their axis: prism 0, antiprism 60."""
     one, two = (W[:, members].sum(1) for members in map(list, SETS))
     frame = np.linalg.svd((one - two)[None])[2][1:]                     # (2, 3): across the axis
     angle = [np.angle(((frame[0] @ W[:, members] + 1j * (frame[1] @ W[:, members])) ** 3).sum())
              for members in map(list, SETS)]
-    turn = (angle[0] - angle[1]) % (2 * np.pi)                          # thrice: 120 degrees are none
+    turn = (angle[0] - angle[1]) % (2 * np.pi)                       # thrice: 120 degrees are none
     return float(np.degrees(min(turn, 2 * np.pi - turn)) / 3)
 
 
@@ -233,7 +233,7 @@ def rests(runs):
 
 
 def own_geometry(runs):
-    """1 or 0 for each plateau left and what comes after it, plateau or end: is it another geometry?"""
+    """1 or 0 for each plateau left: has what comes after it, plateau or end, another geometry?"""
     found = []
     for run in runs:
         last = run["W"][:, -1].astype(float)
@@ -262,7 +262,7 @@ def last_is_antiprism(runs):
 
 
 def twists(runs, within):
-    """The twist of each start when its loss first comes within this of the lowest; those that do."""
+    """The twist of each start that does, when its loss first comes within this of the lowest."""
     found = []
     for run in runs:
         near = run["losses"] <= within * run["minimum"]
@@ -330,9 +330,9 @@ def animation(runs, frames=60):
     titles = [words(W) for W in run["W"][start, chosen].astype(float)]
     return animate(run["steps_at"], run["losses"][start], chosen, path(run, start)[chosen], SETS,
                    titles, heading="Two sets of three features learn an octahedron",
-                   caption="Left: the exact loss of one model along training. Right: the directions "
-                           "of its six features in three dimensions, blue those of one set, red "
-                           "those of the other; members of a set are always on together.")
+                   caption="Left: the exact loss of one model along training. Right: the "
+                           "directions of its six features in three dimensions, blue those of one "
+                           "set, red those of the other; members of a set are always on together.")
 
 
 def draw(runs):
@@ -350,22 +350,23 @@ CLAIMS = (
     Claim("dynamics-antipodes", SECTION,
           "In the octahedron the antipodes are members of different sets.",
           lambda runs: [antipodes_cross(W) for W in octahedra(runs)], low=1, summary="share",
-          control=shuffled_antipodes, expected="every octahedron; the control has shuffled features"),
+          control=shuffled_antipodes,
+          expected="every octahedron; the control has shuffled features"),
     Claim("dynamics-plateaus", SECTION,
           "The loss falls in steps, it rests on plateaus before it comes to its end: the share of "
           "starts in which it does.", rests, low=0.5, summary="share",
           expected="at least half of the starts"),
     Claim("dynamics-own-geometry", SECTION,
-          "Each plateau has a geometry of its own: the share of plateaus that what comes after them, "
-          "plateau or end, differs from.", own_geometry, low=0.75, summary="share",
+          "Each plateau has a geometry of its own: the share of plateaus that what comes after "
+          "them, plateau or end, differs from.", own_geometry, low=0.75, summary="share",
           expected="at least 75 % of plateaus"),
     Claim("dynamics-early-linear", SECTION,
-          "There is an early solution that is linear, PCA-like: the share of starts whose W once lies "
-          "along the sums of the two sets.", linear_once, low=0.5, summary="share",
+          "There is an early solution that is linear, PCA-like: the share of starts whose W once "
+          "lies along the sums of the two sets.", linear_once, low=0.5, summary="share",
           expected="at least half of the starts, with 90 % of |W|²"),
     Claim("dynamics-antiprism", SECTION,
-          "The antiprism comes before the octahedron, two triangles turned against each other by more "
-          "than 30 of 60 degrees: the share of starts that go from the one to the other.",
+          "The antiprism comes before the octahedron, two triangles turned against each other by "
+          "more than 30 of 60 degrees: the share of starts that go from the one to the other.",
           last_is_antiprism, low=0.5, summary="share", expected="at least half of the starts"),
     Claim("dynamics-late-antiprism", SECTION,
           "Late in learning, when the loss first comes within 2 % of the lowest, the sets are an "
@@ -392,10 +393,11 @@ CLAIMS = (
           "minimum's.", lambda runs: [run["regular"] / run["minimum"] for run in runs],
           low=1 - 1e-6, high=1 + 1e-6, expected="1 to six digits", kind="ours",
           control="two exact losses are compared, and nothing is trained",
-          correction="It is slightly skew: the regular one costs {measured} times the true minimum."),
+          correction="It is slightly skew: the regular one costs {measured} times the true "
+                     "minimum."),
     Claim("dynamics-symmetric", SECTION,
-          "The octahedron at the end is two regular triangles face to face, of whatever height: its "
-          "exact loss, relative to the true minimum's.",
+          "The octahedron at the end is two regular triangles face to face, of whatever height: "
+          "its exact loss, relative to the true minimum's.",
           lambda runs: [run["symmetric"] / run["minimum"] for run in runs],
           low=1 - 1e-6, high=1 + 1e-6, expected="1 to six digits", kind="ours",
           control="two exact losses are compared, and nothing is trained",

@@ -1,13 +1,13 @@
-"""Row 14: a ReLU on the hidden layer makes its axes mean something: neurons, with one feature or several.
+"""Row 14: a ReLU on the hidden layer makes its axes mean something: they are neurons.
 
-With a linear hidden layer a rotation of the hidden space changes nothing, so W ends up rotated anyhow.
-With a ReLU there, W aligns with the axes. Dense features get a neuron each; the sparser they are, the
-more neurons serve several features, and on the way down both kinds live in one model: three features
-in two neurons, five in three, six in four, eight in five.
+With a linear hidden layer a rotation of the hidden space changes nothing, so W ends up rotated
+anyhow. With a ReLU there, W aligns with the axes. Dense features get a neuron each; the sparser
+they are, the more neurons serve several features, and on the way down both kinds live in one
+model: three features in two neurons, five in three, six in four, eight in five.
 
-Single runs often stop at a worse minimum, so that the best of many is looked at. A structure is judged
-by what it costs: the loss of the best model that has it, over that of the best that has it not. The
-paper's p are read off a plot, and a p within a sixth of one will do.
+Single runs often stop at a worse minimum, so that the best of many is looked at. A structure is
+judged by what it costs: the loss of the best model that has it, over that of the best that has it
+not. The paper's p are read off a plot, and a p within a sixth of one will do.
 """
 
 import numpy as np
@@ -18,18 +18,24 @@ from ..core.features import Features
 from ..core.models import ReluHidden, ReluOutput
 from ..core.streams import CHANCE_STREAM, EVALUATION_STREAM, random_stream
 from ..geometry.measures import feature_dimensionality
-from ..geometry.neurons import (IDLE, MONOSEMANTIC, monosemanticity, served_features, service,
-                                stack_plot)
+from ..geometry.neurons import (
+    IDLE,
+    MONOSEMANTIC,
+    monosemanticity,
+    served_features,
+    service,
+    stack_plot,
+)
 from ..plots.rows import privileged_basis as picture
 from ..theory.estimate import estimate_loss
 from .base import Experiment, fit
-from .claims import Claim, NotMeasured, place
+from .claims import Claim, NotMeasured, place, requires
 
 DENSE = 0.5                         # the paper's "about": above it all neurons are monosemantic
 FILLED = 0.95                       # of m: a linear model whose D_i add up to this uses its room
 TURNS = 1000                        # random rotations that an alignment is compared with
 SECTION = "Superposition in a Privileged Basis"
-SIZE = {"n_features": 10, "n_hidden": 5, "decay": 0.75}             # what the named structures are of
+SIZE = {"n_features": 10, "n_hidden": 5, "decay": 0.75}         # what the named structures are of
 SETTINGS = SIZE | {
     "probabilities": [1.0, 0.75, 0.5, 0.45, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05,
                       0.04],
@@ -41,7 +47,8 @@ def run(job):
     """Many models at every p with what each loses, beside a few with a linear hidden layer.
 
     W (P, kept, m, n), losses (P, kept)             linear_W (P, linear models, m, n)
-    loss (P,) : the best model's, estimated well    turned, linear_turned (P, turns) : `turned_losses`
+    loss (P,) : the best model's, estimated well
+    turned, linear_turned (P, turns) : `turned_losses`
     """
     few = train_at_each_p(job, ReluOutput, job["linear_models"], job)
     many = train_at_each_p(job, ReluHidden, job["models"], job | {"steps": job["first_steps"]})
@@ -53,7 +60,7 @@ def run(job):
 
 
 def train_at_each_p(job, cls, count, options, start=None):
-    """[(features, model), …] for each p: `count` instances trained, from random starts or those given."""
+    """[(features, model), …] for each p: `count` instances from random starts, or those given."""
     n, m, probabilities = job["n_features"], job["n_hidden"], job["probabilities"]
     importance = job["decay"] ** np.arange(n)
     count = count if start is None else len(start[0].W)
@@ -75,7 +82,7 @@ def samples(job, law):
 
 
 def loss_of(job, law, models):
-    """The loss of each model on a quarter of the samples: enough to see which are not worth more."""
+    """The loss of each model on a quarter of the samples: enough to see which are worth more."""
     return models.loss(samples(job, law)[:max(1, job["samples"] // 4)], law)
 
 
@@ -108,7 +115,7 @@ def turned_losses(model, law, x, turns):
 # -- what is measured ----------------------------------------------------------------------------
 
 def alignment(W):
-    """How far rows of W (..., m, n) are single features: the mean share of a row's largest W_ji²."""
+    """How far rows of W (..., m, n) are single features: the mean share of each largest W_ji²."""
     squares = np.square(W, dtype=np.float64)
     return (squares.max(-1) / np.maximum(squares.sum(-1), 1e-300)).mean(-1)
 
@@ -159,9 +166,7 @@ def in_pairs(W):
 
 def named_size(run):
     """NotMeasured unless the run is of the size that the paper's structures are of."""
-    for name, wanted in SIZE.items():
-        if run[name] != wanted:
-            raise NotMeasured(f"the claim speaks of {name} = {wanted}, the runs have {run[name]}")
+    requires([run], **SIZE)
 
 
 def dropping(run, p):
@@ -236,7 +241,7 @@ def monosemantic_share(runs):
 
 
 def excess(runs):
-    """How far the best loss at each dense p is off the exact one of a neuron for each of the top m."""
+    """How far the best loss at each dense p is off that of a neuron for each of the top m."""
     found = []
     for run in runs:
         above = dense(run)
@@ -246,9 +251,10 @@ def excess(runs):
 
 
 def begins(run):
-    """The p at which polysemantic neurons appear: midway between the last p without and the first with.
+    """The p at which polysemantic neurons appear.
 
-    0 if there are none; the densest p if they are there from the start.
+    It is midway between the last p without and the first with them; 0 if there are none; and the
+    densest p if they are there from the start.
     """
     p, several = sparser(run)[1], shares(run)[1] > 0
     if not several.any():
@@ -266,13 +272,13 @@ def trend(run):
 
 
 def gain(run):
-    """By how much the share of polysemantic neurons is larger at the sparsest than at the densest p."""
+    """The share of polysemantic neurons at the sparsest p, less that at the densest."""
     several = shares(run)[1]
     return several[-1] - several[0]
 
 
 def linear_rank(run):
-    """The mean `rank` of the linear-hidden W whose D_i add up to their dimensions, as trained ones do."""
+    """The mean `rank` of those linear-hidden W whose D_i add up to m, as trained ones do."""
     Ws = [W for row in run["linear_W"] for W in row]
     Ws = [W for W in Ws if feature_dimensionality(W).sum() >= FILLED * len(W)]
     if not Ws:
@@ -281,7 +287,7 @@ def linear_rank(run):
 
 
 def draw(runs):
-    """Stack plots of the best model at each p, neurons of either kind, and how aligned W is with them."""
+    """Stack plots of the best model at each p, neurons of either kind, and how aligned W is."""
     run = runs[0]
     order, p = sparser(run)
     models, m = best(run)[order], run["n_hidden"]
@@ -297,8 +303,9 @@ def _regime(name, words, has, low, high):
     """The claim that a structure is the best at p from low to high."""
     where = f"p = {low:g}" if low == high else f"some p from {low:g} to {high:g}"
     return Claim(
-        name, SECTION, f"{words}, at {where}: what the best model with it costs, relative to the best "
-        f"without.", lambda runs: [relative_cost(run, has, low, high) for run in runs], high=1.0,
+        name, SECTION,
+        f"{words}, at {where}: what the best model with it costs, relative to the best without.",
+        lambda runs: [relative_cost(run, has, low, high) for run in runs], high=1.0,
         expected="at most 1: it is the best that is found",
         correction="It costs {measured} times the best model without it.")
 
@@ -308,8 +315,8 @@ CLAIMS = (
           "Dense features, p above 1/2: every neuron of the best model is monosemantic.",
           monosemantic_share, low=1, summary="smallest", expected="all neurons at every such p"),
     Claim("dense-monosemantic-rate", SECTION,
-          "Not only the best: of the models at p above 1/2 that are trained to the end, those whose "
-          "neurons are all monosemantic.",
+          "Not only the best: of the models at p above 1/2 that are trained to the end, those "
+          "whose neurons are all monosemantic.",
           lambda runs: [bool(one) for run in runs
                         for one in np.ravel(kinds(run["W"][dense(run)])[0] == run["n_hidden"])],
           low=0.5, summary="share", kind="ours", expected="more often than not"),
@@ -323,11 +330,13 @@ CLAIMS = (
           "The sparser the features, the more neurons are polysemantic: Spearman's correlation of "
           "their share with sparsity.", lambda runs: [trend(run) for run in runs], low=0.8),
     Claim("sparse-neurons-polysemantic", SECTION,
-          "Where features are sparsest, most neurons are polysemantic that are not where features are "
-          "dense: the difference of their shares.", lambda runs: [gain(run) for run in runs], low=0.5),
+          "Where features are sparsest, most neurons are polysemantic that are not where features "
+          "are dense: the difference of their shares.",
+          lambda runs: [gain(run) for run in runs], low=0.5),
     Claim("both-kinds-in-one-model", SECTION,
-          "In between, one model has neurons of both kinds, some that share features and some with one "
-          "of their own: at how many p.", lambda runs: [both_kinds(run) for run in runs], low=3),
+          "In between, one model has neurons of both kinds, some that share features and some with "
+          "one of their own: at how many p.",
+          lambda runs: [both_kinds(run) for run in runs], low=3),
     _regime("three-features-in-two-neurons", "Three features share two neurons", has_block(3, 2),
             0.2, 0.5),
     _regime("five-features-in-three-neurons", "Five features share three neurons", has_block(5, 3),
@@ -351,8 +360,8 @@ CLAIMS = (
           control=lambda runs: [abs(run["turned"] - 1).max() for run in runs],
           expected="at most 1e-9; the control has a ReLU there"),
     Claim("relu-aligns-with-neurons", SECTION,
-          "With a ReLU on the hidden layer and p above 1/2 W aligns with the neurons: the share of its "
-          "random rotations that are less aligned.",
+          "With a ReLU on the hidden layer and p above 1/2 W aligns with the neurons: the share of "
+          "its random rotations that are less aligned.",
           lambda runs: [rank(W) for run in runs for W in best(run)[dense(run)]], low=0.95,
           summary="smallest"),
     Claim("relu-aligns-at-any-sparsity", SECTION,
@@ -361,8 +370,9 @@ CLAIMS = (
           kind="ours", correction="Where neurons serve several features W looks less aligned: only "
                                   "{measured} of its rotations are less so."),
     Claim("linear-rotated-arbitrarily", SECTION,
-          "With a linear hidden layer W is as aligned as a random rotation of itself: the same share, "
-          "1/2 on average.", lambda runs: [linear_rank(run) for run in runs], low=0.25, high=0.75,
+          "With a linear hidden layer W is as aligned as a random rotation of itself: the same "
+          "share, 1/2 on average.",
+          lambda runs: [linear_rank(run) for run in runs], low=0.25, high=0.75,
           control=lambda runs: [rank(W) for run in runs for W in best(run)[dense(run)]],
           expected="0.25 to 0.75; the control has a ReLU there"),
 )

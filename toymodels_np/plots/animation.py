@@ -38,7 +38,7 @@ p {margin: 0.3em 0 0.8em; max-width: 46em}
 <div id="controls"><button id="play">Play</button>
 <input id="frame" type="range" min="0" value="0" aria-label="Time of training"></div>
 <p>Drag the solid to turn it.</p>
-<noscript>This page is drawn by a script; the figure beside it shows the same at chosen times.</noscript>
+<noscript>A script draws this page; the row's figure shows the same at chosen times.</noscript>
 <script>
 const data = @DATA@;
 @SCRIPT@
@@ -83,7 +83,8 @@ function paintLoss(k) {
   draw.fillText("training step (loss at the left)", (left + width) / 2, height - 6);
   const line = (until, colour, thick) => {
     draw.beginPath(); draw.strokeStyle = colour; draw.lineWidth = thick;
-    for (let i = 0; i <= until; i++) i ? draw.lineTo(x(i), y(losses[i])) : draw.moveTo(x(i), y(losses[i]));
+    for (let i = 0; i <= until; i++)
+      i ? draw.lineTo(x(i), y(losses[i])) : draw.moveTo(x(i), y(losses[i]));
     draw.stroke();
   };
   line(losses.length - 1, "#bbb", 2);
@@ -159,7 +160,8 @@ paint();
 def animate(steps, losses, chosen, directions, sets, titles, *, heading, caption):
     """Learning as a self-contained HTML page: the loss so far, and the columns of W in space.
 
-    steps, losses : (T,)        chosen : (F,) indices of the frames     directions : (F, 3, n) W there
+    steps, losses : (T,)        chosen : (F,) indices of the frames
+    directions : (F, 3, n) W there
     sets : of features          titles : F strings                      heading, caption : sentences
     """
     limit = float(np.linalg.norm(directions, axis=1).max()) or 1.0

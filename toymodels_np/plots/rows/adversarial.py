@@ -8,9 +8,9 @@ LINES = "-", "--", ":", "-."
 def figure(runs, probabilities, n_hidden):
     """Four panels: against 1/p, one against the other, adversarial training, and a penalty on h.
 
-    runs : a dictionary a seed, with inverse_probabilities, vulnerability, per_dimension (P,); sizes (S,),
-        hardened, worst (trained probabilities, S); penalties, penalised, represented (K,); seed,
-        correlation (or None)
+    runs : a dictionary a seed, with inverse_probabilities, vulnerability, per_dimension (P,);
+        sizes (S,), hardened, worst (trained probabilities, S); penalties, penalised,
+        represented (K,); seed, correlation (or None)
     probabilities : those of training against attacks       n_hidden : of the penalised models
     """
     page = canvas(16, 11)
@@ -26,8 +26,8 @@ def _against_sparsity(axes, runs):
     for k, run in enumerate(runs):
         axes.plot(run["inverse_probabilities"], run["vulnerability"], "o-", color=VERMILION,
                   linewidth=3, markersize=9, label=None if k else "vulnerability")
-        axes.plot(run["inverse_probabilities"], run["per_dimension"], "s--", color=BLUE, linewidth=3,
-                  markersize=9, label=None if k else "features per dimension")
+        axes.plot(run["inverse_probabilities"], run["per_dimension"], "s--", color=BLUE,
+                  linewidth=3, markersize=9, label=None if k else "features per dimension")
     axes.axhline(1, color="0.4", linewidth=2, linestyle=":")
     axes.set(xscale="log", ylim=(0, None))
     axes.legend(fontsize=STYLE["font"] + 2, frameon=False, loc="upper left")
@@ -51,8 +51,8 @@ def _attacked(axes, runs, probabilities):
         for name, colour, words in (("hardened", BLUE, "a random feature"),
                                     ("worst", ORANGE, "the worst direction")):
             for line, p, values in zip(LINES, probabilities, run[name]):
-                axes.plot(100 * run["sizes"], values, "o", linestyle=line, color=colour, linewidth=3,
-                          markersize=8, label=None if k else f"{words}, p = {p:g}")
+                axes.plot(100 * run["sizes"], values, "o", linestyle=line, color=colour,
+                          linewidth=3, markersize=8, label=None if k else f"{words}, p = {p:g}")
     axes.axhline(1, color="0.4", linewidth=2, linestyle=":")
     axes.set(ylim=(0, None))
     axes.legend(fontsize=STYLE["font"] + 1, frameon=False, loc="upper right")

@@ -51,4 +51,5 @@ def _column(top, bottom, model, words, fractions, transient):
         top.set_xlim(steps[0], steps[-1])
     label(top, title=f"{D.shape[1]} features in {m} dimensions, p = {p:g}\n"
                      f"{words} ({len(jumps)} found: dots)", larger=4)
-    label(bottom, "training step", title="lines: the jumps above" if jumps else "no jumps", larger=3)
+    label(bottom, "training step", title="lines: the jumps above" if jumps else "no jumps",
+          larger=3)

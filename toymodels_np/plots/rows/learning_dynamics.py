@@ -28,8 +28,8 @@ def figure(steps, losses, start, minimum, stations, solids, sets):
         if shown in (first, last):
             axes.axvline(steps[shown], color="0.3", linewidth=2, linestyle=":")
         at = steps[shown] if shown in (first, last) else (steps[first] * steps[last]) ** 0.5
-        axes.text(max(at, 1), 1.25 * highest, letter, ha="center", va="top", fontsize=size + 3,
-                  fontweight="bold",
+        axes.text(at, 1.25 * highest, letter, ha="center", va="top", fontsize=size + 3,
+                  fontweight="bold", in_layout=False,
                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 3})
     axes.set(ylim=(minimum / 1.3, 1.35 * highest))
     if len(steps) > 2:
@@ -37,7 +37,8 @@ def figure(steps, losses, start, minimum, stations, solids, sets):
     axes.legend(fontsize=size, framealpha=1, edgecolor="none", loc="upper right",
                 bbox_to_anchor=(0.99, 0.86))
     label(axes, "training step", "expected loss (exact)",
-          "Two correlated sets of three in three dimensions: each plateau has its geometry", larger=3)
+          "Two correlated sets of three in three dimensions: each plateau has its geometry",
+          larger=3)
     for k, (letter, (*_, words), W) in enumerate(zip(LETTERS, stations, solids)):
         panel = bottom.add_axes((k / len(stations), 0, 1 / len(stations), 0.9), projection="3d")
         draw_sets(panel, W, sets)

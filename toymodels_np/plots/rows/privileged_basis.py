@@ -11,10 +11,11 @@ COLUMNS = 7                     # of stack plots
 def figure(probabilities, stacks, words, kinds, alignments, models):
     """Above, a stack plot for each p; below, counts of neurons, and how aligned W is.
 
-    probabilities : (P,) from dense to sparse       stacks : P of `stack_plot`      words : P strings
+    probabilities : (P,) from dense to sparse
+    stacks : P of `stack_plot`                      words : P strings
     kinds : (monosemantic, polysemantic), (P,) each
-    alignments : of the best models (P,), of random rotations (P, 2: from, to), of models with a linear
-        hidden layer (P, count)                     models : how many the best is of
+    alignments : of the best models (P,), of random rotations (P, 2: from, to), of models with a
+        linear hidden layer (P, count)              models : how many the best is of
     """
     rows = -(-len(stacks) // COLUMNS)
     page = canvas(18, 4.4 * rows + 5)
