@@ -1,4 +1,5 @@
-"""The theory examples, run in this process at a reduced size: what they write, what the library says, how they refuse."""
+"""The examples, run here at a reduced size: what they write, what the library says of it, and how
+they refuse."""
 
 import json
 from pathlib import Path
@@ -7,18 +8,21 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from loading import assert_refused, load
+from loading import EXAMPLES, assert_refused, load
 
-exact_loss, phase_diagram, critical_points = map(load, ("exact_loss", "phase_diagram", "critical_points"))
+NUMBERED = "02_exact_loss", "03_phase_diagram", "04_critical_points"
+exact_loss, phase_diagram, critical_points = map(load, NUMBERED)
+own_model = load("your_own_model")
 
 
 def run(module, name, folder, arguments=(), **constants):
-    """(record, lines printed) of the example with these constants; it must write a figure, the numbers and no more."""
+    """(record, lines printed) of the example; it must write a figure, the numbers and no more."""
     lines = []
     with pytest.MonkeyPatch.context() as patch:
         for constant, value in constants.items():
             patch.setattr(module, constant, value)
-        patch.setattr(module, "print", lambda *words: lines.extend(" ".join(map(str, words)).split("\n")), raising=False)
+        said = lambda *words: lines.extend(" ".join(map(str, words)).split("\n"))
+        patch.setattr(module, "print", said, raising=False)
         module.main([*arguments, "--out", str(folder)])
     paths = [folder / f"{name}.png", folder / f"{name}.json"]
     assert sorted(folder.iterdir()) == sorted(paths)
@@ -28,12 +32,13 @@ def run(module, name, folder, arguments=(), **constants):
     return json.loads(paths[1].read_text()), lines
 
 
-# -- exact loss against Monte Carlo ------------------------------------------------------------------------------------
+# -- exact loss against Monte Carlo ---------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def estimates(tmp_path_factory):
-    return run(exact_loss, "exact_loss", tmp_path_factory.mktemp("out") / "new", ["--seed", "3"], STEPS=200, SEEDS=3,
-               SAMPLES=(100, 1000, 30_000), QUASI=(2**10, 2**13), N=8, M=3, IMPORTANCE=0.7 ** np.arange(8))
+    return run(exact_loss, "exact_loss", tmp_path_factory.mktemp("out") / "new", ["--seed", "3"],
+               STEPS=200, SEEDS=3, SAMPLES=(100, 1000, 30_000), QUASI=(2**10, 2**13), N=8, M=3,
+               IMPORTANCE=0.7 ** np.arange(8))
 
 
 def test_the_exact_line_is_the_loss_of_the_model_that_it_keeps(estimates):
@@ -46,7 +51,7 @@ def test_the_exact_line_is_the_loss_of_the_model_that_it_keeps(estimates):
 
 
 def test_the_estimates_gather_on_the_exact_line(estimates):
-    """Three runs of 30 000: within 4.5 standard errors each, and error bars that shrink like 1/sqrt(N) within 30 %."""
+    """Three runs of 30 000: within 4.5 standard errors, which shrink like 1/sqrt(N) to 30 %."""
     record, _ = estimates
     mean, error = np.array(record["mean"]), np.array(record["standard_error"])
     z = (mean - record["exact_loss"]) / error
@@ -69,15 +74,17 @@ def test_running_estimates_are_those_of_all_samples_so_far():
     x = np.concatenate([features.sample(rng, 50), features.sample(rng, 150)])
     losses = ((model.forward(x) - x) ** 2).sum(-1)
     np.testing.assert_allclose(rows[1], [losses.mean(), losses.std(ddof=1) / 200**0.5], rtol=1e-9)
-    np.testing.assert_allclose(rows[0], [losses[:50].mean(), losses[:50].std(ddof=1) / 50**0.5], rtol=1e-9)
+    first = losses[:50]
+    np.testing.assert_allclose(rows[0], [first.mean(), first.std(ddof=1) / 50**0.5], rtol=1e-9)
     assert abs(deviation / losses.std(ddof=1) - 1) < 1e-9
 
 
-# -- phase diagrams ----------------------------------------------------------------------------------------------------
+# -- phase diagrams -------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def diagrams(tmp_path_factory):
-    return run(phase_diagram, "phase_diagram", tmp_path_factory.mktemp("out"), GRID=(4, 4), NEAR_GRID=2, STARTS=4,
+    return run(phase_diagram, "phase_diagram", tmp_path_factory.mktemp("out"), GRID=(4, 4),
+               NEAR_GRID=2, STARTS=4,
                STEPS=600, BATCH=256, PROBABILITY=(0.1, 1), NEAR=((0.95, 1.05), (0.65, 0.95)))
 
 
@@ -85,10 +92,12 @@ def test_the_diagrams_are_those_of_the_library(diagrams):
     record, lines = diagrams
     assert [(d["n"], d["m"]) for d in record["diagrams"]] == [(2, 1), (3, 2)]
     d = record["diagrams"][0]
-    truth = tm.phase_diagram(2, 1, importance=np.geomspace(0.1, 10, 4), feature_probability=np.geomspace(0.1, 1, 4))
+    truth = tm.phase_diagram(2, 1, importance=np.geomspace(0.1, 10, 4),
+                             feature_probability=np.geomspace(0.1, 1, 4))
     np.testing.assert_allclose(d["loss"], truth.loss, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(d["candidate_loss"], truth.candidate_loss, rtol=1e-12)
-    assert d["phase"] == truth.phase.tolist() and d["candidate_phase"] == truth.candidate_phase.tolist()
+    assert d["phase"] == truth.phase.tolist()
+    assert d["candidate_phase"] == truth.candidate_phase.tolist()
     assert d["differs"] == truth.differs.tolist() and d["gradient_norm"] <= 1e-8
     assert abs(d["largest_gap"] - (truth.candidate_loss - truth.loss).max()) < 1e-9
     assert lines[0].startswith(f"2 features in 1: {truth.differs.sum()} of 16 cells differ")
@@ -104,7 +113,7 @@ def test_trained_models_never_cost_less_than_the_true_minima(diagrams):
 
 
 def test_the_joint_solution_wins_near_equal_importance(diagrams):
-    """At p = 0.65 three nearly equal features in two dimensions make a triangle, below all candidates."""
+    """At p = 0.65 three nearly equal features in two dimensions make a triangle, below all."""
     near = diagrams[0]["near"]
     joint, gain = np.array(near["joint"]), np.array(near["gain"])
     assert joint[:, 0].all() and (gain[:, 0] > 0.05).all()
@@ -114,18 +123,21 @@ def test_the_joint_solution_wins_near_equal_importance(diagrams):
 def test_what_counts_as_joint():
     triangle = np.array([[0, -0.87, 0.87], [1, -0.5, -0.5]])
     assert phase_diagram.is_joint(triangle)
-    assert phase_diagram.is_joint(np.stack([triangle, [[1, -1, 0], [0, 0, 1]]])).tolist() == [True, False]
+    both = np.stack([triangle, [[1, -1, 0], [0, 0, 1]]])
+    assert phase_diagram.is_joint(both).tolist() == [True, False]
     assert not phase_diagram.is_joint(np.array([[1.0, 0, 0], [0, 1, 0]]))
     assert not phase_diagram.is_joint(np.array([[1.0, -1]]))
 
 
-# -- critical points ---------------------------------------------------------------------------------------------------
+# -- critical points ------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def changes(tmp_path_factory):
-    """Two of the four changes: along one feature's probability, which ends in a fold, and along p to the triangle."""
-    cases = [case for case in critical_points.CHANGES if case[0] == "probability" or case[4] == critical_points.TRIANGLE]
-    return run(critical_points, "critical_points", tmp_path_factory.mktemp("out"), CHANGES=cases, POINTS=4, STARTS=4,
+    """Two of the four changes: of one probability, to a fold, and of p, to the triangle."""
+    cases = [case for case in critical_points.CHANGES
+             if case[0] == "probability" or case[4] == critical_points.TRIANGLE]
+    return run(critical_points, "critical_points", tmp_path_factory.mktemp("out"), CHANGES=cases,
+               POINTS=4, STARTS=4,
                WINNERS_AT=(0.05, 0.4, 0.8))
 
 
@@ -134,10 +146,11 @@ def energy_of(branch, value):
 
 
 def test_the_critical_points_are_those_of_the_closed_forms(changes):
-    """Two witnesses: at each crossing the enumerated losses of both kept models agree, and so do the known values."""
+    """Two witnesses: at each crossing the enumerated losses of both models agree."""
     record, lines = changes
     (one, alike), energies = record["changes"], tm.energies
-    assert abs(one["critical"] - 0.2690811530) < 1e-9 and abs(alike["critical"] - 0.6442403645) < 1e-9
+    assert abs(one["critical"] - 0.2690811530) < 1e-9
+    assert abs(alike["critical"] - 0.6442403645) < 1e-9
     assert any("at 0.2690811530; slopes" in line for line in lines)
     assert any(line.startswith("exact: 3.716 times less frequent") for line in lines)
     for change in (one, alike):
@@ -145,7 +158,8 @@ def test_the_critical_points_are_those_of_the_closed_forms(changes):
         for branch in change["branches"]:
             W, b = np.array(branch["W"]), np.array(branch["b"])
             loss = energies.enumerated_loss(W, b, law.feature_probability, law.importance)
-            assert abs(loss / change["loss"] - 1) < 1e-9 and abs(energy_of(branch, change["critical"]) / loss - 1) < 1e-9
+            assert abs(loss / change["loss"] - 1) < 1e-9
+            assert abs(energy_of(branch, change["critical"]) / loss - 1) < 1e-9
             assert tm.name_geometry(W) == branch["geometry"]
     p = alike["critical"]
     triangle = energies.polygon(3, p).loss + 2 * energies.dropped(p).loss
@@ -157,14 +171,16 @@ def test_the_slopes_are_those_of_the_curves_and_differ(changes):
         first, second = change["branches"]
         assert abs(first["slope"] / second["slope"] - 1) > 0.3
     p, h = changes[0]["changes"][1]["critical"], 1e-4
-    digons = (tm.energies.digons(2, p + h, dropped=1).loss - tm.energies.digons(2, p - h, dropped=1).loss) / (2 * h)
+    above, below = (tm.energies.digons(2, q, dropped=1).loss for q in (p + h, p - h))
+    digons = (above - below) / (2 * h)
     assert abs(changes[0]["changes"][1]["branches"][0]["slope"] / digons - 1) < 1e-4
 
 
 def test_each_geometry_lasts_beyond_the_crossing(changes):
     one, alike = changes[0]["changes"]
     pentagon, digons = one["branches"]
-    assert pentagon["kind"] == "fold" and abs(pentagon["limit"] - 0.12415046) < 1e-6 and digons["limit"] is None
+    assert pentagon["kind"] == "fold" and abs(pentagon["limit"] - 0.12415046) < 1e-6
+    assert digons["limit"] is None
     assert one["coexistence"] == [pentagon["limit"], one["to"]]
     digons, triangle = alike["branches"]
     assert abs(digons["limit"] - 0.65969480) < 1e-6 and abs(triangle["limit"] - 0.91829149) < 1e-6
@@ -173,7 +189,8 @@ def test_each_geometry_lasts_beyond_the_crossing(changes):
             low, high = branch["stable"]
             assert low < change["critical"] < high
             assert [low, high] == [branch["values"][0], branch["values"][-1]]
-            assert len(branch["values"]) == len(branch["energy"]) and np.isfinite(branch["energy"]).all()
+            assert len(branch["values"]) == len(branch["energy"])
+            assert np.isfinite(branch["energy"]).all()
 
 
 def test_a_pentagon_is_found_before_the_fold_and_none_beyond_it(changes):
@@ -185,12 +202,13 @@ def test_a_pentagon_is_found_before_the_fold_and_none_beyond_it(changes):
         _, _, b, W = tm.energies.local_minimum(W, b, law.feature_probability)
         assert tm.name_geometry(W) == "pentagon"
     law = critical_points.features("probability", pentagon["limit"] - 1e-3)
-    assert tm.name_geometry(tm.energies.local_minimum(W, b, law.feature_probability).W) == "2 digons + dropped"
+    beyond = tm.energies.local_minimum(W, b, law.feature_probability)
+    assert tm.name_geometry(beyond.W) == "2 digons + dropped"
 
 
-# -- the command lines -------------------------------------------------------------------------------------------------
+# -- the command lines ----------------------------------------------------------------------------
 
-MODULES = [exact_loss, phase_diagram, critical_points]
+MODULES = [exact_loss, phase_diagram, critical_points, own_model]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -212,5 +230,48 @@ def test_help_explains(module, capsys):
         module.main(["--help"])
     said = capsys.readouterr()
     assert stop.value.code == 0 and said.err == ""
-    words = ("--seed", "--full", "--out", "DIR", "example: python", module.__name__)
+    words = ("--seed", "--out", "DIR", "example: python", module.__name__)
     assert not [word for word in words if word not in said.out]
+
+
+# -- a model of one's own -------------------------------------------------------------------------
+
+def test_a_model_and_a_law_of_ones_own_are_trained_as_they_stand(tmp_path):
+    record, lines = run(own_model, "your_own_model", tmp_path / "out", STEPS=400, INSTANCES=2)
+    assert float(lines[0].removeprefix("relative error of the gradient: ")) < 1e-6
+    model = own_model.Leaky(np.array(record["W"]), np.array(record["b"]))
+    features = own_model.Binary(5, 0.05)
+    x = features.sample(np.random.default_rng(0), 100_000)
+    assert set(np.unique(x)) == {0, 1} and abs(x.mean() - 0.05) < 5 * (0.05 / x.size) ** 0.5
+    best = min(record["loss"])
+    assert model.loss(x, features) == pytest.approx(best, rel=1e-4)
+    plain = tm.ReluOutput(model.W, model.b)                     # the slope is really there
+    below = model.forward(x) < 0
+    assert below.any() and not (plain.forward(x) < 0).any()
+    np.testing.assert_allclose(model.forward(x)[~below], plain.forward(x)[~below], rtol=1e-4)
+    constant = 5 * 0.05 * 0.95
+    assert best < 0.5 * constant
+
+
+def test_a_wrong_backward_pass_is_found():
+    class Wrong(own_model.Leaky):
+        def _backward(self, x, cache, d_output):
+            dW, db = super()._backward(x, cache, d_output)
+            return 1.01 * dW, db
+
+    features = own_model.Binary(5, 0.5)
+    x = features.sample(np.random.default_rng(0), 64)
+    assert tm.check_gradient(Wrong.init(5, 2), x, features) > 1e-3
+
+
+def test_examples_are_few_short_and_on_public_names():
+    """Real code, 40 to 140 lines each, that imports nothing of the package but its public names."""
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert len(scripts) <= 10 and not (EXAMPLES / "01_introduction.py").exists()
+    for script in scripts:
+        lines = script.read_text().split("\n")
+        assert 40 <= len(lines) <= 141, script.name
+        assert max(map(len, lines)) <= 100, script.name
+        assert not [line for line in lines if "toymodels_np" in line and "import" in line
+                    and line.strip() != "import toymodels_np as tm"], script.name
+        assert not [line for line in lines if "tm._" in line or "plots._" in line], script.name

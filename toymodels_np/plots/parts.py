@@ -65,6 +65,8 @@ def draw_hull(axes, points):
 
 def hull_edges(points):
     """The pairs (i, j) of points (k, 3) that an edge of their hull joins, be it solid or flat."""
+    if not len(points):
+        return []
     _, first = np.unique(points.round(6), axis=0, return_index=True)
     centred = points[first] - points[first].mean(0)                                 # (k, 3)
     _, singular, Vt = np.linalg.svd(centred)
@@ -129,6 +131,8 @@ def name_curves(axes, curves, colours, *, size=STYLE["font"]):
         along = np.diff(ends, axis=0)[0] * (1 if ends[1, 0] >= ends[0, 0] else -1)
         off = np.array([-along[1], along[0]]) / max(np.hypot(*along), 1e-9) * (-9 if below else 9)
         ha = "center" if abs(off[0]) < 1.5 else "right" if off[0] < 0 else "left"
+        across = axes.transAxes.inverted().transform(ends)[:, 0].mean()
+        ha = "left" if across < 0.25 else "right" if across > 0.75 else ha
         axes.annotate(name, (place[at], own[at]), xytext=off, textcoords="offset points",
                       color=colours[name], fontsize=size, fontweight="bold", ha=ha,
                       va="top" if off[1] < 0 else "bottom")

@@ -157,11 +157,13 @@ def critical_points(changes, labels, claims):
         if change["vary"] in claims:
             value, words = claims[change["vary"]]
             axes.axvline(value, color="black", linestyle=":", linewidth=2, label=words)
+        energies = np.concatenate([energy for _, energy in curves.values()])
+        room = 0.12 * np.ptp(energies)
         axes.set(xlim=(change["from"], change["to"]),
-                 ylim=(0 if change["loss"] < 0.2 else None, None))
-        draw_branches(axes, curves, (change["critical"], change["loss"]), ends, colours)
+                 ylim=(energies.min() - room, energies.max() + room))
         if change["vary"] == "all":
             axes.invert_xaxis()
+        draw_branches(axes, curves, (change["critical"], change["loss"]), ends, colours)
         label(axes, labels[change["vary"]], "energy: expected loss", change["title"])
     return figure
 
