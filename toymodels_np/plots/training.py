@@ -85,7 +85,7 @@ def pentagon_to_digon(vary, ratios, branches, crossing, trained, solutions, norm
         curves[name] = ratios[known], energy[known]
     _draw_energies(rows[0].subplots(), vary, curves, colours, crossing, trained)
 
-    limit = 1.42 * max(np.linalg.norm(W, axis=0).max() for *_, W in solutions)
+    limit = 1.6 * max(np.linalg.norm(W, axis=0).max() for *_, W in solutions)
     solutions = sorted(solutions, key=lambda solution: solution[0])
     for axes, (ratio, geometry, W) in zip(rows[1].subplots(1, len(solutions)), solutions):
         draw_directions(axes, W, limit, numbers=range(5) if geometry in list(branches)[:1] else
