@@ -25,6 +25,7 @@ from .theory.branches import (CriticalPoint, Parameter, StabilityLimit, critical
 from .theory.flow import Flow, Plateau, gradient_flow
 from .theory.certify import check_certificate
 from .theory.certify.certificate import Certificate, certify
+from .theory.certify.overall import GlobalCertificate, certify_global
 from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm,
                             strongest_attack, vulnerability)
 from .experiments.claims import Claim

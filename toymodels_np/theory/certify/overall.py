@@ -79,14 +79,11 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
                          "matter may have any weight")
     options = checks.progress(progress)
     checks.integer("most_boxes", most_boxes)
-    found = find_minimum(features, 1, **({"interference": float(ball_middle(law.interference))}
-                                         if law.interference[1] else {}))
-    return search(law, (found.model.W[0], found.model.b), most_boxes, options)
-
-
-def ball_middle(pair):
-    """The middle of an interval of Fractions."""
-    return (pair[0] + pair[1]) / 2
+    found = find_minimum(features, 1).model
+    guesses = [(found.W[0], found.b)]                                   # and one feature at a time
+    for one in np.eye(law.n):
+        guesses.append((one, np.where(one, 0, features.feature_probability / 2)))
+    return search(law, guesses, most_boxes, options)
 
 
 class Box:
@@ -106,11 +103,12 @@ class Box:
 
 
 @precise
-def search(law, start, most_boxes, bar):
-    """Branch and bound for `law` from floats `start` = (w, b): a GlobalCertificate."""
+def search(law, guesses, most_boxes, bar):
+    """Branch and bound for `law` from guesses [(w, b)] in floats: a GlobalCertificate."""
     clock = perf_counter()
     known = Minimisers(law)
-    known.look(*start)
+    for w, b in guesses:
+        known.look(w, b)
     if known.upper is None:
         return GlobalCertificate(False, law, (), (), (), 0, perf_counter() - clock,
                                  f"no minimiser could be certified to begin with: {known.failure}")

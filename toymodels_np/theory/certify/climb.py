@@ -1,0 +1,54 @@
+"""Saddles of index 1, sought in floats: what is found is a guess, for `certify` to prove or refuse.
+
+    theta (P,)  W row by row, then b       g, H  gradient and Hessian of the exact loss
+"""
+
+import numpy as np
+
+from ...core.models import ReluOutput
+from ..exact.loss import expected_loss_and_grad
+
+DIFFERENCE = 1e-5           # step of the Hessian's differences
+LONGEST = 0.1               # step of theta at once
+FLAT = 1e-7                 # eigenvalues of the Hessian below this part of the largest are left alone
+
+
+def climb(model, features, *, steps=100, tolerance=1e-9):
+    """Walk up along the softest direction and down along all others, to a saddle: a ReluOutput.
+
+    model : single ReluOutput to start from       features : Features
+    Returns None where the gradient's norm is not below `tolerance` after so many steps.
+    """
+    theta, shape = np.concatenate([model.W.ravel(), model.b]).astype(float), model.W.shape
+    for _ in range(steps):
+        g, H = slopes(theta, shape, features)
+        if np.linalg.norm(g) < tolerance:
+            return _model(theta, shape)
+        values, vectors = np.linalg.eigh(H)
+        steep = abs(values) > FLAT * abs(values).max()
+        along = vectors.T @ g
+        up = int(np.flatnonzero(steep)[0])
+        size = np.where(steep, abs(values), np.inf)
+        step = -along / size
+        step[up] = -step[up]
+        step = vectors @ step
+        theta = theta + step * min(1, LONGEST / np.linalg.norm(step))
+    return None
+
+
+def slopes(theta, shape, features):
+    """The gradient (P,) and the Hessian (P, P) of the exact loss at theta."""
+    P = len(theta)
+    shifts = DIFFERENCE * np.concatenate([np.zeros((1, P)), np.eye(P), -np.eye(P)])
+    stack = theta + shifts
+    cut = shape[0] * shape[1]
+    many = ReluOutput(stack[:, :cut].reshape(-1, *shape), stack[:, cut:])
+    _, gradient = expected_loss_and_grad(many, features)
+    g = np.concatenate([gradient.W.reshape(len(stack), -1), gradient.b], axis=1)
+    H = (g[1:P + 1] - g[P + 1:]) / (2 * DIFFERENCE)
+    return g[0], (H + H.T) / 2
+
+
+def _model(theta, shape):
+    cut = shape[0] * shape[1]
+    return ReluOutput(theta[:cut].reshape(shape), theta[cut:])
