@@ -44,7 +44,8 @@ def controls():
     found = {}
     for name in ROWS:
         row = tm.experiments[name]
-        changes = {"phase-2-1": {"lines": []}, "introduction": {"search": 1, "models": 4}}
+        changes = {"phase-2-1": {"lines": [], "every": 12}, "phase-3-2": {"every": 12},
+                   "introduction": {"search": 1, "models": 4, "sweep_models": 2}}
         settings = row.settings(changes=changes.get(name, {}) | row.control | {"seeds": 2})
         found[name] = [job | row.run(job) for job in row.jobs(settings)]
     return found
@@ -290,8 +291,8 @@ def test_kept_minima_are_those_that_a_search_finds(grid):
     features = grid.features()
     loss = tm.expected_loss(tm.ReluOutput(model.W.reshape(-1, grid.m, grid.n),
                                           model.b.reshape(-1, grid.n)), features)
-    for i in np.random.default_rng(grid.cells + grid.n).choice(len(loss), 6, replace=False):
-        found = tm.find_minimum(features[int(i)], grid.m, starts=12)
+    for i in np.random.default_rng(grid.cells + grid.n).choice(len(loss), 4, replace=False):
+        found = tm.find_minimum(features[int(i)], grid.m, starts=8)
         assert loss[i] == pytest.approx(found.loss, rel=1e-7, abs=1e-12)
 
 
@@ -314,6 +315,18 @@ def test_the_first_cell_in_which_the_extra_feature_is_there_gives_its_norm():
     assert phase_3_2.dense_jumps([run]).tolist() == [0.02]
     with pytest.raises(NotMeasured):
         phase_3_2.dense_jumps([run | {"probability": np.array([0.1, 0.2])}])
+
+
+def test_dense_features_that_matter_alike_are_an_uneven_pair_and_none_is_dropped():
+    """W orthogonal to (1, 0, 0) is the best fixed candidate there, and costs more than the truth."""
+    dense = tm.Features(3, 0.8, [1, 1, 3])
+    found = tm.find_minimum(dense, 2, starts=8)
+    null = phase_2_1.null_direction(found.model.W[None])[0]
+    assert phase_3_2.candidate_of(null) == "(1, 1, 0)"
+    assert found.loss < energies.dropped(0.8).loss - 1e-4
+    run = {"probability": np.array([0.5, 0.6]), "true_null": np.ones((1, 2, 3)),
+           "candidate_phase": np.array([["own dimension"] * 2])}
+    assert phase_3_2.drops_another([run])[0].tolist() == [[False, True]]      # from p = 4/7 on
 
 
 def test_candidates_are_told_by_the_null_direction():

@@ -42,7 +42,8 @@ def run(job):
     importance (R,), probability (P,)
     true_phase, candidate_phase, true_norm, true_sharing (R, P), true_null (R, P, n)
     trained_rows (T,), trained_columns (U,)           where on the grid models are trained
-    trained_phase, _loss, _norm, _sharing (T, U, S)   of the extra feature in each of them
+    trained_loss (T, U, S), trained_null (T, U, S, n) of each of them
+    trained_phase, _norm, _sharing (T, U, S)          of the extra feature there
     near_importance, near_probability, near_phase, near_candidate_phase    the close-up, if any
     line_norms (L,)                                   with which it appears at p of each line
     """
@@ -75,6 +76,7 @@ def train_cells(job, grid):
             "trained_phase": phases(model.W).reshape(shape),
             "trained_norm": norms(model.W)[:, -1].reshape(shape),
             "trained_sharing": interference(model.W)[:, -1].reshape(shape),
+            "trained_null": null_direction(model.W).reshape(*shape, n),
             "trained_loss": expected_loss(model, features, rtol=1e-6).reshape(shape)}
 
 
@@ -154,11 +156,17 @@ def at_trained(run, key):
     return run[key][np.ix_(run["trained_rows"], run["trained_columns"])]
 
 
+def of_best(runs, key):
+    """What the best model of all runs in each trained cell has under `key`, (T, U, …)."""
+    loss, values = (np.concatenate([run[name] for run in runs], axis=2)
+                    for name in ("trained_loss", key))
+    row, column = np.indices(loss.shape[:2])
+    return values[row, column, loss.argmin(-1)]
+
+
 def best_phase(runs):
     """The phase of the best model of all runs in each trained cell, (T, U)."""
-    loss, phase = (np.concatenate([run[key] for run in runs], axis=-1)
-                   for key in ("trained_loss", "trained_phase"))
-    return np.take_along_axis(phase, loss.argmin(-1)[..., None], -1)[..., 0]
+    return of_best(runs, "trained_phase")
 
 
 def regions(runs):
