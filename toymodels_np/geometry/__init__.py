@@ -1,1 +1,1 @@
-"""geometry: look at it. Measures of a weight matrix, canonical positions, and the names of its shapes."""
+"""geometry: look at it. Measures of weights, canonical positions, and the names of shapes."""

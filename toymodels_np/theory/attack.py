@@ -1,59 +1,96 @@
 """Adversarial attacks on the models with a linear hidden layer, and training against them.
 
-    G   W'W, the gains; row i belongs to output i           epsilon   the length of a perturbation delta
-    y   the target of the clean input                       E‖x‖      the mean length of an input
-    f   f(delta) = Σ_i I_i (x'_i(x + delta) - y_i)²         size      epsilon / E‖x‖, 0.1 in the paper
+    G   (..., n, n)  W'W, the gains; row G_i belongs to output i
+    x   (..., B, n)  clean inputs        y   (..., B, n)  their targets
+    delta    (..., B, n)  a perturbation of length epsilon at most
+    f        (..., B)     Σ_i I_i (x'_i(x + delta) - y_i)², the loss of each sample
+    E‖x‖     the mean length of an input
+    size     epsilon / E‖x‖, 0.1 in the paper
 
-Equations (10.k) are in derivations/10-adversarial-examples.md. Source: paper, "Relationship to Adversarial Robustness".
+Equations (10.k) are in derivations/10-adversarial-examples.md.
+Source: paper, "Relationship to Adversarial Robustness".
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import quad
 from scipy.special import erf
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from ..core import checks
+from ..core import checks, optim
 from ..core.arrays import to_host, transpose
 from ..core.features import Features
-from ..core.models import Linear, ReluOutput
-from ..core.streams import TRAIN_STREAM, random_stream
-from ..core.optim import AdamState, adam, schedule
 from ..core.loop import History
+from ..core.models import Linear, ReluOutput
+from ..core.optim import AdamState
+from ..core.streams import ATTACK_STREAM, TRAIN_STREAM, random_stream
+from ..known import stranger
 from .estimate import check_pair
 
-ATTACK_STREAM = 4           # beside the streams of init, training, estimates and ablations
-DROPPED = 1e-12             # rows of G shorter than this part of the longest are those of dropped features
+NO_DIRECTION = 1e-12        # rows of G shorter than this part of the longest point nowhere
+RAREST = 1e-290             # feature probability from which the mean length of an input has digits
+RESOLVED = 1e-3             # part of a vulnerability that rounding may make up
 
+
+class _Attacked(NamedTuple):
+    """What an attack works on, all in one dtype."""
+
+    G: np.ndarray               # (..., n, n)
+    b: np.ndarray               # (..., 1, n)
+    x: np.ndarray               # (..., B, n)
+    y: np.ndarray               # (..., B, n)
+    importance: np.ndarray      # (..., 1, n)
+    epsilon: np.ndarray         # (..., 1)
+    relu: bool                  # whether outputs have a ReLU
+
+    def clean(self):
+        """What the outputs' ReLUs see of x: (..., B, n)."""
+        return self.x @ self.G + self.b
+
+
+# -- how long an input is
 
 def mean_input_norm(features):
     """E‖x‖ to ten digits: float64 of shape (), or (K,) where features have instances. (10.6)"""
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
+    if why := stranger(features):
+        raise TypeError(f"the mean length of an input is known for the package's own features, "
+                        f"and {why}")
     p = np.atleast_2d(features.feature_probability)                     # (K, n)
+    if p.min() < RAREST:
+        raise ValueError(f"feature_probability must be at least {RAREST:g} for the mean length of "
+                         f"an input to have digits, got {p.min()}")
     norms = np.array([_mean_norm(features.sets, one) for one in p])
     return norms[0] if features.n_instances is None else norms
 
 
 def _mean_norm(sets, p):
+    """E‖x‖ of one instance with p (n,): an integral over r in [0, 1], and over 1/r. (10.6)"""
     power = [1 if s.kind == "anticorrelated" else len(s.members) for s in sets]
-    kinds, count = np.unique([(p[s.members[0]], k) for s, k in zip(sets, power)], axis=0, return_counts=True)
+    kinds, count = np.unique([(p[s.members[0]], k) for s, k in zip(sets, power)], axis=0,
+                             return_counts=True)
     p, k = kinds.T
 
     def one_less_transform(r):
         """1 - E exp(-r² ‖x‖²). (10.7)"""
-        lost = r * r * (-1 / 3 + r * r * (1 / 10 + r * r * (-1 / 42 + r * r / 216)))    # E exp(-r² u²) - 1
-        if r > 0.03:
+        lost = r * r * (-1 / 3 + r * r * (1 / 10 + r * r * (-1 / 42 + r * r / 216)))
+        if r > 0.03:                                        # E exp(-r² u²) - 1, a series below that
             lost = np.sqrt(np.pi) / 2 * erf(r) / r - 1
-        with np.errstate(divide="ignore"):                                              # p = 1 and nothing left
+        with np.errstate(divide="ignore"):                              # p = 1 and nothing left
             return -np.expm1(count @ np.log1p(p * np.expm1(k * np.log1p(lost))))
 
-    near = quad(lambda r: one_less_transform(r) / r**2, 0, 1, epsabs=0, epsrel=1e-11, limit=500)[0]
-    far = quad(lambda v: one_less_transform(1 / v), 0, 1, epsabs=0, epsrel=1e-11, limit=500)[0]
+    options = {"epsabs": 0, "epsrel": 1e-11, "limit": 500}
+    near = quad(lambda r: one_less_transform(r) / r**2, 0, 1, **options)[0]
+    far = quad(lambda v: one_less_transform(1 / v), 0, 1, **options)[0]
     return (near + far) / np.sqrt(np.pi)
 
 
+# -- the attacks
+
 def attack(model, x, features, epsilon):
-    """x + delta (..., B, n), delta being the worst for its sample of ± epsilon G_i / ‖G_i‖ over all outputs i. (10.4)
+    """x + delta (..., B, n), where delta is the worst of ± epsilon G_i / ‖G_i‖ over i. (10.4)
 
     Parameters
     ----------
@@ -62,39 +99,94 @@ def attack(model, x, features, epsilon):
     features : Features, for targets and importances
     epsilon : at least 0; a number, or an array (...) with one for each instance
 
-    The worst is the largest f, the loss at x + delta against the target of x. Dropped features have no direction.
-    Raises TypeError or ValueError on bad arguments.
+    The worst is the largest f, the loss at x + delta against the target of x, sample by sample.
+    Dropped features have no direction. Raises TypeError or ValueError on bad arguments.
     """
-    return _attack(*_check(model, x, features, epsilon))[0]
+    at = _check(model, x, features, epsilon)
+    (delta,), worst = _worst(at)
+    return at.x + _finite(worst, delta)
 
 
 def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60):
-    """x + delta (..., B, n) with the largest f that a search finds over ‖delta‖ <= epsilon. Arguments as for `attack`.
+    """x + delta (..., B, n) with the largest f that a search finds over ‖delta‖ <= epsilon.
 
-    Gradient ascent on the sphere, sample by sample, from the `starts` worst directions of `attack` and from the
-    steepest one, with steps that go all the way at first and then shorten. The best point met is the answer, so it is
-    never weaker than `attack`, nor than no attack. (10.9)
+    It is gradient ascent on the sphere, sample by sample, from the `starts` worst directions of
+    `attack` and from the steepest one, with steps that go all the way at first and then shorten.
+    The best point met is the answer, so it is never weaker than `attack`, nor than no attack.
+    Arguments as for `attack`. (10.9)
     """
     checks.integer("starts", starts)
     checks.integer("steps", steps)
-    G, b, x, y, importance, epsilon, relu = arguments = _check(model, x, features, epsilon)
-    starts = min(starts, 2 * x.shape[-1])
-    _, first = _attack(*arguments, keep=starts)
-    clean = x @ G + b
-    best_delta = np.zeros_like(x)
-    best, gradient = _f_and_gradient(best_delta, *arguments, clean)
-    for delta in [*first, _to_length(gradient, epsilon)]:
+    at = _check(model, x, features, epsilon)
+    first, worst = _worst(at, keep=min(starts, 2 * at.x.shape[-1]))
+    clean, best_delta = at.clean(), _finite(worst, np.zeros_like(at.x))
+    best, gradient = _f_and_gradient(best_delta, at, clean)                         # (..., B)
+    for delta in [*first, _to_length(gradient, at.epsilon)]:
         for part in np.minimum(1, np.linspace(2, 0, steps + 1)):
-            value, gradient = _f_and_gradient(delta, *arguments, clean)
+            value, gradient = _f_and_gradient(delta, at, clean)
             better = value > best
             best = np.where(better, value, best)
             best_delta = np.where(better[..., None], delta, best_delta)
-            delta = _to_length((1 - part) * delta + part * _to_length(gradient, epsilon), epsilon)          # (10.9)
-    return x + best_delta
+            onward = (1 - part) * delta + part * _to_length(gradient, at.epsilon)
+            delta = _to_length(onward, at.epsilon)                                  # (10.9)
+    return at.x + best_delta
 
+
+def _worst(at, keep=1):
+    """The `keep` deltas (..., B, n) with the largest f, worst first, and the largest f (..., B)."""
+    x, n = at.x, at.x.shape[-1]
+    values = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(at.G, axis=-1)                                     # (..., n)
+        usable = lengths > NO_DIRECTION * lengths.max(-1, keepdims=True)
+        D = at.G / np.where(usable, lengths, 1)[..., None] * usable[..., None]      # (..., n, n)
+        D_out, clean = D @ at.G, at.clean()                     # what each direction does to z
+        for i, sign in [(i, sign) for i in range(n) for sign in (1, -1)]:
+            z = clean + sign * at.epsilon[..., None] * D_out[..., i, None, :]
+            residual = (np.maximum(z, 0) if at.relu else z) - at.y
+            values.append((residual * residual * at.importance).sum(-1))            # (10.4)
+    values = np.stack(values)                                                       # (2n, ..., B)
+    order = values.argmax(0)[None]
+    if keep > 1:
+        order = np.argsort(-values, axis=0, kind="stable")[:keep]                   # (keep, ..., B)
+    lead = np.broadcast_shapes(x.shape, (*values[0].shape, n))[:-2]
+    every = np.broadcast_to(D, (*lead, n, n))
+    deltas = []
+    for k in order:
+        sign = np.where(k % 2, -1, 1)[..., None].astype(x.dtype)
+        direction = np.take_along_axis(every, (k // 2)[..., None], axis=-2)         # (..., B, n)
+        deltas.append(at.epsilon[..., None] * sign * direction)
+    return deltas, values.max(0)
+
+
+def _finite(worst, result):
+    """`result`, if the losses that it comes from are finite."""
+    if not np.isfinite(worst).all():
+        raise OverflowError("x, epsilon, importance or the model's parameters are too large: the "
+                            "loss under attack does not fit into float64")
+    return result
+
+
+def _f_and_gradient(delta, at, clean):
+    """f(delta) (..., B) and its gradient (..., B, n). (10.1), (10.2)"""
+    z = clean + delta @ at.G
+    residual = (np.maximum(z, 0) if at.relu else z) - at.y
+    slope = 2 * at.importance * residual
+    value = (residual * residual * at.importance).sum(-1)
+    return value, (slope * (z > 0) if at.relu else slope) @ at.G
+
+
+def _to_length(v, epsilon):
+    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    return v * (epsilon[..., None] / np.where(length > 0, length, 1))
+
+
+# -- what attacks cost
 
 def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, seed=0):
-    """(clean, attacked), both (...): the mean loss of a batch, and that of its attacked inputs against its targets.
+    """(clean, attacked), both (...): the mean loss of a batch, and that of its attacked inputs.
+
+    Targets are those of the clean inputs.
 
     Parameters
     ----------
@@ -103,148 +195,170 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     samples, seed : every instance gets the same number, drawn from (seed, instance)
     search : attack by `strongest_attack` instead of `attack`
     """
-    lead = check_pair(model, features)
-    _linear_hidden(model)
+    lead = _check_known(model, features)
     checks.integer("samples", samples)
+    checks.memory("samples", _bytes(samples, features.n_features))
     checks.seed(seed)
     if not isinstance(search, (bool, np.bool_)):
         raise TypeError(f"search must be True or False, got {search!r}")
-    epsilon = np.broadcast_to(checks.real("size", size, minimum=0) * mean_input_norm(features), lead)
+    size = checks.real("size", size, minimum=0)
+    epsilon = np.broadcast_to(size * mean_input_norm(features), lead)
     clean, attacked = np.empty(lead), np.empty(lead)
+    axes, method = len(model.instances), strongest_attack if search else attack
     for number, index in enumerate(np.ndindex(lead)):
-        one = model.from_parameters([np.broadcast_to(to_host(a), lead + a.shape[len(model.instances):])[index]
-                                     for a in model.parameters]).astype(np.float64)
-        law = features if features.n_instances is None else features[index[-1] % features.n_instances]
+        one = [np.broadcast_to(to_host(a), lead + a.shape[axes:])[index] for a in model.parameters]
+        one = model.from_parameters(one).astype(np.float64)
+        law = features
+        if features.n_instances is not None:
+            law = features[index[-1] % features.n_instances]
         x = law.sample(random_stream(seed, ATTACK_STREAM, number), samples)
-        moved = (strongest_attack if search else attack)(one, x, law, epsilon[index])
-        y = law.target(x)
-        clean[index], attacked[index] = (np.mean((one.forward(at) - y) ** 2 @ law.importance) for at in (x, moved))
+        moved, y = method(one, x, law, epsilon[index]), law.target(x)
+        clean[index], attacked[index] = (np.mean((one.forward(at) - y) ** 2 @ law.importance)
+                                         for at in (x, moved))
     return clean[()], attacked[()]
 
 
 def vulnerability(model, features, *, size=0.1, samples=4096, search=False, seed=0):
     """How much more an attack costs than it costs a model without superposition, (...). (10.8)
 
-    The rise of the loss under attack, attacked - clean, divided by that of the linear model which gives each of the m
-    most important features a dimension of its own: epsilon² max I. Arguments as for `adversarial_loss`; size must be
-    above 0, features not signed, and some importance above 0.
+    The rise of the loss under attack, attacked - clean, divided by that of the linear model which
+    gives each of the m most important features a dimension of its own: epsilon² max I. Arguments
+    as for `adversarial_loss`; size must be above 0 and not so small that the rise is lost in
+    rounding, features not signed, and some importance above 0.
     """
     checks.real("size", size, above=0)
-    clean, attacked = adversarial_loss(model, features, size=size, samples=samples, search=search, seed=seed)
+    clean, attacked = adversarial_loss(model, features, size=size, samples=samples, search=search,
+                                       seed=seed)
     if features.signed:
-        raise ValueError("features must not be signed: no linear model computes their absolute values")
-    if not (features.importance.max(-1) > 0).all():
+        raise ValueError("features must not be signed: no linear model computes their absolute "
+                         "values")
+    important = features.importance.max(-1)
+    if not (important > 0).all():
         raise ValueError("features must have an importance above 0 in every instance")
-    return (attacked - clean) / ((size * mean_input_norm(features)) ** 2 * features.importance.max(-1))
+    unit = (size * mean_input_norm(features)) ** 2 * important
+    rounding = 8 * np.finfo(np.float64).eps * attacked + np.finfo(np.float64).tiny
+    if not (rounding <= RESOLVED * unit).all():
+        raise ValueError(f"size must be large enough for the rise of the loss, which is of the "
+                         f"order of {np.min(unit):.1e}, to be more than rounding, got {size:g}")
+    return (attacked - clean) / unit
 
+
+# -- training against them
 
 def adversarial_training(model, features, *, size, steps=5000, batch_size=256, learning_rate=1e-3,
                          schedule="constant", seed=0, progress=None):
-    """`tm.train` on attacked inputs: each batch is moved by `attack` on the present model, its targets stay. A History.
+    """`tm.train` on attacked inputs: each batch is moved by `attack` on the present model.
 
-    size : the length of the perturbation relative to E‖x‖, a number or one an instance; 0 is training as usual
-    model and the other arguments as for `tm.train`; the History has the first and the last step alone
+    Its targets stay. Returns a History with the first and the last step alone.
+
+    size : the length of the perturbation relative to E‖x‖, a number or one an instance; 0 is
+        training as usual
+    model and the other arguments as for `tm.train`; model is a Linear or a ReluOutput
     """
-    rate = _check_training(model, features, size, steps, batch_size, learning_rate, schedule, seed)
-    look = checks.progress(progress)
+    size = _check_training(model, features, size)
+    _check_numbers(steps, batch_size, features.n_features, learning_rate, seed)
+    rate, look = optim.schedule(schedule, learning_rate, steps), checks.progress(progress)
     single = model.instances == ()
-    start = now = model.from_parameters([a[None] for a in model.parameters]) if single else model
-    streams = [random_stream(seed, TRAIN_STREAM, i) for i in range(now.instances[0])]
-    epsilon = np.broadcast_to(np.asarray(size) * mean_input_norm(features), now.instances).astype(model.dtype)
-    relu, state, losses = isinstance(model, ReluOutput), AdamState.zeros_like(now.parameters), []
-    importance = features.importance.astype(model.dtype)[..., None, :]
+    now = model.from_parameters([a[None] for a in model.parameters]) if single else model
+    start, streams = now, [random_stream(seed, TRAIN_STREAM, i) for i in range(now.instances[0])]
+    epsilon = np.broadcast_to(size * mean_input_norm(features), now.instances).astype(model.dtype)
+    importance = features.importance.astype(model.dtype)[..., None, :]              # (..., 1, n)
+    relu, losses, state = isinstance(model, ReluOutput), [], AdamState.zeros_like(now.parameters)
     for step in tqdm(range(steps + 1), unit="step", desc="adversarial training", **look):
-        x = features.sample(streams, batch_size, dtype=model.dtype)
+        x = features.sample(streams, batch_size, dtype=model.dtype)                 # (K, B, n)
         y, (W, b) = features.target(x), now.parameters
-        moved = _attack(transpose(W) @ W, b[..., None, :], x, y, importance, epsilon[:, None], relu)[0]
-        loss, gradient = now.unchecked_loss_and_grad(moved, features, target=y)
+        with np.errstate(over="ignore", invalid="ignore"):          # a check follows
+            (delta,), _ = _worst(_Attacked(transpose(W) @ W, b[..., None, :], x, y, importance,
+                                           epsilon[:, None], relu))
+            loss, gradient = now.unchecked_loss_and_grad(x + delta, features, target=y)
         if not np.isfinite(loss).all():
-            raise FloatingPointError(f"the loss of instance {int(np.flatnonzero(~np.isfinite(loss))[0])} is not finite "
-                                     f"at step {step}; try a smaller learning_rate than {rate(0):g}")
+            broken = int(np.flatnonzero(~np.isfinite(loss))[0])
+            raise FloatingPointError(f"the loss of instance {broken} is not finite at step {step}; "
+                                     f"try a smaller learning_rate than {rate(0):g}")
         if step in (0, steps):
             losses.append(loss)
         if step < steps:
-            parameters, state = adam(now.parameters, gradient.parameters, state, rate(step))
+            parameters, state = optim.adam(now.parameters, gradient.parameters, state, rate(step))
             now = now.from_parameters(parameters)
-    records = [np.stack(pair) for pair in zip(start.parameters, now.parameters)]
-    losses = np.stack(losses)
+    records = [np.stack(pair) for pair in zip(start.parameters, now.parameters)]    # (2, K, …)
+    losses = np.stack(losses)                                                       # (2, K)
     if single:
         losses, records = losses[:, 0], [a[:, 0] for a in records]
-    return History(model=model.from_parameters([a[-1].copy() for a in records]), steps=np.array([0, steps]),
-                   losses=losses, parameters=model.from_parameters(records))
+    return History(model=model.from_parameters([a[-1].copy() for a in records]),
+                   steps=np.array([0, steps]), losses=losses,
+                   parameters=model.from_parameters(records))
 
-
-def _attack(G, b, x, y, importance, epsilon, relu, keep=1):
-    """x + delta for the worst direction, and a list of the `keep` worst deltas, the worst first."""
-    lengths = np.linalg.norm(G, axis=-1)                                            # (..., n)
-    usable = lengths > DROPPED * lengths.max(-1, keepdims=True)
-    D = G / np.where(usable, lengths, 1)[..., None] * usable[..., None]             # (..., n, n): rows are directions
-    D_out, clean = D @ G, x @ G + b                                                 # what each does to z
-    values = []
-    for i, sign in [(i, sign) for i in range(x.shape[-1]) for sign in (1, -1)]:
-        z = clean + sign * epsilon[..., None] * D_out[..., i, None, :]
-        residual = (np.maximum(z, 0) if relu else z) - y
-        values.append((residual * residual * importance).sum(-1))                   # (..., B)                (10.4)
-    values = np.stack(values)                                                       # (2n, ..., B)
-    order = values.argmax(0)[None] if keep == 1 else np.argsort(-values, axis=0, kind="stable")[:keep]
-    shape = np.broadcast_shapes(x.shape, values[0].shape + x.shape[-1:])
-    every = np.broadcast_to(D, shape[:-2] + D.shape[-2:])
-    deltas = [epsilon[..., None] * np.where(k % 2, -1, 1)[..., None].astype(x.dtype)
-              * np.take_along_axis(every, (k // 2)[..., None], axis=-2) for k in order]
-    return x + deltas[0], deltas
-
-
-def _f_and_gradient(delta, G, b, x, y, importance, epsilon, relu, clean):
-    """f(delta) (..., B) and its gradient (..., B, n). (10.1), (10.2)"""
-    z = clean + delta @ G
-    residual = (np.maximum(z, 0) if relu else z) - y
-    slope = 2 * importance * residual
-    return (residual * residual * importance).sum(-1), (slope * (z > 0) if relu else slope) @ G
-
-
-def _to_length(v, epsilon):
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
-    return v * (epsilon[..., None] / np.where(length > 0, length, 1))
-
+# -- what may be asked
 
 def _check(model, x, features, epsilon):
-    """What the attacks work on, in float64: G, b, x, y, importance, epsilon (..., 1), and if outputs have a ReLU."""
-    _linear_hidden(model)
-    check_pair(model, features)
-    x = to_host(model._batch(x, features)).astype(np.float64)
+    """What the attacks work on, in float64."""
+    _check_known(model, features)
+    n = features.n_features
+    x = checks.array("x", x, min_ndim=2)
+    if x.shape[-1] != n:
+        raise ValueError(f"x must have shape (..., B, {n}), got {x.shape}")
+    x = to_host(x).astype(np.float64)
     epsilon = checks.array("epsilon", epsilon, dtype=np.float64)
     if (epsilon < 0).any():
         raise ValueError(f"epsilon must not be negative, got {epsilon.min()}")
-    W, b = (to_host(a).astype(np.float64) for a in model.parameters)
-    lead = np.broadcast_shapes(model.instances, x.shape[:-2], features.importance.shape[:-1])
+    leads = model.instances, x.shape[:-2], features.importance.shape[:-1]
+    try:
+        lead = np.broadcast_shapes(*leads)
+    except ValueError:
+        raise ValueError(f"the instances of model, x and features must broadcast, "
+                         f"got {', '.join(map(str, leads))}") from None
     try:
         epsilon = np.broadcast_to(epsilon, lead)
     except ValueError:
         raise ValueError(f"epsilon must be a number or broadcast with the instances {lead}, "
                          f"got shape {epsilon.shape}") from None
+    checks.memory("x", _bytes(int(np.prod(lead)) * x.shape[-2], n))
+    W, b = (to_host(a).astype(np.float64) for a in model.parameters)
     x = np.broadcast_to(x, lead + x.shape[-2:])
-    return (transpose(W) @ W, b[..., None, :], x, features.target(x), features.importance[..., None, :],
-            epsilon[..., None], isinstance(model, ReluOutput))
+    with np.errstate(over="ignore", invalid="ignore"):
+        G = transpose(W) @ W                                                        # (..., n, n)
+        _finite((G * G).sum(-1), G)
+    return _Attacked(G, b[..., None, :], x, features.target(x),
+                     features.importance[..., None, :], epsilon[..., None],
+                     isinstance(model, ReluOutput))
 
 
-def _linear_hidden(model):
+def _bytes(samples, n):
+    """Of the work arrays of an attack: f in 2n directions, and a few arrays like x."""
+    return 8 * samples * 8 * n
+
+
+def _check_known(model, features):
+    """The shape of the loss of a model and features that an attack knows, else TypeError."""
     if not isinstance(model, (Linear, ReluOutput)):
-        raise TypeError(f"model must be Linear or ReluOutput, with a linear hidden layer, got {model!r}")
+        raise TypeError(f"model must be Linear or ReluOutput, with a linear hidden layer, "
+                        f"got {model!r}")
+    lead = check_pair(model, features)
+    if why := stranger(model, features):
+        raise TypeError(f"an attack knows the package's own Linear, ReluOutput and Features, "
+                        f"and {why}")
+    return lead
 
 
-def _check_training(model, features, size, steps, batch_size, learning_rate, schedule_name, seed):
-    _linear_hidden(model)
-    check_pair(model, features)
+def _check_training(model, features, size):
+    """`size` as an array, for a model and features that can be trained together."""
+    _check_known(model, features)
     if len(model.instances) > 1:
-        raise ValueError(f"training takes a single model or one instance axis, got instances {model.instances}")
+        raise ValueError(f"training takes a single model or one instance axis, "
+                         f"got instances {model.instances}")
     if features.n_instances is not None and model.instances != (features.n_instances,):
-        raise ValueError(f"features have {features.n_instances} instances, the model {model.instances}")
+        raise ValueError(f"features have {features.n_instances} instances, "
+                         f"the model {model.instances}")
     size = checks.array("size", size)
     if (size < 0).any() or size.shape not in ((), model.instances):
-        raise ValueError(f"size must be a number of at least 0, or one for each of the instances {model.instances}, "
-                         f"got {size}")
+        raise ValueError(f"size must be a number of at least 0, or one for each of the instances "
+                         f"{model.instances}, got {size}")
+    return size
+
+
+def _check_numbers(steps, batch_size, n, learning_rate, seed):
     checks.integer("steps", steps)
     checks.integer("batch_size", batch_size)
+    checks.memory("batch_size", _bytes(batch_size, n))
     checks.real("learning_rate", learning_rate, above=0)
     checks.seed(seed)
-    return schedule(schedule_name, learning_rate, steps)

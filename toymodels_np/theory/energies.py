@@ -172,7 +172,7 @@ def _mean_product(a, bias, mean, terms):
 
 
 def _small(a):
-    """Which of the coefficients a (..., k) are too small to divide by, beside the others or at all."""
+    """Which of the coefficients a (..., k) are too small to divide by, beside others or at all."""
     return abs(a) <= SMALL * abs(a).max(-1, keepdims=True, initial=NEAR_ZERO)
 
 
