@@ -2,9 +2,9 @@
 
     python tests/kill_and_resume.py [--kills 50] [--seed 0] [--out DIR]
 
-After each SIGKILL, every chunk file that was whole before is still there with the same bytes. At the end the files and
-the table are those of the uninterrupted sweep, bit for bit. The moments are drawn from the seed and spread so that all
-kills fall before the end.
+After each SIGKILL, every chunk file that was whole before is still there with the same bytes. At
+the end the files and the table are those of the uninterrupted sweep, bit for bit. The moments are
+drawn from the seed and spread so that all kills fall before the end.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import toymodels_np as tm
 
 JOBS_PER_KILL, CHUNK, SIZE = 30, 2, 200
 LATEST = 0.1                            # seconds after the sweep's start: no kill comes later
-tqdm.get_lock()                         # made once, before the forks: a killed process would leave its own behind
+tqdm.get_lock()  # made once, before the forks: a killed process would leave its own behind
 
 
 def work(job):
@@ -36,7 +36,9 @@ def work(job):
 
 
 def run(out, count):
-    return tm.sweep(work, ({"seed": seed} for seed in range(count)), out, chunk=CHUNK, progress=False)
+    return tm.sweep(
+        work, ({"seed": seed} for seed in range(count)), out, chunk=CHUNK, progress=False
+    )
 
 
 def kept(out):
@@ -49,8 +51,10 @@ def start(ready, out, count):
 
 
 def killed(out, kills, seed):
-    """(SIGKILLs that came before the sweep's end, chunks that were whole at the last, half-written files left)."""
-    context = multiprocessing.get_context("forkserver")         # each sweep in a process that has imported everything
+    """(SIGKILLs before the sweep's end, chunks that were whole at the last, files half-written)."""
+    context = multiprocessing.get_context(
+        "forkserver"
+    )  # each sweep in a process that has imported everything
     context.set_forkserver_preload(["kill_and_resume"])
     moments, before, hits = random.Random(seed), {}, 0
     for _ in range(kills):
@@ -71,7 +75,9 @@ def killed(out, kills, seed):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
@@ -88,12 +94,16 @@ def main(arguments=None):
         for key in ("sum", "row", "single"):
             for a, b in zip(killed_table[key], table[key], strict=True):
                 assert np.asarray(a).tobytes() == np.asarray(b).tobytes(), key
-    print(f"{hits} kills, {half} files left half-written; {finished} of {report.jobs // CHUNK} chunks were whole at "
-          f"the last kill; the final {report.jobs} jobs are bit for bit those of an uninterrupted sweep")
+    print(
+        f"{hits} kills, {half} files left half-written; "
+        f"{finished} of {report.jobs // CHUNK} chunks were whole at the last kill; "
+        f"the final {report.jobs} jobs are bit for bit those of an "
+        f"uninterrupted sweep"
+    )
     return hits
 
 
 if __name__ == "__main__":
-    import kill_and_resume                  # by the name under which other processes know it
+    import kill_and_resume  # by the name under which other processes know it
 
     kill_and_resume.main()

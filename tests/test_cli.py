@@ -1,4 +1,4 @@
-"""The command line does what the library does, refuses in one line with exit code 2, and says how to go on after Ctrl-C."""
+"""The command line does what the library does, refuses in one line, says how to go on."""
 
 import multiprocessing
 import os
@@ -21,7 +21,10 @@ from toymodels_np.store import shell
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'n_features = 2\nn_hidden = 1\nsteps = 5\nbatch_size = 8\n'
-GRID = SMALL + 'seeds = 2\n[grid]\nextra_importance = [0.5, 2.0]\nfeature_probability = [0.1, 1.0, 0.5]\n'
+GRID = (
+    SMALL
+    + "seeds = 2\n[grid]\nextra_importance = [0.5, 2.0]\nfeature_probability = [0.1, 1.0, 0.5]\n"
+)
 
 
 def run(*words):
@@ -42,8 +45,14 @@ def config(tmp_path):
 # -- it does what the library does ----------------------------------------------------------------
 
 def test_training_is_that_of_the_library(tmp_path, capsys):
-    words = "train --features 4 --hidden 2 --probability 0.3 --importance-decay 0.9 --instances 3 --steps 40 --seed 7"
-    assert run(*words.split(), "--batch-size", 16, "--correlated", "0,1", "--out", tmp_path / "run.npz") == 0
+    words = ("train --features 4 --hidden 2 --probability 0.3 --importance-decay 0.9 "
+             "--instances 3 --steps 40 --seed 7")
+    assert (
+        run(
+            *words.split(), "--batch-size", 16, "--correlated", "0,1", "--out", tmp_path / "run.npz"
+        )
+        == 0
+    )
     features = tm.Features(4, 0.3, 0.9 ** np.arange(4), correlated=[(0, 1)])
     twin = tm.train(tm.ReluOutput.init(4, 2, 3, seed=7), features, steps=40, batch_size=16, seed=7)
     assert (tm.load(tmp_path / "run.npz").model.W == twin.model.W).all()
@@ -56,9 +65,22 @@ def test_parts_and_resumed_runs_are_one_run(monkeypatch, tmp_path, capsys):
     assert run(*common, 50, "--out", tmp_path / "whole.npz") == 0
     monkeypatch.setattr(commands, "PART", 7)
     assert run(*common, 30, "--out", tmp_path / "part.npz") == 0
-    assert run("train", "--resume", tmp_path / "part.npz", "--steps", 20, "--out", tmp_path / "part.npz") == 0
+    assert (
+        run(
+            "train",
+            "--resume",
+            tmp_path / "part.npz",
+            "--steps",
+            20,
+            "--out",
+            tmp_path / "part.npz",
+        )
+        == 0
+    )
     whole, parts = tm.load(tmp_path / "whole.npz"), tm.load(tmp_path / "part.npz")
-    assert (whole.model.W == parts.model.W).all() and (whole.state.random == parts.state.random).all()
+    assert (whole.model.W == parts.model.W).all() and (
+        whole.state.random == parts.state.random
+    ).all()
     assert run("show", tmp_path / "part.npz") == 0
     assert "50 steps" in capsys.readouterr().out
 
@@ -68,7 +90,9 @@ def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
                "--out", tmp_path / "m.npz") == 0
     twin = tm.find_minimum(tm.Features(3, 0.1), 2, starts=4)
     out = capsys.readouterr().out
-    assert twin.geometry in out and f"{twin.loss:.10g}" in out and f"rank {twin.hessian_rank}" in out
+    assert (
+        twin.geometry in out and f"{twin.loss:.10g}" in out and f"rank {twin.hessian_rank}" in out
+    )
     assert (tm.load(tmp_path / "m.npz").W == twin.model.W).all()
     assert run("show", tmp_path / "m.npz") == 0
 
@@ -91,18 +115,24 @@ def test_a_result_is_replaced_only_where_that_is_said_and_a_run_by_runs_alone(tm
     assert run(*minimum, model_file, "--overwrite") == 0
     assert run("train", "--resume", run_file, "--steps", 5, "--out", run_file) == 0
     assert tm.load(run_file).steps[-1] == 25
-    assert run(*train, 10, "--out", run_file, "--overwrite") == 0 and tm.load(run_file).steps[-1] == 10
+    assert (
+        run(*train, 10, "--out", run_file, "--overwrite") == 0 and tm.load(run_file).steps[-1] == 10
+    )
 
 
 @pytest.mark.parametrize("words, said", [
     ("--features 4", "--features 4 .* has 3"), ("--hidden 1", "--hidden 1 .* has 2"),
     ("--probability 0.2", "--probability 0.2 .* has 0.3"), ("--probability 0.3 0.3 0.4", "has 0.3"),
-    ("--importance-decay 0.8", "--importance-decay 0.8 .* has 1.0 0.9 0.81"), ("--importance 2", "--importance 2.0"),
-    ("--extra-importance 3", "--extra-importance"), ("--extra-probability 0.1", "--extra-probability"),
+    ("--importance-decay 0.8", "--importance-decay 0.8 .* has 1.0 0.9 0.81"),
+    ("--importance 2", "--importance 2.0"),
+    ("--extra-importance 3", "--extra-importance"),
+    ("--extra-probability 0.1", "--extra-probability"),
     ("--signed", "--signed True .* has False"), ("--correlated 0,1", "--correlated"),
-    ("--anticorrelated 0,1", "--anticorrelated"), ("--model Linear", "--model Linear .* has ReluOutput"),
+    ("--anticorrelated 0,1", "--anticorrelated"),
+    ("--model Linear", "--model Linear .* has ReluOutput"),
     ("--instances 2", "--instances 2 .* has 1"), ("--batch-size 9", "--batch-size 9 .* has 8"),
-    ("--learning-rate 0.1", "--learning-rate 0.1 .* has 0.001"), ("--schedule cosine", "--schedule cosine"),
+    ("--learning-rate 0.1", "--learning-rate 0.1 .* has 0.001"),
+    ("--schedule cosine", "--schedule cosine"),
     ("--weight-decay 0.1", "--weight-decay 0.1 .* has 0.0"), ("--seed 5", "--seed 5 .* has 7"),
     ("--backend cupy", "--backend cupy .* has numpy"),
 ])
@@ -115,20 +145,46 @@ def test_a_run_is_not_continued_by_options_that_contradict_it(tmp_path, capsys, 
     assert run("train", "--resume", path, "--steps", 5, "--out", path, *words.split()) == 2
     error = capsys.readouterr().err
     assert re.search(said, error) and "contradicts" in error and path.read_bytes() == before
-    assert run("train", "--resume", path, "--steps", 5, *law, *how) == 0        # the same again is none
+    assert run("train", "--resume", path, "--steps", 5, *law, *how) == 0  # the same again is none
 
 
 def test_every_option_of_training_is_checked_against_the_run():
     checked = {name for family in options.FAMILIES.values() for name in family}
     assert {*jobs.TASKS["train"], "seed"} - checked == {
-        "task", "steps", "n_hidden", "model", "instances", "batch_size", "learning_rate", "schedule",
-        "weight_decay", "backend", "seed"}
+        "task",
+        "steps",
+        "n_hidden",
+        "model",
+        "instances",
+        "batch_size",
+        "learning_rate",
+        "schedule",
+        "weight_decay",
+        "backend",
+        "seed",
+    }
 
 
 @pytest.mark.parametrize("model", ["Linear", "ReluHidden", "AbsoluteValue"])
 def test_every_model_has_a_command(model, capsys):
     signed = ["--signed"] if model == "AbsoluteValue" else []
-    assert run("train", "--model", model, "--features", 3, "--hidden", 2, "--steps", 5, "--batch-size", 8, *signed) == 0
+    assert (
+        run(
+            "train",
+            "--model",
+            model,
+            "--features",
+            3,
+            "--hidden",
+            2,
+            "--steps",
+            5,
+            "--batch-size",
+            8,
+            *signed,
+        )
+        == 0
+    )
     assert "instance" in capsys.readouterr().out
 
 
@@ -137,8 +193,9 @@ def test_a_sweep_is_its_jobs_one_by_one(tmp_path, config, capsys):
     table = tm.load_sweep(tmp_path / "out")
     assert len(table["loss"]) == 12
     for row, job in enumerate(jobs.read_config(config)):
-        assert {name: table[name][row] for name in ("seed", "extra_importance", "feature_probability")} == \
-               {name: job[name] for name in ("seed", "extra_importance", "feature_probability")}
+        assert {
+            name: table[name][row] for name in ("seed", "extra_importance", "feature_probability")
+        } == {name: job[name] for name in ("seed", "extra_importance", "feature_probability")}
         result = jobs.run_job(job)
         assert result["loss"] == table["loss"][row] and (result["W"] == table["W"][row]).all()
     assert run("sweep", config, "--out", tmp_path / "out") == 0
@@ -151,17 +208,23 @@ def test_a_sweep_is_its_jobs_one_by_one(tmp_path, config, capsys):
 def test_worker_processes_change_nothing(tmp_path, config):
     assert run("sweep", config, "--out", tmp_path / "one") == 0
     assert run("sweep", config, "--out", tmp_path / "two", "--workers", 2, "--chunk", 1) == 0
-    contents = [sorted((p.name, p.read_bytes()) for p in (tmp_path / folder).rglob("*.npz")) for folder in ("one", "two")]
+    contents = [
+        sorted((p.name, p.read_bytes()) for p in (tmp_path / folder).rglob("*.npz"))
+        for folder in ("one", "two")
+    ]
     assert contents[0] == contents[1] and len(contents[0]) == 12
 
 
 @pytest.mark.parametrize("text, said", [
     (SMALL + "[grid]\nextra_importance = [0.5, 2]", "wrote"),
-    (SMALL + "[grid]\nmodel = ['Linear', 'ReluOutput']", "a picture needs one or two, both numbers"),
-    (SMALL + "[grid]\ninstances = [1, 2]\nweight_decay = [0.1, 0.0]\nlearning_rate = [0.1, 0.01]", "a picture needs"),
+    (SMALL + "[grid]\nmodel = ['Linear', 'ReluOutput']",
+    "a picture needs one or two, both numbers"),
+    (SMALL + "[grid]\ninstances = [1, 2]\nweight_decay = [0.1, 0.0]\nlearning_rate = [0.1, 0.01]",
+    "a picture needs"),
     (SMALL + "seeds = 2", "settings that vary: none"),
-    ("task = 'minimum'\nn_features = 2\nn_hidden = 1\nstarts = 3\n[grid]\nfeature_probability = [0.1, 0.2]", "digon"),
-    (SMALL + "model = 'AbsoluteValue'\nsigned = true\n[grid]\nn_hidden = [1, 2]".replace("n_hidden = 1\n", ""), "stands both"),
+    ("task = 'minimum'\nn_features = 2\nn_hidden = 1\nstarts = 3\n[grid]\n"
+     "feature_probability = [0.1, 0.2]", "digon"),
+    (SMALL + "model = 'AbsoluteValue'\nsigned = true\n[grid]\nn_hidden = [1, 2]", "stands both"),
 ])
 def test_what_show_says(tmp_path, capsys, text, said):
     (tmp_path / "config.toml").write_text(text)
@@ -186,7 +249,9 @@ def test_a_job_that_fails_is_told(monkeypatch, tmp_path, config, capsys):
     def find(features, *_, **__):
         raise tm.NotConverged("no start came to rest")
 
-    config.write_text("task = 'minimum'\nn_features = 2\nn_hidden = 1\n[grid]\nfeature_probability = [0.1, 0.2]")
+    config.write_text(
+        "task = 'minimum'\nn_features = 2\nn_hidden = 1\n[grid]\nfeature_probability = [0.1, 0.2]"
+    )
     monkeypatch.setattr(jobs, "find_minimum", find)
     assert run("sweep", config, "--out", tmp_path / "out") == 1
     out = capsys.readouterr().out
@@ -201,7 +266,9 @@ def test_a_job_that_fails_is_told(monkeypatch, tmp_path, config, capsys):
 
 # -- Ctrl-C ---------------------------------------------------------------------------------------
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(interrupts, monkeypatch, tmp_path, config, capsys):
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
+    interrupts, monkeypatch, tmp_path, config, capsys
+):
     done, true = [], jobs.train
 
     def interrupted(*arguments, **settings):
@@ -242,7 +309,7 @@ def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path,
 
 
 def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(monkeypatch):
-    """Even if the pool sees at once that its workers are gone; Python before 3.12 wants to tell all futures."""
+    """Even if the pool sees at once that its workers are gone, and tells all futures so."""
     stumbled, threads, children = [], set(threading.enumerate()), multiprocessing.active_children
 
     def stop_and_let_the_pool_see_it():
@@ -256,35 +323,53 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
     monkeypatch.setattr(threading, "excepthook", lambda what: stumbled.append(what.exc_type))
     with pytest.raises(KeyboardInterrupt), shell.worker_pool(2) as pool:
         futures = [pool.submit(time.sleep, 60) for _ in range(40)]
-        while not futures[2].running():                             # as many as the pool takes in advance
+        while not futures[2].running():  # as many as the pool takes in advance
             pass
         for future in futures:
             future.cancel()
         monkeypatch.setattr(multiprocessing, "active_children", stop_and_let_the_pool_see_it)
         raise KeyboardInterrupt
-    assert not stumbled and not {thread for thread in set(threading.enumerate()) - threads if not thread.daemon}
+    assert not stumbled and not {
+        thread for thread in set(threading.enumerate()) - threads if not thread.daemon
+    }
 
 
 @pytest.mark.parametrize("number, whole, code", [
-    (signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -signal.SIGKILL)],
+    (signal.SIGINT, True, 130), (signal.SIGTERM, False, 143),
+    (signal.SIGKILL, False, -signal.SIGKILL)],
     ids=["Ctrl-C", "SIGTERM", "SIGKILL"])
 def test_a_real_process_with_workers_that_is_stopped(tmp_path, number, whole, code):
     """It says what it has kept; then it, or with Ctrl-C all of its group, gets the signal.
 
     `communicate` comes back when nobody holds the pipes any more: no worker has stayed.
     """
-    (tmp_path / "config.toml").write_text("n_features = 2\nn_hidden = 1\nbatch_size = 8\nseeds = 100000\n"
-                                          "[grid]\nsteps = [3]")
+    (tmp_path / "config.toml").write_text(
+        "n_features = 2\nn_hidden = 1\nbatch_size = 8\nseeds = 100000\n[grid]\nsteps = [3]"
+    )
     program = ("import sys, toymodels_np.cli.parser as cli, toymodels_np.store.chunks as chunks\n"
                "write = chunks.write\n"
                "def tell(*arguments):\n    write(*arguments); print('kept', flush=True)\n"
                "chunks.write = tell\n"
                "if __name__ == '__main__':\n    sys.exit(cli.main(sys.argv[1:]))\n")
     (tmp_path / "program.py").write_text(program)
-    command = [sys.executable, tmp_path / "program.py", "sweep", tmp_path / "config.toml", "--out", tmp_path / "out",
-               "--workers", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
+    command = [
+        sys.executable,
+        tmp_path / "program.py",
+        "sweep",
+        tmp_path / "config.toml",
+        "--out",
+        tmp_path / "out",
+        "--workers",
+        "2",
+    ]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as child:
         try:
             assert child.stdout.readline() == "kept\n"
             (os.killpg if whole else os.kill)(child.pid, number)
@@ -302,7 +387,10 @@ def test_a_real_process_with_workers_that_is_stopped(tmp_path, number, whole, co
 def test_sigterm_is_as_clean_as_ctrl_c_and_is_left_as_it_was(capsys):
     before = signal.getsignal(signal.SIGTERM)
     assert shell.exit_code(lambda options: os.kill(os.getpid(), signal.SIGTERM), None) == 143
-    assert capsys.readouterr().err == "interrupted: nothing was kept\n" and signal.getsignal(signal.SIGTERM) == before
+    assert (
+        capsys.readouterr().err == "interrupted: nothing was kept\n"
+        and signal.getsignal(signal.SIGTERM) == before
+    )
 
 
 def test_ctrl_c_while_the_package_is_imported_is_one_line(tmp_path):
@@ -310,52 +398,145 @@ def test_ctrl_c_while_the_package_is_imported_is_one_line(tmp_path):
     (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     for module in ("toymodels_np", "toymodels_np.experiments.introduction"):
-        done = subprocess.run([sys.executable, "-m", module, "--help"], env=environment, capture_output=True, text=True,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted: nothing was kept\n")
-    plain = subprocess.run([sys.executable, "-c", "import toymodels_np"], env=environment, capture_output=True, text=True,
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    assert "KeyboardInterrupt" in plain.stderr                      # in a program, signals are the program's
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--help"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (
+            130,
+            "",
+            "interrupted: nothing was kept\n",
+        )
+    plain = subprocess.run(
+        [sys.executable, "-c", "import toymodels_np"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert "KeyboardInterrupt" in plain.stderr  # in a program, signals are the program's
 
 
 # -- refusals -------------------------------------------------------------------------------------
 
 TRAIN = "train --steps 2 --batch-size 4"
 BAD_COMMANDS = [
-    "", "tarin", "--nothing", "train extra", "train --step", f"{TRAIN} --features 0", f"{TRAIN} --features -2",
-    f"{TRAIN} --features 2.5", f"{TRAIN} --features many", f"{TRAIN} --hidden 0", f"{TRAIN} --hidden x",
-    f"{TRAIN} --probability 0", f"{TRAIN} --probability 1.5", f"{TRAIN} --probability nan", f"{TRAIN} --probability p",
-    f"{TRAIN} --probability", f"{TRAIN} --probability 0.1 0.2", f"{TRAIN} --importance -1", f"{TRAIN} --importance inf",
-    f"{TRAIN} --importance 1 2 3", f"{TRAIN} --importance-decay 0", f"{TRAIN} --importance-decay -1",
-    f"{TRAIN} --importance-decay nan", f"{TRAIN} --extra-importance -1", f"{TRAIN} --extra-probability 0",
-    f"{TRAIN} --extra-probability 100", f"{TRAIN} --correlated 0", f"{TRAIN} --correlated 0,0",
-    f"{TRAIN} --correlated 0,9", f"{TRAIN} --correlated 0,a", f"{TRAIN} --correlated 0,1 --correlated 1,2",
-    f"{TRAIN} --correlated 0,1 --anticorrelated 1,2", f"{TRAIN} --anticorrelated -1,2", f"{TRAIN} --signed 3",
+    "",
+    "tarin",
+    "--nothing",
+    "train extra",
+    "train --step",
+    f"{TRAIN} --features 0",
+    f"{TRAIN} --features -2",
+    f"{TRAIN} --features 2.5",
+    f"{TRAIN} --features many",
+    f"{TRAIN} --hidden 0",
+    f"{TRAIN} --hidden x",
+    f"{TRAIN} --probability 0",
+    f"{TRAIN} --probability 1.5",
+    f"{TRAIN} --probability nan",
+    f"{TRAIN} --probability p",
+    f"{TRAIN} --probability",
+    f"{TRAIN} --probability 0.1 0.2",
+    f"{TRAIN} --importance -1",
+    f"{TRAIN} --importance inf",
+    f"{TRAIN} --importance 1 2 3",
+    f"{TRAIN} --importance-decay 0",
+    f"{TRAIN} --importance-decay -1",
+    f"{TRAIN} --importance-decay nan",
+    f"{TRAIN} --extra-importance -1",
+    f"{TRAIN} --extra-probability 0",
+    f"{TRAIN} --extra-probability 100",
+    f"{TRAIN} --correlated 0",
+    f"{TRAIN} --correlated 0,0",
+    f"{TRAIN} --correlated 0,9",
+    f"{TRAIN} --correlated 0,a",
+    f"{TRAIN} --correlated 0,1 --correlated 1,2",
+    f"{TRAIN} --correlated 0,1 --anticorrelated 1,2",
+    f"{TRAIN} --anticorrelated -1,2",
+    f"{TRAIN} --signed 3",
     f"{TRAIN} --correlated 0,1 --probability 0.1 0.2 0.3 0.4 0.5",
-    f"{TRAIN} --model GPT", f"{TRAIN} --model", f"{TRAIN} --instances 0", f"{TRAIN} --instances 1.5", "train --steps 0",
-    "train --steps -5", "train --steps 1e3", "train --batch-size 0", "train --batch-size x", f"{TRAIN} --learning-rate 0",
-    f"{TRAIN} --learning-rate -1", f"{TRAIN} --learning-rate inf", f"{TRAIN} --schedule exponential",
-    f"{TRAIN} --weight-decay -1", f"{TRAIN} --weight-decay nan", f"{TRAIN} --seed -1", f"{TRAIN} --seed 0.5",
-    f"{TRAIN} --starts 3", f"{TRAIN} --out", f"{TRAIN} --out HERE/none/run.npz", f"{TRAIN} --out HERE",
-    "train --resume HERE/none.npz", "train --resume HERE", "train --resume HERE/config.toml",
-    "train --resume HERE/model.npz", "train --resume HERE/cosine.npz --steps 3", "train --resume HERE/run.npz --steps 0",
-    "minimum --features 0", "minimum --hidden 0", "minimum --starts 0", "minimum --starts x", "minimum --steps 3",
-    "minimum --model Linear", "minimum --probability 2", "minimum --seed -1", "minimum --out HERE/none/m.npz",
-    "sweep", "sweep HERE/config.toml", "sweep HERE/none.toml --out HERE/out", "sweep HERE --out HERE/out",
-    "sweep HERE/config.toml --out HERE/config.toml", "sweep HERE/config.toml --out HERE/config.toml/out",
-    "sweep HERE/config.toml --out HERE/out --workers 0", "sweep HERE/config.toml --out HERE/out --workers two",
-    "sweep HERE/config.toml --out HERE/out --workers -1", "sweep HERE/config.toml --out HERE/out --chunk 0",
-    "sweep HERE/config.toml --out HERE/out --chunk x", "sweep HERE/config.toml --out HERE/out --dask",
-    "sweep HERE/config.toml --out HERE/out --dask nonsense://x", "sweep HERE/run.npz --out HERE/out",
+    f"{TRAIN} --model GPT",
+    f"{TRAIN} --model",
+    f"{TRAIN} --instances 0",
+    f"{TRAIN} --instances 1.5",
+    "train --steps 0",
+    "train --steps -5",
+    "train --steps 1e3",
+    "train --batch-size 0",
+    "train --batch-size x",
+    f"{TRAIN} --learning-rate 0",
+    f"{TRAIN} --learning-rate -1",
+    f"{TRAIN} --learning-rate inf",
+    f"{TRAIN} --schedule exponential",
+    f"{TRAIN} --weight-decay -1",
+    f"{TRAIN} --weight-decay nan",
+    f"{TRAIN} --seed -1",
+    f"{TRAIN} --seed 0.5",
+    f"{TRAIN} --starts 3",
+    f"{TRAIN} --out",
+    f"{TRAIN} --out HERE/none/run.npz",
+    f"{TRAIN} --out HERE",
+    "train --resume HERE/none.npz",
+    "train --resume HERE",
+    "train --resume HERE/config.toml",
+    "train --resume HERE/model.npz",
+    "train --resume HERE/cosine.npz --steps 3",
+    "train --resume HERE/run.npz --steps 0",
+    "minimum --features 0",
+    "minimum --hidden 0",
+    "minimum --starts 0",
+    "minimum --starts x",
+    "minimum --steps 3",
+    "minimum --model Linear",
+    "minimum --probability 2",
+    "minimum --seed -1",
+    "minimum --out HERE/none/m.npz",
+    "sweep",
+    "sweep HERE/config.toml",
+    "sweep HERE/none.toml --out HERE/out",
+    "sweep HERE --out HERE/out",
+    "sweep HERE/config.toml --out HERE/config.toml",
+    "sweep HERE/config.toml --out HERE/config.toml/out",
+    "sweep HERE/config.toml --out HERE/out --workers 0",
+    "sweep HERE/config.toml --out HERE/out --workers two",
+    "sweep HERE/config.toml --out HERE/out --workers -1",
+    "sweep HERE/config.toml --out HERE/out --chunk 0",
+    "sweep HERE/config.toml --out HERE/out --chunk x",
+    "sweep HERE/config.toml --out HERE/out --dask",
+    "sweep HERE/config.toml --out HERE/out --dask nonsense://x",
+    "sweep HERE/run.npz --out HERE/out",
     "sweep HERE/config.toml --out HERE/out --dask tcp://127.0.0.1:1 --workers 2",
-    "show", "show HERE/none", "show HERE/pipe", "train --resume HERE/pipe", "sweep HERE/pipe --out HERE/out", "show HERE/config.toml", "show HERE/empty", "show HERE/run.npz --figure HERE/x.png",
-    "train --resume HERE/run.npz --seed 1", "train --resume HERE/run.npz --model Linear",
-    f"{TRAIN} --out HERE/run.npz", f"{TRAIN} --out HERE/model.npz", f"{TRAIN} --out HERE/pipe --overwrite",
-    f"{TRAIN} --resume HERE/run.npz --out HERE/cosine.npz", "minimum --out HERE/run.npz --overwrite",
-    "minimum --out HERE/model.npz", "minimum --out HERE/null.png --overwrite", "phase --points 2 --out HERE/null.png",
-    "claims --json HERE/run.npz", "claims --json HERE/records.json", "claims --json HERE/pipe",
-    "show HERE/swept --figure HERE/swept/sweep.png", "report --out HERE/run.npz", "report --out HERE/run.npz/below",
-    "show HERE/swept --figure HERE/none/x.png", "show HERE/swept --figure HERE/x.gift", "show HERE/broken",
+    "show",
+    "show HERE/none",
+    "show HERE/pipe",
+    "train --resume HERE/pipe",
+    "sweep HERE/pipe --out HERE/out",
+    "show HERE/config.toml",
+    "show HERE/empty",
+    "show HERE/run.npz --figure HERE/x.png",
+    "train --resume HERE/run.npz --seed 1",
+    "train --resume HERE/run.npz --model Linear",
+    f"{TRAIN} --out HERE/run.npz",
+    f"{TRAIN} --out HERE/model.npz",
+    f"{TRAIN} --out HERE/pipe --overwrite",
+    f"{TRAIN} --resume HERE/run.npz --out HERE/cosine.npz",
+    "minimum --out HERE/run.npz --overwrite",
+    "minimum --out HERE/model.npz",
+    "minimum --out HERE/null.png --overwrite",
+    "phase --points 2 --out HERE/null.png",
+    "claims --json HERE/run.npz",
+    "claims --json HERE/records.json",
+    "claims --json HERE/pipe",
+    "show HERE/swept --figure HERE/swept/sweep.png",
+    "report --out HERE/run.npz",
+    "report --out HERE/run.npz/below",
+    "show HERE/swept --figure HERE/none/x.png",
+    "show HERE/swept --figure HERE/x.gift",
+    "show HERE/broken",
 ]
 
 
@@ -371,7 +552,9 @@ def here(tmp_path_factory):
     features, model = tm.Features(2, 0.5), tm.ReluOutput.init(2, 1)
     tm.save(folder / "model.npz", model)
     tm.save(folder / "run.npz", tm.train(model, features, steps=2, batch_size=4))
-    tm.save(folder / "cosine.npz", tm.train(model, features, steps=2, batch_size=4, schedule="cosine"))
+    tm.save(
+        folder / "cosine.npz", tm.train(model, features, steps=2, batch_size=4, schedule="cosine")
+    )
     for name in ("swept", "broken"):
         assert run("sweep", folder / "config.toml", "--out", folder / name) == 0
     assert run("show", folder / "swept") == 0
@@ -384,13 +567,24 @@ def test_a_bad_command_is_one_line_and_exit_code_2(here, capsys, command):
     capsys.readouterr()
     assert run(*command.replace("HERE", str(here)).split()) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and len(captured.err) > 20
+    assert (
+        captured.err.startswith("error: ")
+        and captured.err.count("\n") == 1
+        and len(captured.err) > 20
+    )
     assert captured.out == "" and "Traceback" not in captured.err
 
 
 def test_so_is_one_in_a_real_process(here):
-    done = subprocess.run([sys.executable, "-m", "toymodels_np", "train", "--steps", "0"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "error: steps must be at least 1, got 0\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "toymodels_np", "train", "--steps", "0"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (
+        2,
+        "",
+    ) and done.stderr == "error: steps must be at least 1, got 0\n"
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["minimum"], ["sweep"], ["show"]], ids=str)
@@ -400,26 +594,40 @@ def test_help_has_an_example(capsys, command):
 
 
 @pytest.mark.parametrize("text", [
-    "=", "task = ", "[grid", "a = 1\na = 2", "\x00", "task = 'fly'", "task = 3", "grid = 3", "grid = []", "tsk = 'train'",
-    "steps = 0", "steps = '5'", "steps = 1.5", "steps = true", "steps = [5]", "batch_size = -1", "n_features = 0",
-    "n_features = 'two'", "n_hidden = 0", "n_hidden = 1.0", "feature_probability = 0", "feature_probability = 2",
+    "=", "task = ", "[grid", "a = 1\na = 2", "\x00", "task = 'fly'", "task = 3", "grid = 3",
+    "grid = []", "tsk = 'train'",
+    "steps = 0", "steps = '5'", "steps = 1.5", "steps = true", "steps = [5]", "batch_size = -1",
+    "n_features = 0",
+    "n_features = 'two'", "n_hidden = 0", "n_hidden = 1.0", "feature_probability = 0",
+    "feature_probability = 2",
     "feature_probability = nan", "feature_probability = 'rare'", "feature_probability = []",
-    "feature_probability = [0.1, 0.2]", "feature_probability = [[0.1]]", "feature_probability = {low = 1}",
-    "importance = -1", "importance = [1, 2]", "importance = inf", "importance_decay = 0", "importance_decay = [1]",
-    "extra_importance = -1", "extra_importance = '2'", "extra_probability = 0", "extra_probability = 30",
+    "feature_probability = [0.1, 0.2]", "feature_probability = [[0.1]]",
+    "feature_probability = {low = 1}",
+    "importance = -1", "importance = [1, 2]", "importance = inf", "importance_decay = 0",
+    "importance_decay = [1]",
+    "extra_importance = -1", "extra_importance = '2'", "extra_probability = 0",
+    "extra_probability = 30",
     "signed = 1", "signed = 'yes'", "correlated = 3", "correlated = [0, 1]", "correlated = [[0]]",
-    "correlated = [[0, 9]]", "correlated = [[0, 1], [1, 2]]", "anticorrelated = [['a', 'b']]", "model = 'GPT'",
-    "model = 3", "instances = 0", "learning_rate = 0", "learning_rate = 'fast'", "schedule = 'step'",
-    "weight_decay = -1", "starts = 3", "task = 'minimum'\nstarts = 0", "task = 'minimum'\nsteps = 3", "seed = 3",
-    "seeds = 0", "seeds = -1", "seeds = 1.5", "seeds = []", "seeds = [1, 1]", "seeds = [-1]", "seeds = ['a']",
-    "seeds = true", "[grid]\nseeds = [1]", "[grid]\ntask = ['train']", "[grid]\nstep = [1]", "[grid]\nsteps = 5",
-    "[grid]\nsteps = []", "[grid]\nsteps = [5, 5]", "[grid]\nsteps = [5, 0]", "[grid]\nsteps = [5, 1.5]",
+    "correlated = [[0, 9]]", "correlated = [[0, 1], [1, 2]]", "anticorrelated = [['a', 'b']]",
+    "model = 'GPT'",
+    "model = 3", "instances = 0", "learning_rate = 0", "learning_rate = 'fast'",
+    "schedule = 'step'",
+    "weight_decay = -1", "starts = 3", "task = 'minimum'\nstarts = 0",
+    "task = 'minimum'\nsteps = 3", "seed = 3",
+    "seeds = 0", "seeds = -1", "seeds = 1.5", "seeds = []", "seeds = [1, 1]", "seeds = [-1]",
+    "seeds = ['a']",
+    "seeds = true", "[grid]\nseeds = [1]", "[grid]\ntask = ['train']", "[grid]\nstep = [1]",
+    "[grid]\nsteps = 5",
+    "[grid]\nsteps = []", "[grid]\nsteps = [5, 5]", "[grid]\nsteps = [5, 0]",
+    "[grid]\nsteps = [5, 1.5]",
     "[grid]\nsteps = {start = 1}", "[grid]\nsteps = {start = 1, stop = 2, points = 0}",
-    "[grid]\nsteps = {start = 1, stop = 2, points = 2, by = 3}", "[grid]\nsteps = {start = 1, stop = 3, points = 2}",
+    "[grid]\nsteps = {start = 1, stop = 2, points = 2, by = 3}",
+    "[grid]\nsteps = {start = 1, stop = 3, points = 2}",
     "[grid]\nfeature_probability = {start = 0, stop = 1, points = 3, scale = 'log'}",
     "[grid]\nfeature_probability = {start = 0.1, stop = 1, points = 3, scale = 'cubic'}",
     "[grid]\nfeature_probability = {start = 0.5, stop = 0.5, points = 2}",
-    "[grid]\nfeature_probability = [0.1, 2]", "steps = 3\n[grid]\nsteps = [3]", "[grid.steps.deep]\nx = 1",
+    "[grid]\nfeature_probability = [0.1, 2]", "steps = 3\n[grid]\nsteps = [3]",
+    "[grid.steps.deep]\nx = 1",
     "[gird]\nsteps = [3]",
 ])
 def test_a_bad_configuration_is_a_sentence(tmp_path, capsys, text):
@@ -433,20 +641,26 @@ def test_a_bad_configuration_is_a_sentence(tmp_path, capsys, text):
     assert captured.err.count("\n") == 1 and captured.out == "" and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("text, nearest", [("stepz = 3", "steps"), ("n_feature = 3", "n_features"), ("grids = 3", "grid"),
-                                           ("[grid]\nlearning_rte = [1]", "learning_rate"), ("seed = 3", "seeds")])
+@pytest.mark.parametrize("text, nearest", [("stepz = 3", "steps"), ("n_feature = 3", "n_features"),
+                         ("grids = 3", "grid"),
+                                           ("[grid]\nlearning_rte = [1]", "learning_rate"),
+                                           ("seed = 3", "seeds")])
 def test_an_unknown_key_suggests_the_nearest(tmp_path, text, nearest):
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(ValueError, match=f"did you mean '{nearest}'"):
         jobs.read_config(tmp_path / "config.toml")
 
 
-values = st.recursive(st.none() | st.booleans() | st.integers(-3, 50) | st.floats(-2, 3) | st.text(max_size=3),
-                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(jobs.RANGE), inner), max_leaves=4)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 50) | st.floats(-2, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(jobs.RANGE), inner),
+    max_leaves=4,
+)
 keys = st.sampled_from([*jobs.TASKS["train"], "starts", "seeds", "sed", "grid"])
 
 
-@given(config=st.dictionaries(keys, values, max_size=3), grid=st.dictionaries(keys, values, max_size=2))
+@given(config=st.dictionaries(keys, values, max_size=3),
+       grid=st.dictionaries(keys, values, max_size=2))
 @settings(max_examples=200)
 def test_any_configuration_is_jobs_or_a_sentence(config, grid):
     try:

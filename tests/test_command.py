@@ -1,4 +1,4 @@
-"""Experiments from words: settings are checked, controls run beside, files are written, code counts."""
+"""Experiments from words: settings are checked, controls run, files are written, code counts."""
 
 import json
 import sys
@@ -9,8 +9,7 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import experiments, plots
-from toymodels_np.cli import commands
-from toymodels_np.cli import parser as cli
+from toymodels_np.cli import commands, parser as cli
 from toymodels_np.experiments import command
 from toymodels_np.experiments.base import FIRST_SEED, Experiment
 from toymodels_np.experiments.claims import NotMeasured, requires
@@ -39,8 +38,17 @@ def special(runs):
 
 CLAIMS = (
     tm.Claim("grows", "Section", "It grows & <b>grows</b>.", measure, low=1),
-    tm.Claim("corrected", "Section", "It is small.", measure, high=1, summary="largest", kind="ours",
-             correction="it is {measured}", control="there is none here"),
+    tm.Claim(
+        "corrected",
+        "Section",
+        "It is small.",
+        measure,
+        high=1,
+        summary="largest",
+        kind="ours",
+        correction="it is {measured}",
+        control="there is none here",
+    ),
     tm.Claim("fails", "Section", "It is large.", measure, low=1000, kind="identity"),
     tm.Claim("special", "Section", "At x = 2 it is so.", special, low=1),
 )
@@ -88,13 +96,17 @@ def test_a_run_prints_verdicts_and_leaves_its_files(tmp_path, capsys):
 
 
 def test_settings_from_words(tmp_path, capsys):
-    assert call(tmp_path, "--set", "x=5", "--set", "list=[3]", "--seeds", 2, "--first-seed", 2000) == 0
+    assert (
+        call(tmp_path, "--set", "x=5", "--set", "list=[3]", "--seeds", 2, "--first-seed", 2000) == 0
+    )
     found = record(tmp_path)
     assert found["settings"] == SETTINGS | {"x": 5, "list": [3], "seeds": 2}
     assert found["claims"][0]["spread"] == [15, 30]
     assert "undecided                special (paper): not measured: the claim speaks of x = 2" in \
         capsys.readouterr().out
-    assert call(tmp_path, "--full", "--set", "steps=1") == 0 and record(tmp_path)["settings"]["x"] == 4
+    assert (
+        call(tmp_path, "--full", "--set", "steps=1") == 0 and record(tmp_path)["settings"]["x"] == 4
+    )
     assert record(tmp_path)["claims"][0]["spread"] == [4, 12] and record(tmp_path)["full"]
 
 
@@ -123,7 +135,8 @@ def test_the_file_of_a_row_does_the_same(tmp_path, capsys):
     ("--set x=NaN", "finite numbers, got NaN"), ("--set x=Infinity", "finite numbers"),
     ("--set word=3", "'word' must be text"), ("--set list=3", "'list' must be a list"),
     ("--set list=" + "[" * 9999, "nested too deeply"), ("--seeds 0", "--seeds must be at least 1"),
-    ("--seeds 2 --set seeds=3", "say the same thing"), ("--set seeds=0", "seeds must be a whole number"),
+    ("--seeds 2 --set seeds=3", "say the same thing"),
+    ("--set seeds=0", "seeds must be a whole number"),
     ("--first-seed -1", "--first-seed must be at least 0"), ("--workers 0", "--workers must be"),
     ("--quick --full", "not allowed with"), ("--seeds x", "invalid int"),
     ("--set x=-1", "3 of 6 runs failed, the first with ArithmeticError: no square root"),
@@ -135,7 +148,11 @@ def test_bad_words_are_one_line(tmp_path, capsys, words, said):
         patch.setattr("warnings.warn", lambda *_, **__: None)
         assert call(tmp_path, *words.split()) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and said in captured.err
+    assert (
+        captured.err.startswith("error: ")
+        and captured.err.count("\n") == 1
+        and said in captured.err
+    )
 
 
 def test_claims_of_all_rows(tmp_path, capsys):
@@ -145,8 +162,10 @@ def test_claims_of_all_rows(tmp_path, capsys):
     records = json.loads(target.read_text())
     assert [each["name"] for each in records] == [claim.name for claim in CLAIMS]
     assert {(each["row"], each["experiment"]) for each in records} == {(1, "tiny")}
-    assert "the paper says so: 2 claims: 2 holds, 0 holds with a correction, 0 does not reproduce, " \
+    assert (
+        "the paper says so: 2 claims: 2 holds, 0 holds with a correction, 0 does not reproduce, "
         "0 undecided" in capsys.readouterr().out
+    )
 
 
 def test_an_outcome_never_stands_above_its_job(tmp_path):
@@ -159,7 +178,9 @@ def test_an_outcome_never_stands_above_its_job(tmp_path):
     work = chunks.work_text(content.function, [chunks.canonical(content.jobs[0])])
     chunks.write(path, work, content.code, [outcome])
     row, = command.run_rows([(TINY, SETTINGS)], tmp_path / "runs-quick")
-    assert all(type(each["seed"]) is int and type(each["x"]) is int for each in row.runs + row.controls)
+    assert all(
+        type(each["seed"]) is int and type(each["x"]) is int for each in row.runs + row.controls
+    )
 
 
 def test_runs_are_found_again_and_a_changed_row_is_run_anew(tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Files of arrays: what is written comes back bit for bit, whole or not at all; bad bytes are a ValueError, no more."""
+"""Files of arrays: what is written comes back to the bit, whole or not at all; bad bytes say so."""
 
 import errno
 import io
@@ -8,23 +8,31 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from toymodels_np.store import files
 
 ARRAYS = {
-    "x": np.arange(6.0).reshape(2, 3), "transposed": np.arange(6, dtype=">i4").reshape(2, 3).T, "no": np.zeros((0, 3)),
-    "scalar": np.array(-0.0), "text": np.array(["", "é\n"]), "nan": np.array([np.nan, 1], np.float32),
-    "bytes": np.array([b"ab", b"\xff"]), "complex": np.array([1j]), "flags/0": np.array([True, False]),
-    "half": np.array([6e-8], np.float16), "large": np.array([2**64 - 1], np.uint64),
+    "x": np.arange(6.0).reshape(2, 3),
+    "transposed": np.arange(6, dtype=">i4").reshape(2, 3).T,
+    "no": np.zeros((0, 3)),
+    "scalar": np.array(-0.0),
+    "text": np.array(["", "é\n"]),
+    "nan": np.array([np.nan, 1], np.float32),
+    "bytes": np.array([b"ab", b"\xff"]),
+    "complex": np.array([1j]),
+    "flags/0": np.array([True, False]),
+    "half": np.array([6e-8], np.float16),
+    "large": np.array([2**64 - 1], np.uint64),
 }
 
 
 def same(a, b):
     return a.keys() == b.keys() and all(
-        a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and a[k].tobytes() == b[k].tobytes() for k in a)
+        a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and a[k].tobytes() == b[k].tobytes()
+        for k in a
+    )
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def names(folder):
     return sorted(entry.name for entry in folder.iterdir())
 
 
-# -- what is written comes back ----------------------------------------------------------------------------------------
+# -- what is written comes back -------------------------------------------------------------------
 
 def test_a_round_trip_keeps_every_bit(path):
     files.write_arrays(path, ARRAYS)
@@ -47,7 +55,8 @@ def test_a_round_trip_keeps_every_bit(path):
 
 
 @given(st.dictionaries(st.text("abcXYZ019._-/", min_size=1, max_size=9), hnp.arrays(
-    hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.floating_dtypes() | hnp.complex_number_dtypes(),
+    hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.floating_dtypes()
+    | hnp.complex_number_dtypes(),
     hnp.array_shapes(min_dims=0, min_side=0)), max_size=4))
 def test_any_arrays_come_back(tmp_path_factory, arrays):
     path = tmp_path_factory.getbasetemp() / "drawn.npz"
@@ -75,7 +84,7 @@ def test_what_np_savez_wrote_can_be_read(path):
     assert same(files.read_arrays(path), ARRAYS)
 
 
-# -- whole or not at all -----------------------------------------------------------------------------------------------
+# -- whole or not at all --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
@@ -90,7 +99,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch, call
         patch.setattr(os, call, fail)
         with pytest.raises(OSError) as caught:
             files.write_arrays(path, ARRAYS)
-    assert str(caught.value) == f"cannot write {path}: {os.strerror(number)}" and caught.value.errno == number
+    assert (
+        str(caught.value) == f"cannot write {path}: {os.strerror(number)}"
+        and caught.value.errno == number
+    )
     assert names(path.parent) == ["a.npz"] and path.read_bytes() == before
 
 
@@ -108,14 +120,19 @@ def test_an_interrupted_write_leaves_no_file(path, monkeypatch):
 def test_bytes_are_on_the_disk_before_the_name_is(path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(("fsync", os.fstat(fd).st_size > 0)), fsync(fd)))
-    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append(("replace", os.path.exists(b))), replace(a, b)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (calls.append(("fsync", os.fstat(fd).st_size > 0)), fsync(fd))
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (calls.append(("replace", os.path.exists(b))), replace(a, b))
+    )
     files.write_arrays(path, ARRAYS)
     assert calls[:2] == [("fsync", True), ("replace", False)] and len(calls) == 3
 
 
 @pytest.mark.parametrize("where, exception", [
-    ("missing/a.npz", FileNotFoundError), ("file/a.npz", NotADirectoryError), ("folder", IsADirectoryError)])
+    ("missing/a.npz", FileNotFoundError), ("file/a.npz", NotADirectoryError),
+    ("folder", IsADirectoryError)])
 def test_where_nothing_can_be_written_or_read(tmp_path, where, exception):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -126,7 +143,7 @@ def test_where_nothing_can_be_written_or_read(tmp_path, where, exception):
     assert names(tmp_path) == ["file", "folder"]
 
 
-# -- what is replaced, and what never ------------------------------------------------------------------------------------
+# -- what is replaced, and what never -------------------------------------------------------------
 
 def test_a_link_is_followed_and_modes_are_kept(tmp_path):
     target, link = tmp_path / "there" / "a.npz", tmp_path / "link.npz"
@@ -143,7 +160,9 @@ def test_a_link_is_followed_and_modes_are_kept(tmp_path):
 def test_a_link_to_nothing_makes_what_it_names(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "new.npz")
     files.write_arrays(tmp_path / "link", ARRAYS)
-    assert same(files.read_arrays(tmp_path / "new.npz"), ARRAYS) and (tmp_path / "link").is_symlink()
+    assert (
+        same(files.read_arrays(tmp_path / "new.npz"), ARRAYS) and (tmp_path / "link").is_symlink()
+    )
 
 
 def test_a_pipe_or_a_device_is_never_replaced(tmp_path):
@@ -164,7 +183,9 @@ def test_one_of_two_hard_links_is_not_cut_off(tmp_path):
     os.link(tmp_path / "a", tmp_path / "b")
     with pytest.raises(OSError, match="2 names"):
         files.write_arrays(tmp_path / "b", ARRAYS)
-    assert (tmp_path / "a").samefile(tmp_path / "b") and same(files.read_arrays(tmp_path / "a"), {"x": np.zeros(3)})
+    assert (tmp_path / "a").samefile(tmp_path / "b") and same(
+        files.read_arrays(tmp_path / "a"), {"x": np.zeros(3)}
+    )
 
 
 def test_leftovers_go_and_what_is_being_written_stays(path):
@@ -209,13 +230,15 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path):
     assert names(tmp_path) == ["file", "made"]
 
 
-# -- bytes that are not a file of arrays -------------------------------------------------------------------------------
+# -- bytes that are not a file of arrays ----------------------------------------------------------
 
 def refused(path):
     with pytest.raises(ValueError) as caught:
         files.read_arrays(path)
     sentence = str(caught.value)
-    assert type(caught.value) is ValueError and sentence.startswith(f"{path} is damaged or not a file of plain arrays")
+    assert type(caught.value) is ValueError and sentence.startswith(
+        f"{path} is damaged or not a file of plain arrays"
+    )
     assert "\n" not in sentence and len(sentence) < len(str(path)) + 200
     return sentence
 
@@ -307,14 +330,20 @@ HOSTILE = {
     "a foreign member": (archive(member()).replace(b"0.npy", b"0.txt"), "not an array"),
     "an empty member": (archive(b""), "not a plain array"),
     "compressed": (archive(member(), compression=zipfile.ZIP_DEFLATED), "compressed"),
-    "a bomb": (archive(member(shape="(12500000,)", data=bytes(10**8)), compression=zipfile.ZIP_DEFLATED), "compressed"),
+    "a bomb": (
+        archive(member(shape="(12500000,)", data=bytes(10**8)), compression=zipfile.ZIP_DEFLATED),
+        "compressed",
+    ),
     "one member a thousand times": (listed_twice(1000), "larger than the file"),
     "the same name twice": (archive(member(), member()).replace(b"1.npy", b"0.npy"), "same name"),
     "more than there is": (archive(member(shape="(4,)")), "disagrees"),
     "less than there is": (archive(member(shape="(2,)")), "disagrees"),
     "a shape beyond memory": (archive(member(shape="(1000000000000000,)")), "disagrees"),
     "a shape beyond 64 bits": (archive(member(shape="(99999999999999999999999,)")), "disagrees"),
-    "nothing of a shape beyond 64 bits": (archive(member(shape="(0, 99999999999999999999999,)", data=b"")), ""),
+    "nothing of a shape beyond 64 bits": (
+        archive(member(shape="(0, 99999999999999999999999,)", data=b"")),
+        "",
+    ),
     "a hundred axes": (archive(member(shape=f"({'1, ' * 100})", data=bytes(8))), ""),
     "a negative shape": (archive(member(shape="(-3,)")), "not a plain array"),
     "a number of too many digits": (archive(member(shape=f"({'9' * 5000},)")), ""),
@@ -323,12 +352,22 @@ HOSTILE = {
     "an impossible dtype": (archive(member("<f7")), "f7"),
     "objects": (archive(member("|O")), "not a plain array"),
     "dates": (archive(member("<M8[s]")), "not a plain array"),
-    "records": (archive(npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (3,), }\n", bytes(24))),
-                "not a plain array"),
-    "an expression": (archive(npy("{'descr': __import__('os').getcwd(), }\n", bytes(24))), "not a plain"),
+    "records": (
+        archive(
+            npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (3,), }\n", bytes(24))
+        ),
+        "not a plain array",
+    ),
+    "an expression": (
+        archive(npy("{'descr': __import__('os').getcwd(), }\n", bytes(24))),
+        "not a plain",
+    ),
     "a deep header": (archive(npy("(" * 9000)), "not a plain array"),
     "a header that is not there": (archive(b"\x93NUMPY\x01\x00\xff\xff{"), "not a plain array"),
-    "another version": (archive(member().replace(b"\x01\x00", b"\x03\x00", 1)), "not a plain array"),
+    "another version": (
+        archive(member().replace(b"\x01\x00", b"\x03\x00", 1)),
+        "not a plain array",
+    ),
     "a pickle": (archive(pickle.dumps({"a": 1})), "not a plain array"),
 }
 
@@ -347,7 +386,7 @@ def test_a_pickled_array_is_refused_and_nothing_runs(path):
     assert names(path.parent) == ["a.npz", "made"]          # the control: the payload works
 
 
-# -- bad calls ---------------------------------------------------------------------------------------------------------
+# -- bad calls ------------------------------------------------------------------------------------
 
 ONE = {"x": np.zeros(2)}
 
@@ -357,28 +396,79 @@ def write(*arguments):
 
 
 CALLS = [
-    ("write_arrays: a number for a path", lambda: files.write_arrays(3, ONE), TypeError, ["path", "3"]),
-    ("write_arrays: bytes for a path", lambda: files.write_arrays(b"a.npz", ONE), TypeError, ["path", "b'a.npz'"]),
-    ("write_arrays: None for a path", lambda: files.write_arrays(None, ONE), TypeError, ["path", "None"]),
-    ("write_arrays: an empty path", lambda: files.write_arrays("", ONE), ValueError, ["path", "empty"]),
-    ("write_arrays: a null character", lambda: files.write_arrays("a\0b", ONE), ValueError, ["path", "null"]),
+    (
+        "write_arrays: a number for a path",
+        lambda: files.write_arrays(3, ONE),
+        TypeError,
+        ["path", "3"],
+    ),
+    (
+        "write_arrays: bytes for a path",
+        lambda: files.write_arrays(b"a.npz", ONE),
+        TypeError,
+        ["path", "b'a.npz'"],
+    ),
+    (
+        "write_arrays: None for a path",
+        lambda: files.write_arrays(None, ONE),
+        TypeError,
+        ["path", "None"],
+    ),
+    (
+        "write_arrays: an empty path",
+        lambda: files.write_arrays("", ONE),
+        ValueError,
+        ["path", "empty"],
+    ),
+    (
+        "write_arrays: a null character",
+        lambda: files.write_arrays("a\0b", ONE),
+        ValueError,
+        ["path", "null"],
+    ),
     ("write_arrays: a list", lambda: write([np.zeros(2)]), TypeError, ["arrays", "dictionary"]),
     ("write_arrays: a number", lambda: write({"x": 1.0}), TypeError, ["'x'", "array", "float"]),
     ("write_arrays: a nested list", lambda: write({"x": [1, 2]}), TypeError, ["'x'", "list"]),
     ("write_arrays: objects", lambda: write({"x": np.array([None])}), TypeError, ["'x'", "object"]),
-    ("write_arrays: dates", lambda: write({"x": np.array(["2020"], "M8[Y]")}), TypeError, ["datetime"]),
-    ("write_arrays: records", lambda: write({"x": np.zeros(2, "f8,i4")}), TypeError, ["'x'", "dtype"]),
-    ("write_arrays: a masked array", lambda: write({"x": np.ma.zeros(2)}), TypeError, ["MaskedArray"]),
-    ("write_arrays: a number for a name", lambda: write({1: np.zeros(2)}), ValueError, ["names", "1"]),
+    (
+        "write_arrays: dates",
+        lambda: write({"x": np.array(["2020"], "M8[Y]")}),
+        TypeError,
+        ["datetime"],
+    ),
+    (
+        "write_arrays: records",
+        lambda: write({"x": np.zeros(2, "f8,i4")}),
+        TypeError,
+        ["'x'", "dtype"],
+    ),
+    (
+        "write_arrays: a masked array",
+        lambda: write({"x": np.ma.zeros(2)}),
+        TypeError,
+        ["MaskedArray"],
+    ),
+    (
+        "write_arrays: a number for a name",
+        lambda: write({1: np.zeros(2)}),
+        ValueError,
+        ["names", "1"],
+    ),
     ("write_arrays: an empty name", lambda: write({"": np.zeros(2)}), ValueError, ["names", "''"]),
     ("write_arrays: a space in a name", lambda: write({"a b": np.zeros(2)}), ValueError, ["'a b'"]),
-    ("read_arrays: a stream for a path", lambda: files.read_arrays(io.BytesIO()), TypeError, ["path", "BytesIO"]),
+    (
+        "read_arrays: a stream for a path",
+        lambda: files.read_arrays(io.BytesIO()),
+        TypeError,
+        ["path", "BytesIO"],
+    ),
     ("read_arrays: an empty path", lambda: files.read_arrays(""), ValueError, ["path", "empty"]),
     ("read_arrays: True for a path", lambda: files.read_arrays(True), TypeError, ["path", "True"]),
 ]
 
 
-@pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS], ids=[row[0] for row in CALLS])
+@pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS],
+                         ids=[row[0] for row in CALLS])
 def test_a_bad_call_is_refused_with_a_sentence(tmp_path, monkeypatch, function, exception, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(exception) as caught:

@@ -1,4 +1,4 @@
-"""The report has every claim with its number and control, escapes everything, and needs no network."""
+"""The report has every claim with its number and control, escapes all, and needs no network."""
 
 import re
 import sys
@@ -10,8 +10,7 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import experiments, plots
-from toymodels_np.cli import commands
-from toymodels_np.cli import parser as cli
+from toymodels_np.cli import commands, parser as cli
 from toymodels_np.experiments import command
 from toymodels_np.experiments.base import Experiment
 from toymodels_np.experiments.claims import NotMeasured
@@ -39,11 +38,25 @@ def claim(name, **options):
                     options.pop("measure", lambda runs: [each["y"] for each in runs]), **options)
 
 
-CLAIMS = (claim("held", low=1), claim("corrected", high=1, correction="it is {measured} " + HOSTILE, kind="ours"),
-          claim("failed", low=10, kind="identity", control=f"none {HOSTILE}"),
-          claim("open", low=0, measure=not_measured, expected=f"any {HOSTILE}"))
+CLAIMS = (
+    claim("held", low=1),
+    claim("corrected", high=1, correction="it is {measured} " + HOSTILE, kind="ours"),
+    claim("failed", low=10, kind="identity", control=f"none {HOSTILE}"),
+    claim("open", low=0, measure=not_measured, expected=f"any {HOSTILE}"),
+)
 SETTINGS = {"steps": 3, "word": HOSTILE, "seeds": 2}
-TINY = Experiment("tiny", 1, f"A tiny {HOSTILE}", f"Section {HOSTILE}", "01", SETTINGS, SETTINGS, run, draw, CLAIMS)
+TINY = Experiment(
+    "tiny",
+    1,
+    f"A tiny {HOSTILE}",
+    f"Section {HOSTILE}",
+    "01",
+    SETTINGS,
+    SETTINGS,
+    run,
+    draw,
+    CLAIMS,
+)
 
 
 class Page(HTMLParser):
@@ -51,7 +64,14 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.images, self.words, self.tags, self.rows = set(), [], [], [], set(), []
+        self.ids, self.links, self.images, self.words, self.tags, self.rows = (
+            set(),
+            [],
+            [],
+            [],
+            set(),
+            [],
+        )
         self.feed(text)
         self.text = " ".join(" ".join(self.words).split())
 
@@ -77,11 +97,18 @@ def rows(tmp_path_factory):
 
 def test_every_claim_stands_there_once_with_its_number_and_its_control(rows):
     found = Page(page(rows))
-    assert [names[1:] for names in found.rows] == [["v0", "paper"], ["v1", "ours"], ["v2", "identity"], ["v3", "paper"]]
+    assert [names[1:] for names in found.rows] == [
+        ["v0", "paper"],
+        ["v1", "ours"],
+        ["v2", "identity"],
+        ["v3", "paper"],
+    ]
     for name in ("held", "corrected", "failed", "open"):
         assert found.text.count(f"It is {name} {HOSTILE}.") == 1
     assert "0, does not reproduce" in found.text and f"none {HOSTILE}" in found.text
-    assert f"it is 3 {HOSTILE}" in found.text and f"not measured: it speaks of {HOSTILE}" in found.text
+    assert (
+        f"it is 3 {HOSTILE}" in found.text and f"not measured: it speaks of {HOSTILE}" in found.text
+    )
     assert "The paper says" in found.text and "Theory says" in found.text and "We say" in found.text
 
 
@@ -105,7 +132,11 @@ def test_it_needs_no_network_and_its_links_lead_somewhere(rows):
     assert all(link[0] == "#" and link[1:] in found.ids for link in found.links)
     assert "#tiny" in found.links and "#chapter-01" in found.links
     image, = found.images
-    assert image["src"].startswith("data:image/png;base64,") and TINY.title in image["alt"] and len(image["alt"]) > 60
+    assert (
+        image["src"].startswith("data:image/png;base64,")
+        and TINY.title in image["alt"]
+        and len(image["alt"]) > 60
+    )
 
 
 def test_the_filters_name_classes_that_rows_have(rows):
@@ -120,7 +151,10 @@ def test_the_filters_name_classes_that_rows_have(rows):
 def test_modes_and_a_figure_that_is_missing(tmp_path):
     rows = command.run_rows([(TINY, SETTINGS | {"word": "none"})], tmp_path, full=True)
     found = Page(page(rows, full=True))
-    assert "This is the full report" in found.text and f"There is no figure: there is nothing {HOSTILE}" in found.text
+    assert (
+        "This is the full report" in found.text
+        and f"There is no figure: there is nothing {HOSTILE}" in found.text
+    )
     assert "python -m toymodels_np experiment tiny --full" in found.text and not found.images
 
 

@@ -1,4 +1,4 @@
-"""A file gives back what was put in, a loaded run goes on as if it had never stopped, and bad bytes are a sentence."""
+"""A file gives back what was put in, a loaded run goes on, and bad bytes are a sentence."""
 
 import gc
 import json
@@ -15,31 +15,55 @@ from toymodels_np.engine import train as train_module
 from toymodels_np.store.files import read_arrays, write_arrays
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
-SETS = tm.Features(5, [0.1, 0.4, 0.1, 0.3, 0.3], [1, 0.9, 0.8, 0.7, 0.6], correlated=[(0, 2)], anticorrelated=[(3, 4)])
+SETS = tm.Features(
+    5,
+    [0.1, 0.4, 0.1, 0.3, 0.3],
+    [1, 0.9, 0.8, 0.7, 0.6],
+    correlated=[(0, 2)],
+    anticorrelated=[(3, 4)],
+)
 LAWS = {"plain": tm.Features(5, 0.3), "sets": SETS, "signed": tm.Features(5, 1.0, signed=True),
         "one law an instance": tm.Features(5, [[0.1], [0.5], [1.0]], 0.9 ** np.arange(5))}
 
 
 def run(cls=tm.ReluOutput, features=SETS, instances=3, dtype=np.float32, steps=20, **options):
     model = cls.init(5, 2, instances, seed=1, dtype=dtype)
-    return tm.train(model, features, **{"steps": steps, "batch_size": 16, "seed": 3, "record_every": 7} | options)
+    return tm.train(
+        model,
+        features,
+        **{"steps": steps, "batch_size": 16, "seed": 3, "record_every": 7} | options,
+    )
 
 
 def everything(history):
     """All arrays of a History."""
     state = history.state
-    return [*history.model.parameters, history.steps, history.losses, *history.parameters.parameters, *state.mean,
-            *state.square, state.random, history.features.feature_probability, history.features.importance]
+    return [
+        *history.model.parameters,
+        history.steps,
+        history.losses,
+        *history.parameters.parameters,
+        *state.mean,
+        *state.square,
+        state.random,
+        history.features.feature_probability,
+        history.features.importance,
+    ]
 
 
 def assert_same(found, expected):
     """Two histories agree in every bit and every setting."""
-    assert type(found.model) is type(expected.model) and type(found.parameters) is type(expected.parameters)
+    assert type(found.model) is type(expected.model) and type(found.parameters) is type(
+        expected.parameters
+    )
     for a, b in zip(everything(found), everything(expected), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
     assert found.settings == expected.settings
-    assert found.features.sets == expected.features.sets and found.features.signed == expected.features.signed
+    assert (
+        found.features.sets == expected.features.sets
+        and found.features.signed == expected.features.signed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +148,9 @@ def test_a_run_of_ones_own_classes_comes_back_and_goes_on(tmp_path):
     whole = run(Leaky, Coins(5, 0.3, 2.5), steps=14)
     tm.save(tmp_path / "run.npz", run(Leaky, Coins(5, 0.3, 2.5), steps=7))
     back = tm.load(tmp_path / "run.npz")
-    assert type(back.features) is Coins and back.features.height == 2.5 and back.engine == "core.loop"
+    assert (
+        type(back.features) is Coins and back.features.height == 2.5 and back.engine == "core.loop"
+    )
     assert back.features.table.tolist() == [0, 1, 2]
     assert_same(tm.resume(back, steps=7), whole)
 
@@ -137,10 +163,17 @@ def test_a_class_that_is_not_defined_is_named_and_nothing_is_imported(tmp_path):
 
     tm.save(tmp_path / "local.npz", made())
     gc.collect()
-    with pytest.raises(ValueError, match="of the class .*made.<locals>.Local of test_saving, which is not defined "
-                                         "here: define it or import test_saving first"):
+    with pytest.raises(
+        ValueError,
+        match="of the class .*made.<locals>.Local of test_saving, which is not defined "
+        "here: define it or import test_saving first",
+    ):
         tm.load(tmp_path / "local.npz")
-    arrays = {"header": np.array(json.dumps({"format": 1, "model": {"module": "antigravity", "name": "X"}}))}
+    arrays = {
+        "header": np.array(
+            json.dumps({"format": 1, "model": {"module": "antigravity", "name": "X"}})
+        )
+    }
     write_arrays(tmp_path / "bad.npz", arrays)
     with pytest.raises(ValueError, match="not defined here: define it or import antigravity first"):
         tm.load(tmp_path / "bad.npz")
@@ -156,8 +189,10 @@ def test_of_two_classes_of_one_name_the_last_is_taken(tmp_path):
     assert type(tm.load(tmp_path / "again.npz")) is second
 
 
-@pytest.mark.parametrize("value", [0.1, -0.0, float("nan"), 3, True, None, "text", "\ud800", [1, [2.5, "a"]],
-                                   {"a": [None]}, np.arange(3), np.array(["a"]), np.array(2.5)], ids=repr)
+@pytest.mark.parametrize("value", [0.1, -0.0, float("nan"), 3, True, None, "text", "\ud800",
+                         [1, [2.5, "a"]],
+                                   {"a": [None]}, np.arange(3), np.array(["a"]), np.array(2.5)],
+                                   ids=repr)
 def test_attributes_of_ones_own_are_kept(tmp_path, value):
     for thing in (tm.ReluOutput.init(5, 2), Leaky.init(5, 2)):
         thing.mine = value
@@ -165,8 +200,10 @@ def test_attributes_of_ones_own_are_kept(tmp_path, value):
         assert repr(tm.load(tmp_path / "model.npz").mine) == repr(value)
 
 
-@pytest.mark.parametrize("value", [(1, 2), {1: 2}, {1}, object(), b"bytes", 1j, np.float32(1), np.array([None]),
-                                   np.ma.zeros(2), [np.zeros(2)], lambda: 0, [10**5000]], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("value", [(1, 2), {1: 2}, {1}, object(), b"bytes", 1j, np.float32(1),
+                         np.array([None]),
+                                   np.ma.zeros(2), [np.zeros(2)], lambda: 0, [10**5000]],
+                                   ids=lambda value: type(value).__name__)
 def test_attributes_that_cannot_be_kept_are_refused_before_anything_is_written(tmp_path, value):
     model = Leaky.init(5, 2)
     model.mine = value
@@ -188,7 +225,9 @@ def test_any_seed_comes_back(tmp_path, seed):
 def test_numbers_that_are_not_finite_come_back(tmp_path):
     """A run that diverges leaves them, first in the optimiser's squares, which overflow early."""
     history = run(steps=20)
-    state = history.state._replace(square=tuple(np.full_like(a, np.inf) for a in history.state.square))
+    state = history.state._replace(
+        square=tuple(np.full_like(a, np.inf) for a in history.state.square)
+    )
     losses = history.losses.copy()
     losses[1, 0] = np.nan
     weights = history.model.W.copy()
@@ -238,11 +277,15 @@ def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path):
 
 # -- going on -------------------------------------------------------------------------------------
 
-@given(cls=st.sampled_from(MODELS), law=st.sampled_from(sorted(LAWS)), dtype=st.sampled_from([np.float32, np.float64]),
-       parts=st.lists(st.integers(1, 40), min_size=2, max_size=4), batch_size=st.sampled_from([1, 33, 1500, 8192]),
+@given(cls=st.sampled_from(MODELS), law=st.sampled_from(sorted(LAWS)),
+       dtype=st.sampled_from([np.float32, np.float64]),
+       parts=st.lists(st.integers(1, 40), min_size=2, max_size=4),
+       batch_size=st.sampled_from([1, 33, 1500, 8192]),
        every=st.sampled_from([1, 7, 100]), decay=st.sampled_from([0.0, 0.1]))
 @settings(max_examples=25)
-def test_parts_of_a_run_are_the_run(tmp_path_factory, cls, law, dtype, parts, batch_size, every, decay):
+def test_parts_of_a_run_are_the_run(
+    tmp_path_factory, cls, law, dtype, parts, batch_size, every, decay
+):
     parts = parts if batch_size < 1000 else [1 + part % 6 for part in parts]
     options = {"batch_size": batch_size, "record_every": every, "weight_decay": decay}
     whole = run(cls, LAWS[law], 3, dtype, sum(parts), **options)
@@ -256,7 +299,9 @@ def test_parts_of_a_run_are_the_run(tmp_path_factory, cls, law, dtype, parts, ba
 
 def test_five_hundred_and_five_hundred_are_a_thousand(tmp_path):
     tm.save(tmp_path / "half.npz", run(steps=500, record_every=100))
-    assert_same(tm.resume(tm.load(tmp_path / "half.npz"), steps=500), run(steps=1000, record_every=100))
+    assert_same(
+        tm.resume(tm.load(tmp_path / "half.npz"), steps=500), run(steps=1000, record_every=100)
+    )
 
 
 def test_tiles_leave_no_trace_in_what_goes_on(monkeypatch):
@@ -321,12 +366,20 @@ def changed(saved, **changes):
     arrays = read_arrays(saved[0])
     if changes.get("header"):
         header = json.loads(str(arrays["header"])) | changes["header"]
-        changes["header"] = np.array(json.dumps({key: value for key, value in header.items() if value is not None}))
+        changes["header"] = np.array(
+            json.dumps({key: value for key, value in header.items() if value is not None})
+        )
     return {name: array for name, array in (arrays | changes).items() if array is not None}
 
 
-SETTINGS = {"batch_size": 16, "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "seed": 3,
-            "record_every": 7}
+SETTINGS = {
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "seed": 3,
+    "record_every": 7,
+}
 LAW = {"n_features": 5, "signed": False, "correlated": [[0, 2]], "anticorrelated": [[3, 4]]}
 BAD = {
     "no model": {"header": {"model": None}},
@@ -341,7 +394,9 @@ BAD = {
     "a setting too many": {"header": {"settings": SETTINGS | {"momentum": 1}}},
     "a setting too few": {"header": {"settings": {"seed": 0}}},
     "a bad setting": {"header": {"settings": SETTINGS | {"batch_size": -3}}},
-    "a setting that is not a number": {"header": {"settings": SETTINGS | {"learning_rate": "fast"}}},
+    "a setting that is not a number": {
+        "header": {"settings": SETTINGS | {"learning_rate": "fast"}}
+    },
     "features are a number": {"header": {"features": 3}},
     "features of another size": {"header": {"features": LAW | {"n_features": 4}}},
     "a set out of range": {"header": {"features": LAW | {"correlated": [[0, 9]]}}},
@@ -359,7 +414,10 @@ BAD = {
     "steps begin late": {"steps": np.array([1, 7, 14, 20])},
     "fractional steps": {"steps": np.array([0, 7.5, 14, 20])},
     "records of another shape": {"parameters.0": np.zeros((4, 3, 2, 4), np.float32)},
-    "fewer records": {"parameters.0": np.zeros((3, 3, 2, 5), np.float32), "parameters.1": np.zeros((3, 3, 5), np.float32)},
+    "fewer records": {
+        "parameters.0": np.zeros((3, 3, 2, 5), np.float32),
+        "parameters.1": np.zeros((3, 3, 5), np.float32),
+    },
     "no probability": {"feature_probability": None},
     "probability above 1": {"feature_probability": np.full(5, 1.5)},
     "importance below 0": {"importance": np.full(5, -1.0)},
@@ -369,9 +427,12 @@ BAD = {
     "a state of another type": {"mean.0": np.zeros((3, 2, 5))},
     "a random state that is signed": {"random": np.zeros((3, 6), np.int64)},
     "a random state too short": {"random": np.zeros((3, 5), np.uint64)},
-    "half precision": {f"{name}.{i}": np.zeros(shape, np.float16) for name, lead in
-                       (("model", (3,)), ("parameters", (4, 3))) for i, shape in
-                       enumerate([(*lead, 2, 5), (*lead, 5)])} | {"losses": np.zeros((4, 3), np.float16)},
+    "half precision": {
+        f"{name}.{i}": np.zeros(shape, np.float16)
+        for name, lead in (("model", (3,)), ("parameters", (4, 3)))
+        for i, shape in enumerate([(*lead, 2, 5), (*lead, 5)])
+    }
+    | {"losses": np.zeros((4, 3), np.float16)},
     "an engine that there is none of": {"header": {"engine": "steam"}},
     "a seed in words": {"header": {"settings": SETTINGS | {"seed": "many"}}},
     "attributes that are a list": {"header": {"features_own": [1]}},
@@ -396,7 +457,8 @@ def test_the_table_of_bad_files_starts_from_a_good_one(tmp_path, saved):
     assert_same(tm.load(tmp_path / "good.npz"), saved[1])
 
 
-@pytest.mark.parametrize("header", ["", "[]", "3", "nul", "[" * 100_000, '{"format": NaN}', '{"format": 1'])
+@pytest.mark.parametrize("header", ["", "[]", "3", "nul", "[" * 100_000, '{"format": NaN}',
+                         '{"format": 1'])
 def test_a_header_that_is_none(tmp_path, saved, header):
     write_arrays(tmp_path / "bad.npz", read_arrays(saved[0]) | {"header": np.array(header)})
     with pytest.raises(ValueError, match="bad.npz is not a file of tm.save"):
@@ -404,7 +466,10 @@ def test_a_header_that_is_none(tmp_path, saved, header):
 
 
 def test_a_newer_format_says_so(tmp_path, saved):
-    write_arrays(tmp_path / "new.npz", changed(saved, header={"format": 2, "version": "9.9", "model": "Transformer"}))
+    write_arrays(
+        tmp_path / "new.npz",
+        changed(saved, header={"format": 2, "version": "9.9", "model": "Transformer"}),
+    )
     with pytest.raises(ValueError, match="format 2, written by toymodels_np '9.9'.*upgrade"):
         tm.load(tmp_path / "new.npz")
 
@@ -434,7 +499,8 @@ def test_a_pickle_is_never_opened(tmp_path):
     (lambda path: tm.resume(run(), steps=1.5), TypeError, "steps"),
     (lambda path: tm.resume(run(), steps=3, progress="yes"), TypeError, "progress"),
     (lambda path: tm.resume(run(schedule="cosine"), steps=3), ValueError, "schedule='constant'"),
-    (lambda path: tm.resume(replace(run(), state=None), steps=3), ValueError, "without an optimiser's state"),
+    (lambda path: tm.resume(replace(run(), state=None), steps=3), ValueError,
+    "without an optimiser's state"),
     (lambda path: tm.train(run(), SETS), TypeError, "tm.resume"),
 ])
 def test_bad_calls(tmp_path, call, error, said):

@@ -1,4 +1,4 @@
-"""No stale answer: whatever changes a function changes its code, and a sweep by other code is computed anew."""
+"""No stale answer: whatever changes a function changes its code, and it is computed anew."""
 
 import os
 import subprocess
@@ -106,7 +106,9 @@ def test_every_change_of_a_function_is_computed_anew(loaded, tmp_path, what):
     assert (report.computed, report.found, report.unused) == (3, 0, 3)
     assert "3 results of other code are there and were not used" in str(report)
     table = tm.load_sweep(tmp_path / "out")
-    assert table["y"].tolist() == [f(job)["y"] for job in jobs] and set(table["function"]) == {"mine.f"}
+    assert table["y"].tolist() == [f(job)["y"] for job in jobs] and set(table["function"]) == {
+        "mine.f"
+    }
     both = tm.load_sweep(tmp_path / "out", other_code=True)
     assert len(both["y"]) == 6 and len(set(both["function"])) == 2
     change(tmp_path / file, new or "def f(", f"{old}def f(" if not new else old)
@@ -188,7 +190,7 @@ def test_results_of_two_codes_without_a_mark_are_not_mixed(loaded, tmp_path):
     assert len(tm.load_sweep(out)["y"]) == 1
 
 
-# -- scripts and notebooks ---------------------------------------------------------------------------------------------
+# -- scripts and notebooks ------------------------------------------------------------------------
 
 SCRIPT = """
 import sys
@@ -204,7 +206,13 @@ if __name__ == "__main__":
 
 def python(*words, text=None):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *map(str, words)], input=text, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        input=text,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.split(), done.stderr
 
 
@@ -216,13 +224,18 @@ def test_scripts_and_what_is_typed(tmp_path):
         script.write_text(SCRIPT.format(constant=constant))
         computed.append(python(script, out)[0])
     assert computed == [["1"], ["0"], ["1"]]
-    assert set(tm.load_sweep(out)["function"]) == {"script.f"} and tm.load_sweep(out)["y"].tolist() == [3]
+    assert set(tm.load_sweep(out)["function"]) == {"script.f"} and tm.load_sweep(out)[
+        "y"
+    ].tolist() == [3]
     typed = "import toymodels_np as tm\ndef f(job):\n    return {}\n\ntm.sweep(f, [{}], 'typed')\n"
-    assert "TypeError: function has no source that tells when it changes" in python("-i", "-", text=typed)[1]
+    assert (
+        "TypeError: function has no source that tells when it changes"
+        in python("-i", "-", text=typed)[1]
+    )
 
 
 def test_a_notebooks_function_is_its_text_and_what_it_names(monkeypatch):
-    """As IPython does it: the namespace is that of __main__, without a file, and linecache has the cells."""
+    """As IPython does it: __main__ has no file, and linecache has the cells."""
     import linecache
     import types
     notebook = types.ModuleType("__main__")
@@ -234,29 +247,58 @@ def test_a_notebooks_function_is_its_text_and_what_it_names(monkeypatch):
         exec(compile(text, name, "exec"), vars(notebook))
 
     seen = []
-    cells = ["A = 2", "def g(x):\n    return A * x\n", "def f(job):\n    return {'y': g(job['x'])}\n"]
+    cells = [
+        "A = 2",
+        "def g(x):\n    return A * x\n",
+        "def f(job):\n    return {'y': g(job['x'])}\n",
+    ]
     for number, changed in enumerate([{}, {}, {0: "A = 3"}, {1: "def g(x):\n    return A + x\n"},
                                       {2: "def f(job):\n    return {'y': -g(job['x'])}\n"}]):
         for i, text in enumerate(cells):
             cell(10 * number + i, changed.get(i, text))
         seen.append(source.identify(notebook.f))
-    assert seen[0] == seen[1] and len(set(seen)) == 4 and {name for name, _ in seen} == {"__main__.f"}
+    assert (
+        seen[0] == seen[1] and len(set(seen)) == 4 and {name for name, _ in seen} == {"__main__.f"}
+    )
 
 
-# -- this package's own files ------------------------------------------------------------------------------------------
+# -- this package's own files ---------------------------------------------------------------------
 
 def test_the_files_that_an_experiment_runs_through_are_found_and_pictures_are_not():
     name = "toymodels_np.experiments.energy_jumps"
     found = source.followed(name, ROOT / f"{name.replace('.', '/')}.py", [(ROOT, "toymodels_np")])
-    assert {name, "toymodels_np.experiments.base", "toymodels_np.engine.train", "toymodels_np.core.models"} <= set(found)
+    assert {
+        name,
+        "toymodels_np.experiments.base",
+        "toymodels_np.engine.train",
+        "toymodels_np.core.models",
+    } <= set(found)
     assert not any("plots" in module.split(".") for module in found)
     assert not {"toymodels_np.experiments.introduction", "toymodels_np.report.page"} & set(found)
 
 
 def test_what_a_file_imports_in_all_ways(tmp_path):
-    lines = ["import a.b as c", "from a import d, e as f", "from . import g", "from .h import i", "from ..j import k",
-             "def f():\n    from l import m"]
+    lines = [
+        "import a.b as c",
+        "from a import d, e as f",
+        "from . import g",
+        "from .h import i",
+        "from ..j import k",
+        "def f():\n    from l import m",
+    ]
     (tmp_path / "x.py").write_text("\n".join(lines))
     found = source._imported("top.mid.x", tmp_path / "x.py")
-    assert found == {"a.b", "a", "a.d", "a.e", "top.mid", "top.mid.g", "top.mid.h", "top.mid.h.i", "top.j", "top.j.k",
-                     "l", "l.m"}
+    assert found == {
+        "a.b",
+        "a",
+        "a.d",
+        "a.e",
+        "top.mid",
+        "top.mid.g",
+        "top.mid.h",
+        "top.mid.h.i",
+        "top.j",
+        "top.j.k",
+        "l",
+        "l.m",
+    }

@@ -1,4 +1,4 @@
-"""Sweeps: each job once, bit for bit the same on any executor, resumed, retried, and nothing finished ever lost."""
+"""Sweeps: each job once, the same bits on any executor, resumed, retried, nothing finished lost."""
 
 import errno
 import json
@@ -6,20 +6,23 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import warnings
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from functools import partial
 
+import kill_and_resume
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-import kill_and_resume
 import toymodels_np as tm
-from toymodels_np.store import chunks, crew, files, source
-from toymodels_np.store import sweep as module
+from toymodels_np.store import chunks, crew, files, sweep as module
 
 # The name toymodels_np.store.sweep is the module; tm.sweep is the function.
 JOBS = [{"x": x, "seed": seed} for x in (0.5, -1.5, 3.0) for seed in range(4)]
@@ -30,8 +33,14 @@ def draw(job):
     """A number, an array whose length differs, a string; the same bits wherever it runs."""
     rng = np.random.default_rng(job["seed"])
     CALLED.append(job["x"])
-    return {"mean": job["x"] * rng.normal(size=100).mean(), "a": rng.normal(size=1 + job["seed"] % 2), "name": "draw",
-            "single": np.float32(job["x"] / 3), "n": job["seed"] ** 2, "even": job["seed"] % 2 == 0}
+    return {
+        "mean": job["x"] * rng.normal(size=100).mean(),
+        "a": rng.normal(size=1 + job["seed"] % 2),
+        "name": "draw",
+        "single": np.float32(job["x"] / 3),
+        "n": job["seed"] ** 2,
+        "even": job["seed"] % 2 == 0,
+    }
 
 
 def fail_at_odd(job):
@@ -68,12 +77,17 @@ def kept(out):
 
 def same(a, b):
     """Whether two tables have the same columns, dtypes and bits."""
-    return list(a) == list(b) and all(a[k].dtype == b[k].dtype and [bits(v) for v in a[k]] == [bits(v) for v in b[k]]
-                                      for k in a)
+    return list(a) == list(b) and all(
+        a[k].dtype == b[k].dtype and [bits(v) for v in a[k]] == [bits(v) for v in b[k]] for k in a
+    )
 
 
 def bits(value):
-    return (value.dtype, value.shape, value.tobytes()) if hasattr(value, "tobytes") else (type(value), value)
+    return (
+        (value.dtype, value.shape, value.tobytes())
+        if hasattr(value, "tobytes")
+        else (type(value), value)
+    )
 
 
 def sweep_with_failures(*arguments, **options):
@@ -88,13 +102,41 @@ def test_a_table_of_typed_columns(tmp_path):
     assert report == tm.SweepReport(12, 12, 0, 0, tmp_path / "new" / "out")
     assert str(report) == f"12 jobs in {report.out}: 12 computed now, 0 found there"
     table = tm.load_sweep(report.out)
-    assert list(table) == ["seed", "x", "a", "even", "mean", "n", "name", "single", "function", "error",
-                           "traceback"]
-    kinds = {"seed": np.int64, "x": np.float64, "a": object, "even": bool, "mean": np.float64, "n": np.int64,
-             "name": object, "single": np.float32, "function": object, "error": object, "traceback": object}
+    assert list(table) == [
+        "seed",
+        "x",
+        "a",
+        "even",
+        "mean",
+        "n",
+        "name",
+        "single",
+        "function",
+        "error",
+        "traceback",
+    ]
+    kinds = {
+        "seed": np.int64,
+        "x": np.float64,
+        "a": object,
+        "even": bool,
+        "mean": np.float64,
+        "n": np.int64,
+        "name": object,
+        "single": np.float32,
+        "function": object,
+        "error": object,
+        "traceback": object,
+    }
     assert {key: column.dtype for key, column in table.items()} == kinds
     for row, job in enumerate(JOBS):
-        expected = {**job, **draw(job), "function": f"{__name__}.draw", "error": "", "traceback": ""}
+        expected = {
+            **job,
+            **draw(job),
+            "function": f"{__name__}.draw",
+            "error": "",
+            "traceback": "",
+        }
         for key, column in table.items():
             assert column.shape == (12,) and np.array_equal(column[row], expected[key])
     assert table["mean"].reshape(3, 4)[2, 1] == draw(JOBS[9])["mean"]
@@ -108,24 +150,52 @@ def test_pandas_takes_the_table_as_it_is(tmp_path):
     assert isinstance(frame["a"][3], np.ndarray)
 
 
-SCALARS = (st.booleans() | st.integers(-2**63, 2**64 - 1) | st.floats() | st.complex_numbers() | st.text()
-           | st.floats(width=32).map(np.float32) | st.integers(0, 255).map(np.uint8))
-ARRAYS = st.sampled_from([np.zeros((0, 3)), np.array(2.5), np.array([1, 2], ">i4"), np.array(["a\0", "é"]),
-                          np.array([[1j]]), np.arange(6.0).reshape(2, 3).T, np.array([True]), np.array([b"\xff"])])
+SCALARS = (
+    st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.complex_numbers()
+    | st.text()
+    | st.floats(width=32).map(np.float32)
+    | st.integers(0, 255).map(np.uint8)
+)
+ARRAYS = st.sampled_from(
+    [
+        np.zeros((0, 3)),
+        np.array(2.5),
+        np.array([1, 2], ">i4"),
+        np.array(["a\0", "é"]),
+        np.array([[1j]]),
+        np.arange(6.0).reshape(2, 3).T,
+        np.array([True]),
+        np.array([b"\xff"]),
+    ]
+)
 
 
-@given(st.lists(st.dictionaries(st.text(max_size=3), SCALARS | ARRAYS, max_size=4), min_size=1, max_size=5))
+@given(st.lists(st.dictionaries(st.text(max_size=3), SCALARS | ARRAYS, max_size=4), min_size=1,
+       max_size=5))
 def test_any_outcomes_come_back_bit_for_bit(tmp_path_factory, results):
     outcomes = [chunks.success({}, result) for result in results]
     work = chunks.work_text("f", ["{}"] * len(results))
     path = tmp_path_factory.getbasetemp() / f"{chunks.name(work, 'code')}.npz"
     chunks.write(path, work, "code", outcomes)
     function, code, jobs, again = chunks.read(path)
-    assert (function, code, jobs) == ("f", "code", [{}] * len(results)) and len(again) == len(outcomes)
+    assert (function, code, jobs) == ("f", "code", [{}] * len(results)) and len(again) == len(
+        outcomes
+    )
     for outcome, other, result in zip(outcomes, again, results):
         assert outcome.keys() == other.keys() == result.keys()
-        assert all(bits(outcome[key]) == bits(other[key]) == bits(np.asarray(result[key])[()] if not isinstance(
-            result[key], (str, np.ndarray)) else result[key]) for key in outcome)
+        assert all(
+            bits(outcome[key])
+            == bits(other[key])
+            == bits(
+                np.asarray(result[key])[()]
+                if not isinstance(result[key], (str, np.ndarray))
+                else result[key]
+            )
+            for key in outcome
+        )
 
 
 @pytest.mark.parametrize("values, dtype, expected", [
@@ -163,7 +233,11 @@ def test_a_job_is_a_plain_copy_that_is_the_functions_own(tmp_path):
     tm.sweep(function, jobs, tmp_path, version="1")
     assert jobs == [{"p": 0.5, "list": [1]}]
     table = tm.load_sweep(tmp_path)
-    assert table["p"].tolist() == [0.5] and table["list"].tolist() == [[1]] and table["length"].tolist() == [2]
+    assert (
+        table["p"].tolist() == [0.5]
+        and table["list"].tolist() == [[1]]
+        and table["length"].tolist() == [2]
+    )
 
 
 def test_an_array_that_the_function_writes_into_again(tmp_path):
@@ -178,10 +252,15 @@ def test_an_array_that_the_function_writes_into_again(tmp_path):
 
 
 def test_a_result_may_repeat_its_job_and_not_contradict_it(tmp_path):
-    sweep_with_failures(lambda job: {**job, "x": 1, "y": 2}, [{"x": 1}, {"x": 2}], tmp_path, version="1")
+    sweep_with_failures(
+        lambda job: {**job, "x": 1, "y": 2}, [{"x": 1}, {"x": 2}], tmp_path, version="1"
+    )
     table = tm.load_sweep(tmp_path)
     assert table["x"].tolist() == [1, 2] and table["y"].tolist() == [2, None]
-    assert table["error"][0] == "" and "'x' is a key of the job, and the result has another value" in table["error"][1]
+    assert (
+        table["error"][0] == ""
+        and "'x' is a key of the job, and the result has another value" in table["error"][1]
+    )
 
 
 # -- going on -------------------------------------------------------------------------------------
@@ -191,7 +270,9 @@ def test_only_what_is_missing_is_computed(tmp_path):
     tm.sweep(draw, JOBS[:6], tmp_path, chunk=3)
     before = kept(tmp_path)
     report = tm.sweep(draw, JOBS, tmp_path, chunk=3)
-    assert (report.jobs, report.computed, report.found) == (12, 6, 6) and CALLED == [job["x"] for job in JOBS]
+    assert (report.jobs, report.computed, report.found) == (12, 6, 6) and CALLED == [
+        job["x"] for job in JOBS
+    ]
     assert before.items() < kept(tmp_path).items() and len(before) == 2 and len(kept(tmp_path)) == 4
     assert tm.sweep(draw, iter(JOBS), tmp_path, chunk=3).computed == 0 and len(CALLED) == 12
 
@@ -213,10 +294,14 @@ def test_two_functions_never_share_a_result(tmp_path):
     tm.sweep(draw, JOBS, tmp_path)
     assert sweep_with_failures(fail_at_odd, JOBS, tmp_path).computed == 12
     table = tm.load_sweep(tmp_path)
-    assert [name.rpartition(".")[2] for name in table["function"]] == ["fail_at_odd"] * 12 + ["draw"] * 12
+    assert [name.rpartition(".")[2] for name in table["function"]] == ["fail_at_odd"] * 12 + [
+        "draw"
+    ] * 12
     for function in (draw, fail_at_odd):
         alone = tm.load_sweep(tmp_path, function=f"{__name__}.{function.__name__}")
-        assert len(alone["x"]) == 12 and set(alone["function"]) == {f"{__name__}.{function.__name__}"}
+        assert len(alone["x"]) == 12 and set(alone["function"]) == {
+            f"{__name__}.{function.__name__}"
+        }
         assert ("y" in alone) == (function is fail_at_odd)
     with pytest.raises(ValueError, match="no finished job of a sweep of nobody"):
         tm.load_sweep(tmp_path, function="nobody")
@@ -286,7 +371,10 @@ def test_any_damage_is_seen_counted_and_healed(tmp_path):
         except ValueError as error:
             assert str(path) in str(error)
             report = tm.sweep(fail_at_odd, [{"x": 1.0, "seed": 0}], tmp_path)
-            assert (report.computed, report.damaged) == (1, 1) and "1 damaged files were computed anew" in str(report)
+            assert (report.computed, report.damaged) == (
+                1,
+                1,
+            ) and "1 damaged files were computed anew" in str(report)
             assert path.read_bytes() == whole
             healed += 1
         else:
@@ -310,7 +398,11 @@ def test_files_of_version_0_1_are_read_and_not_used(tmp_path):
     path = chunks.path(tmp_path, work, "")
     path.parent.mkdir()
     chunks.write(path, work, "", [{"n": np.int64(5)}])
-    arrays = {name: array for name, array in files.read_arrays(path).items() if name not in ("code", "digest")}
+    arrays = {
+        name: array
+        for name, array in files.read_arrays(path).items()
+        if name not in ("code", "digest")
+    }
     files.write_arrays(path, arrays)
     assert path.stem == chunks.name(work, "") and len(path.stem) == 32
     assert tm.load_sweep(tmp_path)["n"].tolist() == [5]
@@ -342,7 +434,9 @@ def test_failures_are_recorded_and_the_others_go_on(tmp_path):
     table = tm.load_sweep(tmp_path)
     assert table["error"][:2].tolist() == ["", "ZeroDivisionError: seed 1 is odd"]
     assert "in fail_at_odd" in table["traceback"][1] and table["traceback"][0] == ""
-    np.testing.assert_array_equal(table["y"], [np.nan if job["seed"] % 2 else 2 * job["x"] for job in JOBS])
+    np.testing.assert_array_equal(
+        table["y"], [np.nan if job["seed"] % 2 else 2 * job["x"] for job in JOBS]
+    )
 
 
 def test_only_the_failed_jobs_are_run_again_and_only_when_asked(tmp_path):
@@ -364,7 +458,10 @@ def test_only_the_failed_jobs_are_run_again_and_only_when_asked(tmp_path):
     called.clear()
     broken.append("no more")
     report = sweep_with_failures(repaired, JOBS, tmp_path, chunk=4, retry_failed=True, version="1")
-    assert called == [job for job in JOBS if job["seed"] % 2] and kept(tmp_path).keys() == before.keys()
+    assert (
+        called == [job for job in JOBS if job["seed"] % 2]
+        and kept(tmp_path).keys() == before.keys()
+    )
     assert (report.jobs, report.computed, report.found, report.failed) == (12, 6, 6, 1)
     table = tm.load_sweep(tmp_path)
     assert [error for error in table["error"] if error] == ["ValueError: still"]
@@ -377,7 +474,10 @@ def test_retrying_a_damaged_chunk_runs_all_of_it(tmp_path):
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
-    assert sweep_with_failures(fail_at_odd, JOBS[:4], tmp_path, chunk=4, retry_failed=True).computed == 4
+    assert (
+        sweep_with_failures(fail_at_odd, JOBS[:4], tmp_path, chunk=4, retry_failed=True).computed
+        == 4
+    )
 
 
 class Strange(Exception):
@@ -389,11 +489,14 @@ def leave(job):
     raise SystemExit(3)
 
 
+KEYS = "keys of a result must be strings other than 'function', 'error' and 'traceback'"
+
+
 @pytest.mark.parametrize("value, words", [
     (None, "TypeError: function must return a dictionary, got NoneType"),
     ([1], "TypeError: function must return a dictionary, got list"),
-    ({1: 2}, "ValueError: keys of a result must be strings other than 'function', 'error' and 'traceback', got 1"),
-    ({"error": "x"}, "ValueError: keys of a result must be strings other than 'function', 'error' and 'traceback', got 'error'"),
+    ({1: 2}, f"ValueError: {KEYS}, got 1"),
+    ({"error": "x"}, f"ValueError: {KEYS}, got 'error'"),
     ({"y": None}, "got NoneType for 'y'"),
     ({"y": [1, 2]}, "got list for 'y'"),
     ({"y": {"z": 1}}, "got dict for 'y'"),
@@ -437,8 +540,12 @@ def test_all_executors_give_the_same_files(tmp_path, pool, chunk):
 
 def test_two_processes_on_one_folder(tmp_path, pool):
     run_sweep(tmp_path / "alone")
-    reports = [future.result() for future in [pool.submit(run_sweep, tmp_path / "both") for _ in range(2)]]
-    assert {report.jobs for report in reports} == {60} and sum(report.computed for report in reports) >= 60
+    reports = [
+        future.result() for future in [pool.submit(run_sweep, tmp_path / "both") for _ in range(2)]
+    ]
+    assert {report.jobs for report in reports} == {60} and sum(
+        report.computed for report in reports
+    ) >= 60
     assert kept(tmp_path / "alone") == kept(tmp_path / "both")
     assert same(tm.load_sweep(tmp_path / "alone"), tm.load_sweep(tmp_path / "both"))
 
@@ -501,7 +608,9 @@ def test_a_job_that_kills_its_worker_is_named_and_the_others_finish(tmp_path):
     table = tm.load_sweep(tmp_path)
     said = {2: "JobDied: the job ended its process, exit code -9 (SIGKILL)",
             3: "JobDied: the job ended its process, exit code 7"}
-    assert [error.rpartition(".")[2] for error in table["error"]] == [said.get(seed, "") for seed in table["seed"]]
+    assert [error.rpartition(".")[2] for error in table["error"]] == [
+        said.get(seed, "") for seed in table["seed"]
+    ]
     assert (np.isnan(table["y"]) == (table["error"] != "")).all()
 
 
@@ -522,7 +631,9 @@ def test_a_pool_that_cannot_start_says_that_finished_work_is_kept(tmp_path, capf
 
 def test_another_executor_that_breaks_says_so(tmp_path):
     with pytest.raises(RuntimeError, match="executor broke.*are kept"):
-        tm.sweep(draw, JOBS, tmp_path, executor=Scripted("run", BrokenExecutor("gone"), *[None] * 10))
+        tm.sweep(
+            draw, JOBS, tmp_path, executor=Scripted("run", BrokenExecutor("gone"), *[None] * 10)
+        )
     assert len(tm.load_sweep(tmp_path)["x"]) == 1
 
 
@@ -534,7 +645,8 @@ def test_jobs_that_dask_blames_are_tried_once_more_and_alone(tmp_path):
     executor = Scripted("run", KilledWorker(), KilledWorker(), "run", KilledWorker(), "run")
     report = sweep_with_failures(draw, JOBS[:4], tmp_path, executor=executor)
     assert (report.computed, report.failed) == (4, 1)
-    assert ["KilledWorker" in error for error in tm.load_sweep(tmp_path)["error"]] == [False, True, False, False]
+    first, *blamed, last = ["KilledWorker" in error for error in tm.load_sweep(tmp_path)["error"]]
+    assert not first and not last and sorted(blamed) == [False, True]       # in which order, is open
 
 
 class Scripted(Executor):
@@ -563,7 +675,10 @@ def test_a_chunk_that_the_executor_cannot_run_is_a_failure_of_its_jobs(tmp_path)
     executor = Scripted("run", MemoryError("too large"), "run")
     report = sweep_with_failures(draw, JOBS, tmp_path, chunk=4, executor=executor)
     assert report.failed == 4
-    assert tm.load_sweep(tmp_path)["error"].tolist() == [""] * 4 + ["MemoryError: too large"] * 4 + [""] * 4
+    assert (
+        tm.load_sweep(tmp_path)["error"].tolist()
+        == [""] * 4 + ["MemoryError: too large"] * 4 + [""] * 4
+    )
 
 
 def test_cancelled_futures_stop_the_sweep(tmp_path):
@@ -629,7 +744,9 @@ def test_a_full_disk_is_a_clear_error_and_finished_work_is_intact(tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
-        with pytest.raises(OSError, match=f"^cannot write to {tmp_path}, .*stays.*: No space left on device") as caught:
+        with pytest.raises(
+            OSError, match=f"^cannot write to {tmp_path}, .*stays.*: No space left on device"
+        ) as caught:
             tm.sweep(draw, JOBS, tmp_path)
     assert caught.value.errno == errno.ENOSPC
     assert before.items() < kept(tmp_path).items() and not list(tmp_path.glob("**/.*"))
@@ -642,12 +759,15 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_job_runs(tmp_path):
     CALLED.clear()
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OSError, match="^cannot write to .*file.*, where what is finished stays"):
+        with pytest.raises(
+            OSError, match="^cannot write to .*file.*, where what is finished stays"
+        ):
             tm.sweep(draw, JOBS, out)
     assert CALLED == []
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes where it may not")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
+                    reason="root writes where it may not")
 def test_a_read_only_folder(tmp_path):
     tm.sweep(draw, JOBS[:5], tmp_path)
     before = kept(tmp_path)
@@ -688,7 +808,12 @@ CALLS = [
     ("sweep: a number for a function", sweep(3), TypeError, ["function", "3"]),
     ("sweep: a partial function", sweep(partial(draw)), TypeError, ["function", "name", "partial"]),
     ("sweep: an object that can be called", sweep(Scripted()), TypeError, ["function", "name"]),
-    ("sweep: None for jobs", sweep(jobs=None), TypeError, ["jobs", "iterable of dictionaries", "None"]),
+    (
+        "sweep: None for jobs",
+        sweep(jobs=None),
+        TypeError,
+        ["jobs", "iterable of dictionaries", "None"],
+    ),
     ("sweep: a number for jobs", sweep(jobs=3), TypeError, ["jobs", "iterable", "3"]),
     ("sweep: one job for jobs", sweep(jobs={"x": 1}), TypeError, ["jobs", "iterable", "{'x': 1}"]),
     ("sweep: text for jobs", sweep(jobs="abc"), TypeError, ["jobs", "iterable", "'abc'"]),
@@ -709,29 +834,74 @@ CALLS = [
     ("sweep: an array in a job", job({"a": np.zeros(2)}), TypeError, ["job 1", "ndarray"]),
     ("sweep: a NumPy integer in a job", job({"a": np.int64(2)}), TypeError, ["job 1", "int64"]),
     ("sweep: a NumPy boolean in a job", job({"a": np.True_}), TypeError, ["job 1", "bool"]),
-    ("sweep: single precision in a job", job({"a": np.float32(2)}), TypeError, ["job 1", "float32"]),
+    (
+        "sweep: single precision in a job",
+        job({"a": np.float32(2)}),
+        TypeError,
+        ["job 1", "float32"],
+    ),
     ("sweep: a complex number in a job", job({"a": 1j}), TypeError, ["job 1", "complex"]),
     ("sweep: bytes in a job", job({"a": b"b"}), TypeError, ["job 1", "bytes"]),
     ("sweep: a path in a job", job({"a": files.check_path("", "b")}), TypeError, ["job 1", "Path"]),
     ("sweep: a function in a job", job({"a": draw}), TypeError, ["job 1", "function"]),
-    ("sweep: a model in a job", job({"a": tm.ReluOutput.init(2, 1)}), TypeError, ["job 1", "ReluOutput"]),
+    (
+        "sweep: a model in a job",
+        job({"a": tm.ReluOutput.init(2, 1)}),
+        TypeError,
+        ["job 1", "ReluOutput"],
+    ),
     ("sweep: NaN in a job", job({"a": np.nan}), ValueError, ["job 1", "finite numbers"]),
     ("sweep: infinity in a job", job({"a": [1, -np.inf]}), ValueError, ["job 1", "finite numbers"]),
     ("sweep: a job that holds itself", job(RECURSIVE), ValueError, ["job 1", "ircular"]),
     ("sweep: a job too deep", job({"a": DEEP}), ValueError, ["job 1", "recursion"]),
     ("sweep: an integer too long", job({"a": 10**5000}), ValueError, ["job 1", "digits"]),
-    ("sweep: a job with the key error", job({"error": 1}), ValueError, ["job 1", "'error'", "columns"]),
-    ("sweep: a job with the key function", job({"function": 1}), ValueError, ["job 1", "'function'"]),
-    ("sweep: a job with the key traceback", job({"traceback": 1}), ValueError, ["job 1", "'traceback'"]),
+    (
+        "sweep: a job with the key error",
+        job({"error": 1}),
+        ValueError,
+        ["job 1", "'error'", "columns"],
+    ),
+    (
+        "sweep: a job with the key function",
+        job({"function": 1}),
+        ValueError,
+        ["job 1", "'function'"],
+    ),
+    (
+        "sweep: a job with the key traceback",
+        job({"traceback": 1}),
+        ValueError,
+        ["job 1", "'traceback'"],
+    ),
     ("sweep: None for out", sweep(out=None), TypeError, ["out", "path", "None"]),
     ("sweep: a number for out", sweep(out=1), TypeError, ["out", "path", "1"]),
     ("sweep: bytes for out", sweep(out=b"out"), TypeError, ["out", "path", "b'out'"]),
     ("sweep: an empty out", sweep(out=""), ValueError, ["out", "empty"]),
     ("sweep: a null character in out", sweep(out="a\0"), ValueError, ["out", "null"]),
-    ("sweep: a number of workers for an executor", sweep(executor=4), TypeError, ["executor", "None", "Executor", "4"]),
-    ("sweep: text for an executor", sweep(executor="threads"), TypeError, ["executor", "'threads'"]),
-    ("sweep: a class for an executor", sweep(executor=ThreadPoolExecutor), TypeError, ["executor", "ThreadPool"]),
-    ("sweep: a client for an executor", sweep(executor=Client()), TypeError, ["executor", "client.get_executor()"]),
+    (
+        "sweep: a number of workers for an executor",
+        sweep(executor=4),
+        TypeError,
+        ["executor", "None", "Executor", "4"],
+    ),
+    (
+        "sweep: text for an executor",
+        sweep(executor="threads"),
+        TypeError,
+        ["executor", "'threads'"],
+    ),
+    (
+        "sweep: a class for an executor",
+        sweep(executor=ThreadPoolExecutor),
+        TypeError,
+        ["executor", "ThreadPool"],
+    ),
+    (
+        "sweep: a client for an executor",
+        sweep(executor=Client()),
+        TypeError,
+        ["executor", "client.get_executor()"],
+    ),
     ("sweep: chunk 0", sweep(chunk=0), ValueError, ["chunk", "at least 1", "0"]),
     ("sweep: a negative chunk", sweep(chunk=-5), ValueError, ["chunk", "at least 1", "-5"]),
     ("sweep: half a chunk", sweep(chunk=0.5), TypeError, ["chunk", "integer", "0.5"]),
@@ -739,32 +909,85 @@ CALLS = [
     ("sweep: True for chunk", sweep(chunk=True), TypeError, ["chunk", "integer", "True"]),
     ("sweep: text for chunk", sweep(chunk="10"), TypeError, ["chunk", "integer", "'10'"]),
     ("sweep: None for chunk", sweep(chunk=None), TypeError, ["chunk", "integer", "None"]),
-    ("sweep: a number for progress", sweep(progress=1), TypeError, ["progress", "True, False or None", "1"]),
+    (
+        "sweep: a number for progress",
+        sweep(progress=1),
+        TypeError,
+        ["progress", "True, False or None", "1"],
+    ),
     ("sweep: text for progress", sweep(progress="bar"), TypeError, ["progress", "'bar'"]),
-    ("sweep: a number for retry_failed", sweep(retry_failed=1), TypeError, ["retry_failed", "True or False", "1"]),
+    (
+        "sweep: a number for retry_failed",
+        sweep(retry_failed=1),
+        TypeError,
+        ["retry_failed", "True or False", "1"],
+    ),
     ("sweep: None for retry_failed", sweep(retry_failed=None), TypeError, ["retry_failed", "None"]),
     ("sweep: a lambda", sweep(lambda job: {}), TypeError, ["no source", "lambda", "version="]),
-    ("sweep: a closure", sweep(returns({})["function"]), TypeError, ["no source", "inside another", "version="]),
-    ("sweep: a bound method", sweep(Client().get_executor), TypeError, ["no source", "no plain function", "version="]),
-    ("sweep: a built-in function", sweep(print), TypeError, ["no source", "no plain function", "version="]),
+    (
+        "sweep: a closure",
+        sweep(returns({})["function"]),
+        TypeError,
+        ["no source", "inside another", "version="],
+    ),
+    (
+        "sweep: a bound method",
+        sweep(Client().get_executor),
+        TypeError,
+        ["no source", "no plain function", "version="],
+    ),
+    (
+        "sweep: a built-in function",
+        sweep(print),
+        TypeError,
+        ["no source", "no plain function", "version="],
+    ),
     ("sweep: a class", sweep(Client), TypeError, ["no source", "no plain function", "version="]),
     ("sweep: a number for version", sweep(version=1), TypeError, ["version", "string", "1"]),
     ("sweep: an empty version", sweep(version=""), TypeError, ["version", "empty"]),
-    ("load_sweep: a function", lambda: tm.load_sweep(".", function=draw), TypeError, ["function", "a name"]),
-    ("load_sweep: 1 for other_code", lambda: tm.load_sweep(".", other_code=1), TypeError, ["other_code", "True"]),
+    (
+        "load_sweep: a function",
+        lambda: tm.load_sweep(".", function=draw),
+        TypeError,
+        ["function", "a name"],
+    ),
+    (
+        "load_sweep: 1 for other_code",
+        lambda: tm.load_sweep(".", other_code=1),
+        TypeError,
+        ["other_code", "True"],
+    ),
     ("load_sweep: None", lambda: tm.load_sweep(None), TypeError, ["out", "path", "None"]),
     ("load_sweep: a number", lambda: tm.load_sweep(1), TypeError, ["out", "path", "1"]),
-    ("load_sweep: a report", lambda: tm.load_sweep(tm.SweepReport(1, 1, 0, 0, "out")), TypeError, ["out", "path"]),
+    (
+        "load_sweep: a report",
+        lambda: tm.load_sweep(tm.SweepReport(1, 1, 0, 0, "out")),
+        TypeError,
+        ["out", "path"],
+    ),
     ("load_sweep: an empty path", lambda: tm.load_sweep(""), ValueError, ["out", "empty"]),
     ("load_sweep: a null character", lambda: tm.load_sweep("a\0"), ValueError, ["out", "null"]),
     ("load_sweep: an empty folder", lambda: tm.load_sweep("."), ValueError, ["no finished job"]),
-    ("load_sweep: no folder", lambda: tm.load_sweep("nowhere"), FileNotFoundError, ["cannot read nowhere"]),
-    ("load_sweep: a file", lambda: tm.load_sweep(__file__), NotADirectoryError, ["cannot read", "test_sweep"]),
+    (
+        "load_sweep: no folder",
+        lambda: tm.load_sweep("nowhere"),
+        FileNotFoundError,
+        ["cannot read nowhere"],
+    ),
+    (
+        "load_sweep: a file",
+        lambda: tm.load_sweep(__file__),
+        NotADirectoryError,
+        ["cannot read", "test_sweep"],
+    ),
 ]
 
 
-@pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS], ids=[row[0] for row in CALLS])
-def test_a_bad_call_is_refused_with_a_sentence_before_any_job_runs(tmp_path, monkeypatch, function, exception, words):
+@pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS],
+                         ids=[row[0] for row in CALLS])
+def test_a_bad_call_is_refused_with_a_sentence_before_any_job_runs(
+    tmp_path, monkeypatch, function, exception, words
+):
     monkeypatch.chdir(tmp_path)
     CALLED.clear()
     with pytest.raises(exception) as caught:
@@ -778,7 +1001,8 @@ def test_the_table_has_sixty_rows_and_none_twice():
     assert len({row[0] for row in CALLS}) == len(CALLS) >= 60
 
 
-@pytest.mark.parametrize("function", [lambda job: {}, returns({})["function"]], ids=["lambda", "inner"])
+@pytest.mark.parametrize("function", [lambda job: {}, returns({})["function"]],
+                         ids=["lambda", "inner"])
 def test_a_function_that_processes_cannot_find(tmp_path, pool, function):
     with pytest.raises(TypeError, match="function must stand at the top of a module.*pickle"):
         tm.sweep(function, JOBS, tmp_path, executor=pool, version="1")

@@ -183,7 +183,9 @@ def _executor(options):
         try:
             from distributed import Client
         except ImportError:
-            raise ImportError('--dask needs dask and distributed: pip install "toymodels_np[dask]"') from None
+            raise ImportError(
+                '--dask needs dask and distributed: pip install "toymodels_np[dask]"'
+            ) from None
         with Client(options.dask, timeout=10) as client:
             yield client.get_executor()
     else:

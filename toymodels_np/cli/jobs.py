@@ -1,6 +1,7 @@
-"""What the command line sweeps over: a configuration in TOML becomes jobs, and each job a trained model or a minimum.
+"""What the command line sweeps over: a file in TOML becomes jobs, each training or a minimum.
 
-A job is flat: the settings below, each with a plain value, and a seed. `run_job` is the function that is swept.
+A job is flat: the settings below, each with a plain value, and a seed. `run_job` is the function
+that is swept, by the same `sweep` as any other.
 """
 
 import difflib
@@ -10,48 +11,78 @@ from itertools import product
 import numpy as np
 
 from ..core import checks
-from ..engine.backends import BACKENDS
 from ..core.features import Features
 from ..core.models import MODELS, Linear, ReluOutput
+from ..engine.backends import BACKENDS
 from ..engine.train import check_settings, train
 from ..geometry.measures import dimensions_per_feature
 from ..geometry.tegum import name_geometry
+from ..store.files import check_path, open_regular, os_errors_as
 from ..theory.exact.loss import estimate_loss, expected_loss
 from ..theory.minima import find_minimum
 from ..theory.phase import extra_phase
-from ..store.files import check_path, open_regular, os_errors_as
 
-LAW = {"n_features": 5, "n_hidden": 2, "feature_probability": 0.05, "importance": 1.0, "importance_decay": 1.0,
-       "extra_importance": 1.0, "extra_probability": 1.0, "signed": False, "correlated": [], "anticorrelated": []}
-TASKS = {                                                               # task -> its settings and what they are if not said
-    "train": LAW | {"task": "train", "model": "ReluOutput", "instances": 1, "steps": 10_000, "batch_size": 1024,
-                    "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "backend": BACKENDS[0]},
+LAW = {
+    "n_features": 5,
+    "n_hidden": 2,
+    "feature_probability": 0.05,
+    "importance": 1.0,
+    "importance_decay": 1.0,
+    "extra_importance": 1.0,
+    "extra_probability": 1.0,
+    "signed": False,
+    "correlated": [],
+    "anticorrelated": [],
+}
+TASKS = {  # task -> its settings and what they are if not said
+    "train": LAW
+    | {
+        "task": "train",
+        "model": "ReluOutput",
+        "instances": 1,
+        "steps": 10_000,
+        "batch_size": 1024,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "backend": BACKENDS[0],
+    },
     "minimum": LAW | {"task": "minimum", "starts": 32},
 }
-RANGE = ("start", "stop", "points", "scale")                            # of a grid's value that is a table
+RANGE = ("start", "stop", "points", "scale")  # of a grid's value that is a table
 
 
 def job_features(job):
-    """The Features of a job: importance times decay^i, and the last feature's importance and probability scaled."""
+    """The Features of a job: importance times decay^i, the last feature's values scaled."""
     n = checks.integer("n_features", job["n_features"])
     decay = checks.real("importance_decay", job["importance_decay"], above=0)
     last = np.arange(n) == n - 1
     extra = {name: np.where(last, checks.real(name, job[name], minimum=0), 1)
              for name in ("extra_importance", "extra_probability")}
-    parts = {name: checks.array(name, job[name], dtype=np.float64) for name in ("feature_probability", "importance")}
+    parts = {
+        name: checks.array(name, job[name], dtype=np.float64)
+        for name in ("feature_probability", "importance")
+    }
     for name, part in parts.items():
         if part.shape not in ((), (n,)):
             raise ValueError(f"{name} must be one number or a list of {n}, got {job[name]!r}")
-    return Features(n, parts["feature_probability"] * extra["extra_probability"],
-                    parts["importance"] * decay ** np.arange(n) * extra["extra_importance"],
-                    signed=job["signed"], correlated=job["correlated"], anticorrelated=job["anticorrelated"])
+    return Features(
+        n,
+        parts["feature_probability"] * extra["extra_probability"],
+        parts["importance"] * decay ** np.arange(n) * extra["extra_importance"],
+        signed=job["signed"],
+        correlated=job["correlated"],
+        anticorrelated=job["anticorrelated"],
+    )
 
 
 def training_settings(job):
-    """The arguments of `train` that a job carries, checked; the end of the run is the only record."""
+    """The arguments of `train` that a job carries, checked; the end is the only record."""
     names = ("batch_size", "learning_rate", "schedule", "weight_decay", "seed", "backend")
     steps = checks.integer("steps", job["steps"])
-    return check_settings(**{name: job[name] for name in names}, record_every=steps) | {"steps": steps}
+    return check_settings(**{name: job[name] for name in names}, record_every=steps) | {
+        "steps": steps
+    }
 
 
 def check_job(job):
@@ -68,22 +99,29 @@ def check_job(job):
 
 
 def run_job(job):
-    """Train a job's instances and keep the best, or find its minimum: loss, geometry, the last feature's phase, W, b."""
+    """The best of a job's trained instances, or its minimum: loss, geometry, phase, W, b."""
     features = check_job(job)
     if job["task"] == "minimum":
         minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
         best, losses = minimum.model, minimum.start_losses
         result = {"gradient_norm": minimum.gradient_norm}
     else:
-        stack = MODELS[job["model"]].init(features.n_features, job["n_hidden"], job["instances"], seed=job["seed"])
+        stack = MODELS[job["model"]].init(
+            features.n_features, job["n_hidden"], job["instances"], seed=job["seed"]
+        )
         stack = train(stack, features, progress=False, **training_settings(job)).model
         losses = judge(stack, features)
         best, result = stack[int(np.argmin(losses))], {}
     result |= {"loss": float(losses.min()), "losses": losses}
     result |= dict(zip(best.parameter_shapes, best.parameters))
     if hasattr(best, "W"):
-        result |= {"geometry": name_geometry(best.W), "phase": extra_phase(best.W),
-                   "dimensions_per_feature": float(dimensions_per_feature(best.W)) if best.W.any() else np.nan}
+        result |= {
+            "geometry": name_geometry(best.W),
+            "phase": extra_phase(best.W),
+            "dimensions_per_feature": float(dimensions_per_feature(best.W))
+            if best.W.any()
+            else np.nan,
+        }
     return result
 
 
@@ -95,13 +133,15 @@ def judge(models, features):
 
 
 class Jobs:
-    """The jobs of a configuration: every combination of the grid's values, with every seed. Iterable, with a length."""
+    """Every combination of a grid's values, with every seed: an iterable with a length."""
 
     def __init__(self, settings, grid, seeds):
         self.settings, self.grid, self.seeds = settings, grid, seeds
 
     def __len__(self):
-        return len(self.seeds) * int(np.prod([len(values) for values in self.grid.values()], dtype=object))
+        return len(self.seeds) * int(
+            np.prod([len(values) for values in self.grid.values()], dtype=object)
+        )
 
     def __iter__(self):
         for values in product(*self.grid.values()):
@@ -110,9 +150,10 @@ class Jobs:
 
 
 def read_config(path):
-    """The Jobs of a TOML file: settings by name, `seeds` (a count or a list), and a table [grid] of lists or ranges.
+    """The Jobs of a TOML file: settings, `seeds` (a count or a list), and a [grid] of values.
 
-    Raises ValueError or TypeError with a sentence: unknown keys with the nearest known one, bad values with their name.
+    A value of the grid is a list or a range. Raises ValueError or TypeError with a sentence:
+    unknown keys with the nearest known one, bad values with their name.
     """
     path = check_path("the configuration", path)
     with os_errors_as(f"cannot read {path}"):
@@ -141,7 +182,11 @@ def parse_config(config):
     if both:
         raise ValueError(f"{min(both)!r} stands both in the grid and outside it")
     settings = known | {key: value for key, value in config.items() if key not in ("seeds", "grid")}
-    jobs = Jobs(settings, {key: _values(key, values) for key, values in grid.items()}, _seeds(config.get("seeds", 1)))
+    jobs = Jobs(
+        settings,
+        {key: _values(key, values) for key, values in grid.items()},
+        _seeds(config.get("seeds", 1)),
+    )
     first = next(iter(jobs))
     for change in ({}, *({key: value} for key, values in jobs.grid.items() for value in values)):
         check_job(first | change)
@@ -152,7 +197,9 @@ def _check_keys(task, keys, known, where):
     for key in keys:
         if key in known:
             continue
-        other = next((name for name, settings in TASKS.items() if key in settings and name != task), None)
+        other = next(
+            (name for name, settings in TASKS.items() if key in settings and name != task), None
+        )
         near = difflib.get_close_matches(key, known, 1)
         hint = "it belongs outside the grid" if key in ("task", "seeds") else \
             f"it belongs to task {other!r}" if other else \
@@ -164,15 +211,24 @@ def _values(key, values):
     """The values of one key of the grid, without repetition."""
     if isinstance(values, dict):
         if not {"start", "stop", "points"} <= set(values) <= set(RANGE):
-            raise ValueError(f"{key} in the grid must have start, stop, points and perhaps scale, got {', '.join(values)}")
+            raise ValueError(
+                f"{key} in the grid must have start, stop, points and perhaps scale, "
+                f"got {', '.join(values)}"
+            )
         scale = checks.choice(f"scale of {key}", values.get("scale", "linear"), ("linear", "log"))
-        low, high = (checks.real(f"{name} of {key}", values[name], **({"above": 0} if scale == "log" else {}))
-                     for name in ("start", "stop"))
+        low, high = (
+            checks.real(
+                f"{name} of {key}", values[name], **({"above": 0} if scale == "log" else {})
+            )
+            for name in ("start", "stop")
+        )
         points = checks.integer(f"points of {key}", values["points"])
         values = (np.geomspace if scale == "log" else np.linspace)(low, high, points).tolist()
     if not isinstance(values, list) or not values:
-        raise ValueError(f"{key} in the grid must be a list of values, or a table with start, stop and points, "
-                         f"got {values!r}")
+        raise ValueError(
+            f"{key} in the grid must be a list of values, or a table with start, stop and points, "
+            f"got {values!r}"
+        )
     if any(value in values[:i] for i, value in enumerate(values)):
         raise ValueError(f"{key} in the grid must not repeat a value, got {values}")
     return values

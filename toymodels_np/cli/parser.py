@@ -4,19 +4,17 @@ An error is one line on stderr and exit code 2; Ctrl-C says how to go on and is 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from ..engine.backends import BACKENDS
 from ..core.models import MODELS
 from ..core.optim import SCHEDULES
-from ..version import __version__
-from .commands import (COMMAND, run_claims, run_minimum, run_phase, run_report,
-                       run_show, run_sweep, run_train)
+from ..engine.backends import BACKENDS
 from ..experiments import NAMES
-from ..experiments.command import add_options
-from ..experiments.command import run as run_experiment
+from ..experiments.command import add_options, run as run_experiment
 from ..store.shell import Parser, exit_code
+from ..version import __version__
+from .commands import (COMMAND, run_claims, run_minimum, run_phase, run_report, run_show, run_sweep,
+                       run_train)
 from .jobs import TASKS
 from .options import option_name
 
@@ -28,64 +26,100 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = Parser(prog=COMMAND, description="Toy models of superposition: train them, solve them, sweep over them.",
-                     epilog=f"example: {COMMAND} minimum --features 5 --hidden 2 --probability 0.05")
+    parser = Parser(prog=COMMAND, description="Toy models of superposition: train them, solve "
+                    "them, sweep over them, check the paper.",
+                    epilog=f"example: {COMMAND} minimum --features 5 --hidden 2 --probability 0.05")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name, run, summary, example):
-        added = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {COMMAND} {example}",
-                                    formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        added.set_defaults(run=run)
-        return added
-
-    one = command("train", run_train, "train models on one law of features",
-                  "train --features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz")
-    _add_settings(one, "train")
-    one.add_argument("--resume", type=Path, metavar="FILE", help="go on from a saved run, for --steps "
-                     "more; other options may repeat what the run has, and not contradict it")
-    one.add_argument("--out", type=Path, metavar="FILE", help="save the run here, every 500 steps "
-                     "if --schedule is constant")
-    _add_overwrite(one)
-    one = command("minimum", run_minimum, "find the true minimum of the exact population loss",
-                  "minimum --features 5 --hidden 2 --probability 0.05")
-    _add_settings(one, "minimum")
-    one.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
-    _add_overwrite(one)
-    one = command("sweep", run_sweep, "train or solve at every point of a grid, from a file in TOML",
-                  "sweep examples/sweep.toml --out out/phases --workers 2")
-    one.add_argument("config", type=Path, metavar="CONFIG.toml", help="settings, seeds and a table [grid]")
-    one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results; what is there is "
-                     "not computed again")
-    one.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
-    one.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler to run on instead, such as tcp://host:8786")
-    one.add_argument("--chunk", type=int, default=1, metavar="N", help="jobs to a file")
-    one.add_argument("--retry-failed", action="store_true", help="run jobs that failed again")
-    one = command("show", run_show, "show a finished sweep or a saved run", "show out/phases --figure phases.png")
-    one.add_argument("path", type=Path, metavar="PATH", help="folder of a sweep, or file of a run")
-    one.add_argument("--figure", type=_figure, metavar="FILE", help="where the picture of a sweep goes, .png, .svg or "
-                     ".pdf; without this, sweep.png in its folder")
-    _add_overwrite(one)
-    one = command("phase", run_phase, "draw the phase diagram of the last of a few features",
-                  "phase --features 3 --hidden 2 --points 20 --out phases.png")
-    one.add_argument("--features", type=int, default=2, metavar="N", help="n")
-    one.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
-    one.add_argument("--points", type=int, default=20, metavar="N", help="cells along each axis")
-    one.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE",
-                     help="the picture")
-    _add_overwrite(one)
-    one = command("experiment", run_experiment, "run one of the paper's experiments and check its claims",
-                  "experiment demonstration --out out")
-    one.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    add_options(one, single=True)
-    one = command("claims", run_claims, "check every claim of the paper", "claims --quick --json claims.json")
-    add_options(one, single=False)
-    one.add_argument("--json", type=Path, metavar="FILE", help="write the records here")
-    one = command("report", run_report, "run every experiment and write the report, one HTML file", "report --quick --out out")
-    add_options(one, single=False)
+    for name, (run, add, summary, example) in VERBS.items():
+        one = commands.add_parser(name, help=summary, description=summary,
+                                  epilog=f"example: {COMMAND} {name} {example}",
+                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        one.set_defaults(run=run)
+        add(one)
     return parser
 
 
+def _add_train(parser):
+    _add_settings(parser, "train")
+    parser.add_argument("--resume", type=Path, metavar="FILE",
+                        help="go on from a saved run, for --steps more; other options may repeat "
+                        "what the run has, and not contradict it")
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="save the run here, every 500 steps if --schedule is constant")
+    _add_overwrite(parser)
+
+
+def _add_minimum(parser):
+    _add_settings(parser, "minimum")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="save the model here")
+    _add_overwrite(parser)
+
+
+def _add_sweep(parser):
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml",
+                        help="settings, seeds and a table [grid]")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="folder for the results; what is there is not computed again")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument("--dask", metavar="ADDRESS",
+                        help="a Dask scheduler to run on instead, such as tcp://host:8786")
+    parser.add_argument("--chunk", type=int, default=1, metavar="N", help="jobs to a file")
+    parser.add_argument("--retry-failed", action="store_true", help="run failed jobs again")
+
+
+def _add_show(parser):
+    parser.add_argument("path", type=Path, metavar="PATH",
+                        help="folder of a sweep, or file of a run")
+    parser.add_argument("--figure", type=_figure, metavar="FILE",
+                        help="where the picture of a sweep goes, .png, .svg or .pdf; without "
+                        "this, sweep.png in its folder")
+    _add_overwrite(parser)
+
+
+def _add_phase(parser):
+    parser.add_argument("--features", type=int, default=2, metavar="N", help="n")
+    parser.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
+    parser.add_argument("--points", type=int, default=20, metavar="N",
+                        help="cells along each axis")
+    parser.add_argument("--out", type=_figure, default=Path("phases.png"), metavar="FILE",
+                        help="the picture")
+    _add_overwrite(parser)
+
+
+def _add_experiment(parser):
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add_options(parser, single=True)
+
+
+def _add_claims(parser):
+    add_options(parser, single=False)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the records here")
+
+
+def _add_report(parser):
+    add_options(parser, single=False)
+
+
+VERBS = {               # name -> what it does, its options, what is said of it, and an example
+    "train": (run_train, _add_train, "train models on one law of features",
+              "--features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz"),
+    "minimum": (run_minimum, _add_minimum, "find the true minimum of the exact population loss",
+                "--features 5 --hidden 2 --probability 0.05"),
+    "sweep": (run_sweep, _add_sweep, "train or solve at every point of a grid, from a TOML file",
+              "examples/sweep.toml --out out/phases --workers 2"),
+    "show": (run_show, _add_show, "show a finished sweep or a saved run",
+             "out/phases --figure phases.png"),
+    "phase": (run_phase, _add_phase, "draw the phase diagram of the last of a few features",
+              "--features 3 --hidden 2 --points 20 --out phases.png"),
+    "experiment": (run_experiment, _add_experiment,
+                   "run one of the paper's experiments and check its claims",
+                   "demonstration --out out"),
+    "claims": (run_claims, _add_claims, "check every claim of the paper",
+               "--quick --json claims.json"),
+    "report": (run_report, _add_report, "run every experiment and write the report, an HTML file",
+               "--quick --out out"),
+}
 HELPS = {
     "n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",
     "importance": "I_i, one or n numbers", "importance_decay": "r, for importances I_i r^i",
@@ -105,8 +139,11 @@ def _add_settings(parser, task):
         if name == "task":
             continue
         said = HELPS.get(name, name.replace("_", " "))
-        option = {"dest": name, "default": argparse.SUPPRESS,
-                  "help": said if default is False or default == [] else f"{said} (default: {default})"}
+        option = {
+            "dest": name,
+            "default": argparse.SUPPRESS,
+            "help": said if default is False or default == [] else f"{said} (default: {default})",
+        }
         if name == "signed":
             option["action"] = "store_true"
         elif name.endswith("correlated"):

@@ -1,17 +1,17 @@
-"""What there is to see in a saved run and in the folder of a sweep: a few lines of text, and a picture."""
+"""What there is to see in a saved run and in a sweep's folder: lines of text, and a picture."""
 
 from collections import Counter
 
 import numpy as np
 
-from ..core.models import Model
-from ..geometry.tegum import name_geometry
 from .. import plots
+from ..core.models import Model
 from ..experiments.command import save_figure
-from .jobs import TASKS, judge
+from ..geometry.tegum import name_geometry
 from ..store.files import check_writable
 from ..store.runs import load
 from ..store.sweep import load_sweep
+from .jobs import TASKS, judge
 
 MOST = 10                                       # models, or names, in a list
 
@@ -36,13 +36,15 @@ def print_models(models, losses):
     print("instance  loss            geometry")
     for i in np.argsort(losses)[:MOST]:
         model = models[int(i)] if models.instances else models
-        print(f"{i:8d}  {losses[i]:<14.8g}  {name_geometry(model.W) if hasattr(model, 'W') else '-'}")
+        print(
+            f"{i:8d}  {losses[i]:<14.8g}  {name_geometry(model.W) if hasattr(model, 'W') else '-'}"
+        )
     if count > MOST:
         print(f"… and {count - MOST} more")
 
 
 def show_sweep(folder, path=None):
-    """Print the table under `folder` in words, and draw it to `path` if one or two settings vary."""
+    """Print the table under `folder` in words; draw it to `path` if one or two settings vary."""
     path = path or folder / "sweep.png"
     check_writable(path)
     table = load_sweep(folder)
@@ -50,7 +52,7 @@ def show_sweep(folder, path=None):
     print(f"{len(failed)} jobs in {folder}, {failed.sum()} failed")
     for error, count in Counter(table["error"][failed]).most_common(MOST):
         print(f"{count:8d}  {error}")
-    if "loss" not in table or failed.all():                             # a sweep of some other function
+    if "loss" not in table or failed.all():  # a sweep of some other function
         _summarise(table)
         return
     table = {name: column[~failed] for name, column in table.items()}
@@ -61,9 +63,16 @@ def show_sweep(folder, path=None):
     losses = table["loss"][best]
     print(f"loss       {losses.min():.6g} … {losses.max():.6g} at its best")
     if not 1 <= len(varying) <= 2 or any(table[name].dtype.kind not in "iuf" for name in varying):
-        print(f"settings that vary: {', '.join(varying) or 'none'}; a picture needs one or two, both numbers")
+        print(
+            f"settings that vary: {', '.join(varying) or 'none'}; a picture needs one or two, both "
+            "numbers"
+        )
         return
-    by = "phase" if {"extra_importance", "extra_probability"} & set(varying) and "phase" in table else "geometry"
+    by = (
+        "phase"
+        if {"extra_importance", "extra_probability"} & set(varying) and "phase" in table
+        else "geometry"
+    )
     labels = table[by][best] if by in table else np.full(len(best), "model")
     save_figure(path, plots.sweep_map(varying, [table[name][best] for name in varying], losses,
                                       by, labels))

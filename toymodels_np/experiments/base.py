@@ -72,7 +72,7 @@ class Experiment:
         """The results of all seeds, from `out` where they are there; RunsFailed if one failed."""
         part = self.run, self.jobs(settings, first_seed), Path(out) / self.name
         (_, rows), = sweep_rows([part], executor=executor, progress=progress)
-        return [job | outcome for job, outcome in rows]
+        return [outcome | job for job, outcome in rows]
 
     def check(self, runs, controls=(), *, full=False):
         """The record of each claim, with the experiment's name and row."""

@@ -13,12 +13,11 @@ import numpy as np
 import scipy
 
 from .. import plots
-from ..experiments.claims import (CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS,
-                                  NotMeasured)
+from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
 from ..experiments.command import control
 from ..version import __version__
 
-MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}    # to be read without colour
+MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}   # to be read without colour
 PLURALS = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "do not reproduce",
            UNDECIDED: "are undecided"}
 SAID_BY = {"paper": "The paper says", "identity": "Theory says", "ours": "We say"}

@@ -1,1 +1,1 @@
-"""store: keep it. Files that are whole or absent, runs of training, and sweeps that go on where they were stopped."""
+"""store: keep it. Files that are whole or absent, runs of training, sweeps that go on."""

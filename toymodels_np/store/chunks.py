@@ -1,7 +1,8 @@
-"""What a sweep keeps: jobs as canonical JSON, their outcomes, and the file that holds a chunk of both.
+"""What a sweep keeps: jobs as canonical JSON, their outcomes, and the file of a chunk of both.
 
-An outcome is a dictionary of strings, NumPy scalars and arrays: what the job returned, or its "error" and "traceback".
-A file's name has two parts, the hash of the work (the function's name and the jobs) and that of the code which did it.
+An outcome is a dictionary of strings, NumPy scalars and arrays: what the job returned, or its
+"error" and "traceback". A file's name has two parts, the hash of the work (the function's name and
+the jobs) and that of the code which did it.
 """
 
 import json
@@ -15,7 +16,10 @@ from . import files
 
 FORMAT = 1                              # of the text that says the work; part of the files' names
 FAILURE = ("error", "traceback")        # what a failed job has
-RESERVED = ("function", *FAILURE)       # columns of the table; neither a job nor a result may have such a key
+RESERVED = (
+    "function",
+    *FAILURE,
+)  # columns of the table; neither a job nor a result may have such a key
 
 HEALED = "delete it and run the sweep again"
 
@@ -30,19 +34,26 @@ def job_text(index, job):
     try:
         text = canonical(job)
         if json.loads(text) != job:
-            raise TypeError("a tuple, or a key that is not a string, would come back as something else")
+            raise TypeError(
+                "a tuple, or a key that is not a string, would come back as something else"
+            )
     except (TypeError, ValueError, RecursionError) as error:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(
-            f"job {index} must hold only strings, finite numbers, True, False, None, lists and dictionaries with "
-            f"string keys: {error}") from None
+            f"job {index} must hold only strings, finite numbers, True, False, None, lists and "
+            f"dictionaries with "
+            f"string keys: {error}"
+        ) from None
     if any(key in job for key in RESERVED):
-        raise ValueError(f"job {index} must not have the key 'function', 'error' or 'traceback', which are columns "
-                         f"of the table")
+        raise ValueError(
+            f"job {index} must not have the key 'function', 'error' or 'traceback', which are "
+            f"columns "
+            f"of the table"
+        )
     return text
 
 
 class Chunk(NamedTuple):
-    """A chunk file's content: who did the work, in which code ("" in files of version 0.1), and what came out."""
+    """What is in a chunk file; `code` is "" in files of version 0.1, which do not say."""
 
     function: str
     code: str
@@ -56,7 +67,7 @@ def work_text(function, texts):
 
 
 def name(work, code):
-    """The file's name without its suffix: 32 hexadecimal digits for the work and 16 for the code, if that is known."""
+    """The file's stem: 32 hexadecimal digits for the work and 16 for the code, if it is known."""
     parts = [blake2b(work.encode(), digest_size=16).hexdigest()]
     return "-".join(parts + [blake2b(code.encode(), digest_size=8).hexdigest()] * (code != ""))
 
@@ -74,47 +85,66 @@ def failure(error):
 
 
 def success(job, result):
-    """The outcome of a job that returned `result`, without what it repeats of the job; TypeError or ValueError."""
+    """The outcome of a job that returned `result`, but for what that repeats of the job."""
     if not isinstance(result, dict):
         raise TypeError(f"function must return a dictionary, got {type(result).__name__}")
     outcome = {}
     for key, value in result.items():
         if not isinstance(key, str) or key in RESERVED:
-            raise ValueError(f"keys of a result must be strings other than 'function', 'error' and 'traceback', "
-                             f"got {key!r}")
+            raise ValueError(
+                f"keys of a result must be strings other than 'function', 'error' and 'traceback', "
+                f"got {key!r}"
+            )
         if isinstance(value, str):
             value = str(value)
         elif type(value) is np.ndarray and value.dtype.kind in files.KINDS and value.dtype.itemsize:
-            value = value.copy()                                # the function may write into it again
+            value = value.copy()  # the function may write into it again
         elif isinstance(value, NUMBERS) and np.asarray(value).dtype.kind in files.KINDS:
             value = np.asarray(value)[()]
         else:
-            got = f"array of dtype {value.dtype}" if type(value) is np.ndarray else f"{type(value).__name__}"
-            raise TypeError(f"a result must be a string, a number of at most 64 bits or a NumPy array of numbers or "
-                            f"text, got {got} for {key!r}")
+            got = (
+                f"array of dtype {value.dtype}"
+                if type(value) is np.ndarray
+                else f"{type(value).__name__}"
+            )
+            raise TypeError(
+                f"a result must be a string, a number of at most 64 bits or a NumPy array of "
+                f"numbers or "
+                f"text, got {got} for {key!r}"
+            )
         if key not in job:
             outcome[key] = value
-        elif isinstance(value, np.ndarray) or isinstance(job[key], (list, dict)) or value != job[key]:
-            raise ValueError(f"{key!r} is a key of the job, and the result has another value for it")
+        elif (
+            isinstance(value, np.ndarray) or isinstance(job[key], (list, dict)) or value != job[key]
+        ):
+            raise ValueError(
+                f"{key!r} is a key of the job, and the result has another value for it"
+            )
     return outcome
 
 
 def write(path, work, code, outcomes):
-    """Write the chunk file of this work; values of the same key, kind, dtype and shape lie together."""
+    """Write the chunk file of this work; values of one key, kind, dtype and shape lie together."""
     blocks = {}
     for row, outcome in enumerate(outcomes):
         for key, value in outcome.items():
-            kind = ("text",) if isinstance(value, str) else (type(value) is np.ndarray, value.dtype, value.shape)
+            kind = (
+                ("text",)
+                if isinstance(value, str)
+                else (type(value) is np.ndarray, value.dtype, value.shape)
+            )
             rows, values = blocks.setdefault((key, *kind), ([], []))
             rows.append(row)
             values.append(value)
     columns, arrays = [], {}
     for index, ((key, kind, *dtype), (rows, values)) in enumerate(blocks.items()):
-        if kind == "text":                                      # a text array would lose null characters at the end
+        if kind == "text":  # a text array would lose null characters at the end
             columns.append([key, rows, "text", values])
         else:
             columns.append([key, rows, "array" if kind else "scalar", str(index)])
-            arrays[str(index)] = np.stack(values, dtype=dtype[0]) if kind else np.array(values, dtype[0])
+            arrays[str(index)] = (
+                np.stack(values, dtype=dtype[0]) if kind else np.array(values, dtype[0])
+            )
     head = {"jobs": work, "code": code, "columns": json.dumps(columns)}
     arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in head.items()} | arrays
     files.write_arrays(path, arrays | {"digest": _digest(arrays)})
@@ -130,13 +160,13 @@ def _digest(arrays):
 
 
 def read(path):
-    """The Chunk in a file; ValueError with a sentence if it is anything else, or if a bit of it has changed."""
+    """The Chunk in a file; ValueError with a sentence if a bit of it is not as it was written."""
     try:
         arrays = files.read_arrays(path)
     except ValueError as error:
         raise ValueError(f"{error}; {HEALED}") from None
     try:
-        old = "code" not in arrays                              # version 0.1 wrote no code and no digest
+        old = "code" not in arrays  # version 0.1 wrote no code and no digest
         if not old and arrays.pop("digest").tobytes() != _digest(arrays).tobytes():
             raise ValueError("its digest is not that of its content")
         code = "" if old else arrays["code"].tobytes().decode()
@@ -158,7 +188,7 @@ def read(path):
 
 
 def column(values):
-    """The values as a typed array if they are numbers with a common type that holds each exactly, else as objects."""
+    """The values as an array: typed if numbers of a common type that holds each, else objects."""
     kinds = {type(value) for value in values} - {type(None)}
     gaps = any(value is None for value in values)
     if kinds and all(issubclass(kind, NUMBERS) for kind in kinds):
@@ -166,8 +196,11 @@ def column(values):
         if not gaps or dtype.kind in "fc":
             try:
                 typed = np.array([np.nan if value is None else value for value in values], dtype)
-                if len(kinds) == 1 or all(a == b or a != a for a, b in zip(typed.tolist(), map(_python, values))
-                                          if b is not None):
+                if len(kinds) == 1 or all(
+                    a == b or a != a
+                    for a, b in zip(typed.tolist(), map(_python, values))
+                    if b is not None
+                ):
                     return typed
             except OverflowError:                               # an integer beyond 64 bits
                 pass

@@ -9,14 +9,22 @@ import json
 import multiprocessing
 import signal
 import uuid
-from concurrent.futures import (FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future,
-                                ProcessPoolExecutor, wait)
+from collections.abc import Callable
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import suppress
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from . import chunks
 
-IN_FLIGHT = 512         # tasks that an executor holds at once, unless it says how many workers it has
+IN_FLIGHT = 512  # tasks that an executor holds at once, unless it says how many workers it has
 
 
 class Task(NamedTuple):
@@ -194,7 +202,11 @@ class _Lonely:
         self.process.join()
         code = self.process.exitcode
         self.__exit__()
-        return chunks.failure(JobDied(f"the job ended its process, {_said(code)}")) if received else None
+        return (
+            chunks.failure(JobDied(f"the job ended its process, {_said(code)}"))
+            if received
+            else None
+        )
 
 
 def _work_alone(line, start):

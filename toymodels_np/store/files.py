@@ -25,12 +25,29 @@ except ImportError:                     # on Windows
 
 KINDS = "biufcSU"                       # booleans, integers, floats, complex numbers, bytes, text
 NAME = re.compile(r"[A-Za-z0-9_./-]+")
-HEADER = re.compile(rb"\{'descr': '([<>|][%s]\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
-                    % KINDS.encode())
-END = struct.Struct("<4s4H2LH")         # a zip file's last record: …, size and offset of the directory, note's size
+HEADER = re.compile(
+    rb"\{'descr': '([<>|][%s]\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
+    % KINDS.encode()
+)
+END = struct.Struct(
+    "<4s4H2LH"
+)  # a zip file's last record: …, size and offset of the directory, note's size
 LONGEST_NOTE = 32                       # bytes; version 0.1 wrote one at the end of a sweep's files
-DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError, MemoryError,
-          RecursionError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile)      # seen on bad bytes
+DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+)  # seen on bad bytes
 
 
 def check_path(name, value):
@@ -38,13 +55,15 @@ def check_path(name, value):
     if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
         raise TypeError(f"{name} must be a path (str or pathlib.Path), got {value!r}")
     if "\0" in os.fspath(value) or not os.fspath(value):
-        raise ValueError(f"{name} must be a path that is not empty and has no null character, got {value!r}")
+        raise ValueError(
+            f"{name} must be a path that is not empty and has no null character, got {value!r}"
+        )
     return Path(value)
 
 
 @contextmanager
 def os_errors_as(sentence):
-    """An OSError inside becomes one of the same type and errno that reads "`sentence`: what the system says"."""
+    """An OSError inside keeps its type and errno and reads "`sentence`: what the system says"."""
     try:
         yield
     except OSError as error:
@@ -55,10 +74,10 @@ def os_errors_as(sentence):
 
 @contextmanager
 def replacing(path):
-    """A binary stream that takes the place of the file `path` when the block ends, and vanishes if it raises.
+    """A binary stream that takes the place of the file `path` when the block ends, if it does well.
 
-    Links are followed and modes are kept. OSError where `path` is a device, a pipe, or one of several hard links to a
-    file: replacing one of them would cut it off.
+    Links are followed and modes are kept. OSError where `path` is a device, a pipe, or one of
+    several hard links to a file: replacing one of them would cut it off.
     """
     path = Path(os.path.realpath(path))
     mode = _replaceable(path)
@@ -70,7 +89,7 @@ def replacing(path):
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-            os.replace(stream.name, path)                       # while it is locked: then nobody clears it away
+            os.replace(stream.name, path)  # while it is locked: then nobody clears it away
     except BaseException:
         with suppress(OSError):
             os.unlink(stream.name)
@@ -79,7 +98,7 @@ def replacing(path):
 
 
 def _replaceable(path):
-    """The mode of the regular file at `path`, None if there is no file; OSError if it must not be replaced."""
+    """The mode of the file at `path`, None if there is none; OSError if it must stay."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -89,17 +108,19 @@ def _replaceable(path):
     if not stat.S_ISREG(status.st_mode):
         raise OSError("it is a device or a pipe, and only regular files are replaced")
     if status.st_nlink > 1:
-        raise OSError(f"it has {status.st_nlink} names (hard links), and only one of them would be replaced")
+        raise OSError(
+            f"it has {status.st_nlink} names (hard links), and only one of them would be replaced"
+        )
     return stat.S_IMODE(status.st_mode)
 
 
 def _temporary(folder):
-    """A new file in `folder`, locked until it is closed, so that `clear_leftovers` sees that somebody writes it."""
+    """A new file in `folder`, locked until it is closed: `clear_leftovers` leaves it alone."""
     while True:
         stream = open(folder / f".{secrets.token_hex(8)}.tmp", "xb")
         if _lock(stream) is not False and os.fstat(stream.fileno()).st_nlink:
             return stream
-        stream.close()                                          # it was cleared away before it was locked
+        stream.close()  # it was cleared away before it was locked
 
 
 def _lock(stream):
@@ -116,15 +137,18 @@ def _lock(stream):
 
 
 def clear_leftovers(folder):
-    """Remove what processes that were killed have left half-written in `folder`; what is being written stays."""
+    """Remove what killed processes have left in `folder`; what is being written now stays."""
     for path in folder.glob(f".{'[0-9a-f]' * 16}.tmp"):
-        with suppress(OSError), open(path, "rb") as stream:     # another process may have just finished or removed it
+        with (
+            suppress(OSError),
+            open(path, "rb") as stream,
+        ):  # another process may have just finished or removed it
             if _lock(stream):
                 path.unlink()
 
 
 def check_writable(path):
-    """OSError with a sentence, before the work, if the file `path` could not be written after it."""
+    """OSError with a sentence, before the work, if `path` could not be written after it."""
     path = check_path("path", path)
     with os_errors_as(f"cannot write {path}"):
         real = Path(os.path.realpath(path))
@@ -135,7 +159,7 @@ def check_writable(path):
 
 
 def check_folder(path):
-    """Make the folder `path` if it is missing; OSError with a sentence if nothing can be written there."""
+    """Make the folder `path` if it is missing; OSError if nothing can be written there."""
     path = check_path("path", path)
     with os_errors_as(f"cannot write to {path}"):
         path.mkdir(parents=True, exist_ok=True)
@@ -151,7 +175,7 @@ def write_text(path, text):
 
 def sync_folder(folder):
     """Ask the disk to keep the names in `folder`."""
-    with suppress(OSError):                         # not every system can, and the files themselves are safe
+    with suppress(OSError):  # not every system can, and the files themselves are safe
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -162,28 +186,41 @@ def sync_folder(folder):
 def write_arrays(path, arrays):
     """Write a dictionary of arrays to `path`, whole or not at all.
 
-    The same content is the same bytes. Raises TypeError or ValueError on bad arguments, OSError with a sentence.
+    The same content is the same bytes. Raises TypeError or ValueError on bad arguments, OSError
+    with a sentence.
     """
     path = check_path("path", path)
     if not isinstance(arrays, dict):
         raise TypeError(f"arrays must be a dictionary of arrays, got {arrays!r}")
     for name, array in arrays.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError(f"names of arrays must be letters, digits and . _ - / only, got {name!r}")
-        if type(array) is not np.ndarray or array.dtype.kind not in KINDS or not array.dtype.itemsize:
+            raise ValueError(
+                f"names of arrays must be letters, digits and . _ - / only, got {name!r}"
+            )
+        if (
+            type(array) is not np.ndarray
+            or array.dtype.kind not in KINDS
+            or not array.dtype.itemsize
+        ):
             got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
             raise TypeError(f"array {name!r} must be a plain NumPy array of numbers or text, got "
                             f"{type(array).__name__} {got}".rstrip())
-    with os_errors_as(f"cannot write {path}"), replacing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+    with (
+        os_errors_as(f"cannot write {path}"),
+        replacing(path) as stream,
+        zipfile.ZipFile(stream, "w") as archive,
+    ):
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")             # dated 1980, always
             member.create_system = 3
             with archive.open(member, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
+                np.lib.format.write_array(
+                    file, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
+                )
 
 
 def read_arrays(path):
-    """The arrays that `write_arrays` wrote to `path`; ValueError with a sentence if the file is anything else."""
+    """The arrays that `write_arrays` wrote to `path`; ValueError if the file is anything else."""
     path = check_path("path", path)
     with os_errors_as(f"cannot read {path}"), open_regular(path) as stream, _damage_said(path):
         return _members(stream, *_end(stream))
@@ -191,7 +228,7 @@ def read_arrays(path):
 
 def open_regular(path):
     """The file at `path`, to read; OSError where it is a device or a pipe, which may never end."""
-    if not stat.S_ISREG((mode := os.stat(path).st_mode)) and not stat.S_ISDIR(mode):
+    if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
         raise OSError("it is a device or a pipe, and no file")
     return open(path, "rb")
 
@@ -203,7 +240,9 @@ def _members(stream, length, count):
             raise ValueError(f"it should have {count} arrays and has {len(members)}")
         if len({member.filename for member in members}) < len(members):
             raise ValueError("two arrays have the same name")
-        if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
+        if any(
+            m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members
+        ):
             raise ValueError("its arrays are compressed")
         if sum(member.file_size for member in members) > length:
             raise ValueError("its arrays are larger than the file")
@@ -229,20 +268,22 @@ def _array(file, member):
     if not dtype.itemsize or size != member.file_size - len(start) - len(header):
         raise ValueError(f"the header of {member.filename!r} disagrees with its length")
     data = bytearray(size)
-    if file.readinto(data) != size or file.read(1):             # reading past the end checks the CRC
+    if file.readinto(data) != size or file.read(1):  # reading past the end checks the CRC
         raise ValueError(f"{member.filename!r} ends too early")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if found[2] == b"True" else "C")
 
 
 def _end(stream):
-    """(the length of the file, the number of arrays) if the file ends as it should, perhaps with a note."""
+    """(length of the file, number of arrays) if it ends as it should, perhaps with a note."""
     length = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, length - END.size - LONGEST_NOTE))
     tail = stream.read()
     at = tail.rfind(b"PK\x05\x06")
     if 0 <= at <= len(tail) - END.size:
         *_, count, size, offset, note = END.unpack_from(tail, at)
-        elsewhere = offset == 2**32 - 1 or count == 2**16 - 1           # in a zip64 record: 4 GiB, or as many arrays
+        elsewhere = (
+            offset == 2**32 - 1 or count == 2**16 - 1
+        )  # in a zip64 record: 4 GiB, or as many arrays
         whole = elsewhere or offset + size + END.size + note == length
         if whole and at + END.size + note == len(tail):
             return length, count
@@ -255,7 +296,9 @@ def _damage_said(path):
     try:
         yield
     except (*DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:              # that is a seek to before the start
+        if (
+            isinstance(error, OSError) and error.errno != errno.EINVAL
+        ):  # that is a seek to before the start
             raise
         why = textwrap.shorten(str(error) or type(error).__name__, 120)
         raise ValueError(f"{path} is damaged or not a file of plain arrays: {why}") from None

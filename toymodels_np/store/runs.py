@@ -16,7 +16,6 @@ from ..core.arrays import to_host
 from ..core.features import LAW, Features
 from ..core.loop import History, TrainingState
 from ..core.models import MODELS, Model
-
 from ..engine.train import KITS, check_settings
 from ..version import __version__
 from .files import KINDS, check_path, clear_leftovers, read_arrays, write_arrays

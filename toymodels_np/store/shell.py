@@ -1,7 +1,7 @@
 """What a command owes to who typed it: errors in one line, an exit code, workers that end with it.
 
     0    done                             2    refused, with one line on stderr
-    1    done, but some jobs failed       130, 143    Ctrl-C, SIGTERM: what is kept, and how to go on
+    1    done, but some jobs failed       130, 143    Ctrl-C, SIGTERM: what is kept, how to go on
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Which code a function is: a hash of all the source that its results depend on, as far as that can be seen.
+"""Which code a function is: a hash of all the source that its results are seen to depend on.
 
-A function of a file is that whole file, and the files that it imports from beside it, from its own package and from
-this package, directly or not: found by parsing, nothing is imported or run. To these come the function's defaults and
-the plain numbers and strings of its file that its code names, as they are now. Pictures are not results: `plots` does
-not count. Neither do installed packages, nor what lists, dictionaries and arrays of the file hold while it runs:
-put that into the job. The function of a notebook is its own text and that of the functions and values it names.
+A function of a file is that whole file, and the files that it imports from beside it, from its own
+package and from this package, directly or not: found by parsing, nothing is imported or run. To
+these come the function's defaults and the plain numbers and strings of its file that its code
+names, as they are now. Pictures are not results: `plots` does not count. Neither do installed
+packages, nor what lists, dictionaries and arrays of the file hold while it runs: put that into the
+job. The function of a notebook is its own text and that of the functions and values it names.
 """
 
 import ast
@@ -24,21 +25,27 @@ HOME = Path(__file__).resolve().parents[2]              # the folder in which th
 NOT_FOLLOWED = f"{PACKAGE}.plots"
 INSTALLED = tuple(Path(folder).resolve() for folder in {
     *sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()})
-STARTED = time.time()                                   # a file that is younger may differ from what was imported
+STARTED = time.time()  # a file that is younger may differ from what was imported
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
-REFUSED = ("function has no source that tells when it changes: {why}; give version=, a text of your own that you "
-           "change when its results would change")
-_parsed = {}                                            # (path, time, size): (hash of the text, names it imports)
+REFUSED = (
+    "function has no source that tells when it changes: {why}; give version=, a text of your own "
+    "that you "
+    "change when its results would change"
+)
+_parsed = {}  # (path, time, size): (hash of the text, names it imports)
 
 
 def identify(function, version=None):
-    """(the function's name, the code that it is), two strings under which a sweep keeps its results.
+    """(the function's name, the code that it is): under these a sweep keeps its results.
 
     `version` replaces the source. Raises TypeError where there is neither, or no name.
     """
     name = getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(name, str):
-        raise TypeError(f"function must be a function with a name, since results are kept under it, got {function!r}")
+        raise TypeError(
+            "function must be a function with a name, since results are kept under it, "
+            f"got {function!r}"
+        )
     if version is not None:
         if not isinstance(version, str) or not version:
             raise TypeError(f"version must be None or a string that is not empty, got {version!r}")
@@ -48,7 +55,11 @@ def identify(function, version=None):
     if name.endswith("<lambda>"):
         raise TypeError(REFUSED.format(why="it is a lambda"))
     if "<locals>" in name:
-        raise TypeError(REFUSED.format(why=f"{name} was made inside another function, on whose values it may depend"))
+        raise TypeError(
+            REFUSED.format(
+                why=f"{name} was made inside another function, on whose values it may depend"
+            )
+        )
     path = _file(function)
     seen = _source_of_files(function, path) if path else _source_of_notebook(function)
     seen += [f"{key} = {value!r}" for key, value in _values(function)]
@@ -56,7 +67,7 @@ def identify(function, version=None):
 
 
 def module_name(function):
-    """The name of a function's or class's module, a script's by its file: so `python a.py` and `import a` are one."""
+    """The name of its module; a script's by its file, so that it is the same when imported."""
     if function.__module__ != "__main__":
         return function.__module__
     main = sys.modules["__main__"]
@@ -65,7 +76,7 @@ def module_name(function):
 
 
 def _file(function):
-    """The file of the function's module; None for a notebook's. TypeError where the file does not tell."""
+    """The file of the function's module, None for a notebook's; TypeError if it does not tell."""
     module = sys.modules.get(function.__module__)
     path = getattr(module, "__file__", None)
     if path is None:
@@ -74,21 +85,27 @@ def _file(function):
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     if found is not function:
-        raise TypeError(REFUSED.format(why=f"{function.__module__} has another {function.__qualname__} than this one"))
+        raise TypeError(
+            REFUSED.format(
+                why=f"{function.__module__} has another {function.__qualname__} than this one"
+            )
+        )
     path = Path(path).resolve()
     if path.suffix != ".py" or not path.is_file():
         raise TypeError(REFUSED.format(why=f"{path} is no file of Python source"))
     return path
 
 
-# -- files -------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------
 
 def _source_of_files(function, path):
     """Hashes of the function's file and of all that it imports and that counts."""
     name = module_name(function)
     depth = len(name.split(".")) - (path.name != "__init__.py")
     roots = [path.parents[depth] if depth < len(path.parents) else path.parent]
-    if any(roots[0] == folder for folder in INSTALLED):         # of all that lies there, its own package alone
+    if any(
+        roots[0] == folder for folder in INSTALLED
+    ):  # of all that lies there, its own package alone
         roots = [(roots[0], name.partition(".")[0])]
     else:
         roots = [(roots[0], "")]
@@ -97,7 +114,7 @@ def _source_of_files(function, path):
 
 
 def followed(name, path, roots):
-    """{module: file} of the module `name` and of all that it imports from `roots`, (folder, package or "") each."""
+    """{module: file} of a module and of what it imports from `roots`, [(folder, package or "")]."""
     found, waiting = {}, [(name, path)]
     while waiting:
         module, file = waiting.pop()
@@ -143,7 +160,7 @@ def _imported(module, file):
 
 
 def _read(file):
-    """(the hash of the file's text, what it imports: (level, module, name)), read again only where it changed."""
+    """(hash of the file's text, its imports: (level, module, name)), read anew if it changed."""
     status = file.stat()
     key = str(file), status.st_mtime_ns, status.st_size
     if key not in _parsed:
@@ -173,8 +190,11 @@ def _check_unchanged(module, file):
     for value in vars(loaded).values():
         code = getattr(value, "__code__", None)
         if isinstance(code, CodeType) and code.co_filename == loaded.__file__ and code not in known:
-            raise RuntimeError(f"{file} was edited after this process had read it, at {code.co_name}: start anew, or "
-                               f"reload the module, so that results are not kept under the wrong code")
+            raise RuntimeError(
+                f"{file} was edited after this process had read it, at {code.co_name}: start anew, "
+                f"or "
+                f"reload the module, so that results are not kept under the wrong code"
+            )
 
 
 def _codes(code):
@@ -185,10 +205,10 @@ def _codes(code):
             yield from _codes(constant)
 
 
-# -- values and notebooks ----------------------------------------------------------------------------------------
+# -- values and notebooks ------------------------------------------------------------------------
 
 def _reached(function):
-    """The function, those that it wraps, and those of their files that they name: {name: function}."""
+    """{name: function}: it, those that it wraps, and those of their files that they name."""
     chain = [function]
     while isinstance(inner := getattr(chain[-1], "__wrapped__", None), FunctionType):
         chain.append(inner)
@@ -209,10 +229,10 @@ def _reached(function):
 
 
 def _values(function):
-    """The plain values that the function's code and defaults hold, as pairs of name and value, in order."""
+    """The plain values that the function's code and defaults hold: (name, value), in order."""
     found = {}
     for name, value in _reached(function).items():
-        own = value.__globals__ is function.__globals__         # else that of what a decorator wraps
+        own = value.__globals__ is function.__globals__  # else that of what a decorator wraps
         for number, default in enumerate(value.__defaults__ or ()):
             found[f"{name}, default {number}"] = default
         for key, default in (value.__kwdefaults__ or {}).items():
@@ -229,11 +249,13 @@ def _plain(value):
 
 
 def _source_of_notebook(function):
-    """The text of the function and of those that it names, and all of this package, which it may use."""
+    """The texts of the function and of those that it names, and all of this package."""
     try:
         texts = [inspect.getsource(value) for value in _reached(function).values()]
     except (OSError, TypeError):
-        raise TypeError(REFUSED.format(why=f"the source of {function.__qualname__} is not there")) from None
+        raise TypeError(
+            REFUSED.format(why=f"the source of {function.__qualname__} is not there")
+        ) from None
     package = followed(PACKAGE, HOME / PACKAGE / "__init__.py", [(HOME, PACKAGE)])
     return texts + [f"{module} {_read(file)[0]}" for module, file in sorted(package.items())]
 

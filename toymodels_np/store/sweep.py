@@ -166,7 +166,7 @@ class _Part:
         self.order.close()
 
     def missing(self, advance):
-        """A Task for each chunk that is not there, or not all of it; `advance` hears of the rest."""
+        """A Task for each chunk that is not there as a whole; `advance` hears of the rest."""
         texts = (chunks.job_text(index, job) for index, job in enumerate(self.jobs))
         while batch := list(islice(texts, self.chunk)):
             if not self.counts:
@@ -176,8 +176,10 @@ class _Part:
             self.order.write(f"{path.stem}\n".encode())
             outcomes = self._found(path, len(batch))
             rows = [row for row, outcome in enumerate(outcomes) if outcome is None]
-            self.counts.update(jobs=len(batch), failed=sum("error" in outcome for outcome in outcomes
-                                                           if outcome is not None))
+            self.counts.update(
+                jobs=len(batch),
+                failed=sum("error" in outcome for outcome in outcomes if outcome is not None),
+            )
             advance(len(batch) - len(rows))
             if rows:
                 self.counts.update(unused=len(batch) * self._other_code(path))
