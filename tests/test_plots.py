@@ -71,7 +71,7 @@ def lines_of(axes):
             if not line.get_label().startswith("_")}
 
 
-# -- how a figure is shown -------------------------------------------------------------------------
+# -- how a figure is shown ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
 def test_a_new_figure_shows_itself(draw, tmp_path):
@@ -113,7 +113,7 @@ def test_no_figure_is_left_with_pyplot_and_matplotlib_comes_with_the_first_drawi
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# -- what is drawn are the numbers -----------------------------------------------------------------
+# -- what is drawn are the numbers ----------------------------------------------------------------
 
 @given(st.integers(1, 3), st.integers(1, 12), st.integers(0, 2**20))
 def test_every_direction_is_a_line_from_the_origin(m, n, seed):
@@ -233,7 +233,7 @@ def test_features_keep_their_colour_and_have_one_each():
     assert colours[:8] == list(tm.plots.FEATURE_COLOURS)
 
 
-# -- hulls -----------------------------------------------------------------------------------------
+# -- hulls ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("points, edges", [
     (OCTAHEDRON.T, 12),
@@ -249,7 +249,7 @@ def test_edges_of_the_hull(points, edges):
     assert len(found) == len({frozenset(edge) for edge in found}) == edges
 
 
-# -- bad input -------------------------------------------------------------------------------------
+# -- bad input ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("call, error, words", [
     (lambda: tm.plots.geometry(np.ones((4, 5))), ValueError, r"W must have 1, 2 or 3.*\(4, 5\)"),
