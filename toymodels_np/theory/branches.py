@@ -18,7 +18,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from .exact.loss import expected_loss, expected_loss_and_grad
-from .minima import (FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, pack, polish, rotations,
+from .minima import (FLAT, GRADIENT, RTOL, Minimum, NotConverged, hessian, newton, pack, rotations,
                      settle, unpack)
 
 
@@ -161,7 +161,7 @@ class _Follower:
 
     def _point(self, model, v):
         """Newton's nearest stationary point, or None if it does not converge."""
-        model, loss, norm = polish(model, self.features(v), steps=6)
+        model, loss, norm = newton(model, self.features(v), steps=6)
         if norm > GRADIENT:
             return None
         values, _ = self._spectrum(model, v)

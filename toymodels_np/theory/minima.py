@@ -1,46 +1,64 @@
-"""True minima of the exact loss: many starts, descent, a Newton polish, and the certificate of what was found.
+"""True minima of the exact loss: many starts, descent, a Newton polish, and the certificate of what
+was found.
 
-    theta (K, P)  all parameters of an instance in a row       H  the Hessian, (P, P)       B  its inverse, estimated
-    f (K,)  loss      g (K, P)  gradient      d (K, P)  direction      s, y  the changes of theta and g in a step
+    theta (K, P)  all parameters of an instance in a row       H  the Hessian, (P, P)
+    g (K, P)  gradient                                         f (K,)  loss
 
-The exact loss of a stack of models costs hardly more than that of one, so all starts descend together: a BFGS whose
-every array has an axis of starts, for which there is no library (scipy's takes one point at a time).
+How a descent goes is in `descent.py`, which points are tried in `search.py`, what a penalty is in
+`penalties.py`.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from ..core import checks
 from ..core.features import Features
-from ..core.models import Linear, Model, ReluOutput, random_stream
-from ..geometry.measures import gram
+from ..core.models import Linear, Model, ReluOutput
+from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import name_geometry
-from .exact.loss import expected_loss, expected_loss_and_grad
+from ..known import stranger
+from ..machine import memory, progress as progress_options
+from . import search
+from .coherence import coherent_minimum
+from .descent import RTOL, Pace, descend, evaluate, pack, revive, select, settle, unpack
+from .penalties import NONE, check_bounded, penalty as checked_penalty
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
+GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
-SEARCH_STREAM = 2           # the spawn key of random starts
-RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
-LOOSE = 1e-5                # what will do on the way: more features than nine, some of them vanishing
-STALLED = 1e-14             # a step that lowers the loss by less than this fraction does not count
-HALVINGS = 20               # of a step, before the direction is given up
 ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
 DIFFERENCE = 1e-5           # step of the Hessian's differences
+NEWTON = 400                # parameters up to which the whole Hessian is worked out
+PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
+KINK = 0.05                 # a slope that differs by this share on both sides bends
+SLOW = 1e-6                 # a polish ends once a hundred steps lower the loss by less than this
+PART = 2**10                # numbers n m K of the starts that descend together
+
+__all__ = ["DIFFERENCE", "FLAT", "GRADIENT", "Minimum", "NotConverged", "RTOL", "descend",
+           "evaluate", "find_minimum", "hessian", "newton", "pack", "polish", "revive",
+           "rotations", "select", "settle", "unpack"]
 
 
 class NotConverged(ArithmeticError):
-    """The search ended at a point where the gradient is not zero, such as a kink of the loss."""
+    """The search ended at a point where the gradient is not zero."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Minimum:
     """The lowest point that was found, and what certifies it.
 
-    model : the solution, float64         loss, gradient_norm : the exact loss and its gradient's norm there
-    hessian_eigenvalues : (P,) ascending  start_losses : (starts,) where each start ended, ascending
-    geometry : its name                   symmetry_directions : flat directions that rotations explain
+    model : the solution, float64         loss : the exact loss there, penalties included
+    gradient_norm : that of the loss      hessian_eigenvalues : ascending; (P,), or for many
+    start_losses : (starts,) where each       parameters the lowest and the highest, (2,), or none
+        start ended, ascending            geometry : its name
+    symmetry_directions : flat directions that rotations explain
     unit : the power of 2 next to the largest importance, in which small gradients are small
+    converged : whether the gradient is zero and the search was not broken off
+    kinks : outputs whose slope bends at their bias: "a minimum at a kink"
+    bound : None, or the coherence that was allowed: the gradient is that along what is allowed
     """
 
     model: Model
@@ -51,92 +69,333 @@ class Minimum:
     geometry: str
     symmetry_directions: int
     unit: float = 1.0
+    converged: bool = True
+    kinks: tuple = ()
+    bound: float | None = None
+
+    def __repr__(self):
+        if not self.converged:
+            what = "not converged"
+        elif self.bound is not None:
+            what = f"the lowest with coherence {self.bound:g}"
+        elif not self.is_local_minimum:
+            what = "a stationary point"
+        else:
+            what = "a minimum at a kink" if self.kinks else "a minimum"
+        return (f"Minimum({self.model.n_features} in {self.model.n_hidden}, {self.geometry}, "
+                f"loss={self.loss:.8g}, gradient={self.gradient_norm:.0e}, {what})")
+
+    @property
+    def dropped(self):
+        """The features whose columns count as dropped."""
+        return tuple(int(i) for i in np.flatnonzero(norms(self.model.W) <= DROPPED))
 
     @property
     def hessian_rank(self):
         """How many eigenvalues of the Hessian are not zero, to FLAT of the largest."""
+        P = self.model.W.size + self.model.b.size
+        if len(self.hessian_eigenvalues) != P:
+            raise ArithmeticError(f"the rank needs all {P} eigenvalues of the Hessian, and "
+                                  f"{len(self.hessian_eigenvalues)} are known")
         size = abs(self.hessian_eigenvalues)
         return int((size > FLAT * size.max()).sum())
 
     @property
     def is_local_minimum(self):
-        """True if no direction goes down to second order: the gradient is zero and no eigenvalue is negative."""
+        """True if no direction goes down to second order: the gradient is zero and no eigenvalue
+        is negative.
+        """
+        if not self.converged or not len(self.hessian_eigenvalues) or self.bound is not None:
+            return False
         lowest, highest = self.hessian_eigenvalues[[0, -1]]
-        return bool(self.gradient_norm <= GRADIENT * self.unit and lowest >= -FLAT * highest)
+        return bool(self.gradient_norm <= _enough(self.model) * self.unit
+                    and lowest >= -FLAT * highest)
 
     @property
     def learning_coefficient(self):
-        """Half the rank of the Hessian: the local learning coefficient where the minimum is non-degenerate, that is
-        flat along rotations only. Anywhere else ArithmeticError. Source: Chen et al. 2023, arXiv 2310.06301."""
+        """Half the rank of the Hessian: the local learning coefficient where the minimum is
+        non-degenerate, that is flat along rotations only. Anywhere else ArithmeticError. Source:
+        Chen et al. 2023, arXiv 2310.06301.
+        """
         flat = len(self.hessian_eigenvalues) - self.hessian_rank
         if not self.is_local_minimum or flat != self.symmetry_directions:
-            raise ArithmeticError(f"the learning coefficient is half the Hessian's rank only at a minimum that is flat "
-                                  f"along rotations alone; here {flat} directions are flat and rotations explain "
-                                  f"{self.symmetry_directions}, lowest eigenvalue {self.hessian_eigenvalues[0]:.2e}")
+            raise ArithmeticError(f"the learning coefficient is half the Hessian's rank only at a "
+                                  f"minimum that is flat along rotations alone; here {flat} "
+                                  f"directions are flat and rotations explain "
+                                  f"{self.symmetry_directions}, lowest eigenvalue "
+                                  f"{self.hessian_eigenvalues[0]:.2e}")
         return self.hessian_rank / 2
 
 
-def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, initial=None):
-    """The lowest minimum of the exact expected loss that `starts` random starts, or the given ones, lead to.
+def _enough(model):
+    """The gradient norm that counts as zero, for a largest importance of 1."""
+    return GRADIENT if model.W.size + model.b.size <= NEWTON else GRADIENT_LARGE
+
+
+def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, initial=None,
+                 interference=0.0, weight_decay=0.0, coherence=None, executor=None, progress=None):
+    """The lowest minimum of the exact expected loss that a search from many starts leads to.
 
     Parameters
     ----------
     features : Features without an instance axis
     n_hidden : int
     model : ReluOutput or Linear, the class
-    starts : int; W from N(0, 1/m) and b = E[x]        seed : int
-    initial : a model whose instances are the starts, instead of random ones
+    starts : int; W from N(0, 1/m) and b = E[x]. From the best ends, exchanges of features, known
+        shapes and the like go on until nothing lowers the loss.        seed : int
+    initial : a model whose instances are the only starts, such as trained ones: no local search
+    interference, weight_decay : what is added to the loss, lam sum_{i != j} (W_i . W_j)^2 and
+        mu ||W||^2. (14.1)
+    coherence : None, or a bound in [0, 1] on |cos| between any two columns of W
+    executor : None or a concurrent.futures.Executor, on which parts of the search run side by side
+    progress : whether a bar shows the best loss so far; None for one on a terminal
 
-    Returns a Minimum. Raises NotConverged (an ArithmeticError) where the lowest point has a gradient above 1e-8
-    (for a largest importance of 1), ValueError or TypeError on bad arguments.
+    Returns a Minimum; after Ctrl-C, the best point so far with `converged` false. Raises
+    NotConverged (an ArithmeticError) where the lowest point has a gradient above 1e-8 (for a
+    largest importance of 1) and few enough parameters for Newton's method; with more of them
+    `converged` says whether it is below 1e-6. ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
+    task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)
+    with _Watch(progress) as watch:
+        try:
+            if bound is not None:
+                return coherent_minimum(task, stack, bound, unit, watch, Minimum)
+            points, f, ends = _search(task, stack, initial is None, executor, watch)
+            return _finish(task, points, f, ends, unit, watch)
+        except KeyboardInterrupt:
+            if watch.best is None:
+                raise
+            return _broken_off(task, unpack(stack[0], watch.best), unit)
+
+
+def polish(model, features, *, starts=32, seed=0, interference=0.0, weight_decay=0.0,
+           coherence=None, executor=None, progress=None):
+    """The minimum of the exact expected loss that a trained model is next to.
+
+    model : a ReluOutput or Linear of any dtype; of several instances, the best end is returned
+    features and all else : as for `find_minimum`, whose `initial` the model is
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a ReluOutput or a Linear, got {model!r}")
+    return find_minimum(features, model.n_hidden, model=type(model), starts=starts, seed=seed,
+                        initial=model, interference=interference, weight_decay=weight_decay,
+                        coherence=coherence, executor=executor, progress=progress)
+
+
+def _task(features, model, interference, weight_decay, coherence, executor):
+    """What is searched, with importances in units of a power of 2; the unit; the bound."""
+    penalty = checked_penalty(interference, weight_decay)
+    check_bounded(penalty, model, features)
+    bound = None if coherence is None else checks.real("coherence", coherence, minimum=0, maximum=1)
+    if executor is not None and not isinstance(executor, Executor) \
+            and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be None or a concurrent.futures.Executor, got {executor!r}")
     highest = features.importance.max()
-    unit = 2.0 ** np.round(np.log2(highest)) if highest else 1.0    # a power of 2, so that no digit changes
-    features = Features(features.n_features, features.feature_probability, features.importance / unit,
-                        signed=features.signed, correlated=features.correlated, anticorrelated=features.anticorrelated)
-    points, losses = settle(stack, features)
-    best, loss, norm = polish(points[int(losses.argmin())], features)
-    for _ in range(5):                                              # leave a saddle along its steepest way down
-        values, vectors = np.linalg.eigh(hessian(best, features))
+    unit = 2.0 ** np.round(np.log2(highest)) if highest else 1.0    # so that no digit changes
+    law = features.replace(importance=features.importance / unit)
+    return search.Task(law, penalty.in_units_of(unit)), unit, bound
+
+
+class _Watch:
+    """Hears of every step: a bar with the best loss so far, and the best point."""
+
+    def __init__(self, progress):
+        self.bar = tqdm(unit=" steps", desc="minimum", **progress_options(progress))
+        self.best, self.f = None, np.inf
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def __call__(self, theta, f, norm):
+        i = int(np.argmin(f))
+        if f[i] < self.f:
+            self.f, self.best = float(f[i]), theta[i].copy()
+        self.bar.set_postfix(loss=f"{self.f:.8g}", gradient=f"{norm[i]:.0e}", refresh=False)
+        self.bar.update()
+
+
+# -- the search -----------------------------------------------------------------------------------
+
+def _search(task, stack, with_changes, executor, watch):
+    """The best points, their losses, and where every start ended."""
+    few = task.features.n_features <= search.FEW
+    unequal = _unequal(task.features)
+    pace = search.FIRST if not few else search.QUICK if unequal else search.ALL
+    if not with_changes:
+        pace = Pace(GRADIENT, 0.0 if few else 1e-10, 3000, RTOL if few else 1e-7)
+    size = max(1, PART // stack.W[0].size) if not few else len(stack.W)
+    parts = [stack[i:i + size] for i in range(0, len(stack.W), size)]
+
+    def run(function, *arguments):
+        """`function` on each of the arguments, here or on the executor."""
+        if executor is None:
+            return list(map(function, *arguments))
+        *rest, watches = arguments
+        results = [executor.submit(function, *a) for a in zip(*rest)]
+        done = []
+        for result in results:
+            points, f = result.result()
+            if len(f):
+                watch(pack(points), f, f * 0)
+            done.append((points, f))
+        return done
+
+    def descend_all(stacks, pace):
+        done = run(search.settle_down, [task] * len(stacks), stacks, [pace] * len(stacks),
+                   [watch] * len(stacks))
+        return _joined([x for x, _ in done]), np.concatenate([f for _, f in done])
+
+    points, f = descend_all(parts, pace)
+    ends = np.sort(f)
+    if not with_changes:
+        return points, f, ends
+    built = search.built_starts(task.features, stack.n_hidden, type(stack))
+    if built is not None and unequal:
+        more, f_more = descend_all([built], pace)
+        points, f = _joined([points, more]), np.append(f, f_more)
+    if not few:
+        order = np.argsort(f, kind="stable")[:max(8, len(f) // 4)]
+        points, f = descend_all([points[order]], search.THEN)
+    if unequal:
+        pace = search.QUICK if few else search.THEN
+        points, f = search.local_search(task, points, f, pace, watch, run)
+    return points, f, ends
+
+
+def _unequal(features):
+    """Whether exchanges of features could matter."""
+    same = np.ptp(features.importance) == 0 and np.ptp(features.feature_probability) == 0
+    return not same or len(features.sets) < features.n_features
+
+
+def _joined(stacks):
+    """One stack of all points."""
+    return type(stacks[0])(np.concatenate([x.W for x in stacks]),
+                           np.concatenate([x.b for x in stacks]))
+
+
+def _finish(task, points, f, ends, unit, watch):
+    """The Minimum at the best of the points."""
+    best = points[[int(np.argmin(f))]]
+    P = best.W.size + best.b.size
+    if P > NEWTON:
+        return _finish_large(task, best, ends, unit, watch)
+    best, _ = search.settle_down(task, best, search.LAST, watch)
+    best, loss, norm = newton(best[0], task.features, penalty=task.penalty)
+    for _ in range(8):                                  # leave a saddle along its steepest way down
+        values, vectors = np.linalg.eigh(hessian(best, task.features, penalty=task.penalty))
         if values[0] >= -FLAT * values[-1]:
             break
         theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
-        points, lower, _ = descend(unpack(best, theta), features)
-        if lower.min() >= loss:                                     # a kink looks like a saddle
+        lower, f = search.settle_down(task, unpack(best, theta), search.LAST, watch)
+        if f.min() >= loss:                             # a kink looks like a saddle
             break
-        best, loss, norm = polish(points[int(lower.argmin())], features)
-    else:
-        values = np.linalg.eigvalsh(hessian(best, features))
-    loss = float(expected_loss(best, features, rtol=RTOL))          # or an error: nothing doubtful is certified
+        best, loss, norm = newton(lower[int(f.argmin())], task.features, penalty=task.penalty)
+    theta = pack(best)[None]
+    loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
     if norm > GRADIENT:
-        raise NotConverged(f"the lowest of {len(losses)} starts ended with loss {loss * unit:.8g} and a gradient of norm "
-                           f"{norm * unit:.1e}, above {GRADIENT * unit:g}: the loss has a kink there, or more starts are "
-                           f"needed")
-    return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(losses) * unit, name_geometry(best.W),
-                   rotations(best).shape[1], unit)
+        raise NotConverged(f"the lowest of {len(ends)} starts ended with loss {loss * unit:.8g} "
+                           f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
+                           f"the loss has a kink there, or more starts are needed")
+    return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
+                   name_geometry(best.W), rotations(best).shape[1], unit,
+                   kinks=kinks(best, task.features))
 
 
-def settle(model, features, *, tolerance=1e-7):
-    """`descend`, and once more from where dead outputs were revived: (model, loss (K,))."""
-    model, loss, _ = descend(model, features, tolerance=tolerance)
-    model, changed = revive(model, features)
-    if changed.any():
-        model, loss, _ = descend(model, features, tolerance=tolerance)
-    return model, loss
+def _finish_large(task, best, ends, unit, watch):
+    """The Minimum of many parameters: L-BFGS or BFGS to the end, eigenvalues by Lanczos."""
+    past, f = np.inf, None
+    pace = Pace(GRADIENT_LARGE / 2, 0.0, 100, 1e-8)
+    while True:
+        best, f = search.settle_down(task, best, pace, watch)
+        _, g = evaluate(best, pack(best), task.features, task.penalty, RTOL)
+        norm = float(np.linalg.norm(g))
+        if norm <= GRADIENT_LARGE or past - f[0] <= SLOW * abs(f[0]) and past < np.inf:
+            break
+        past = f[0]
+    loss = float(evaluate(best, pack(best), task.features, task.penalty)[0][0])
+    values = extreme_eigenvalues(best[0], task.features, task.penalty)
+    return Minimum(best[0], loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
+                   name_geometry(best[0].W), rotations(best[0]).shape[1], unit,
+                   converged=norm <= GRADIENT_LARGE)
 
 
-def hessian(model, features, difference=DIFFERENCE):
-    """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact gradient."""
-    theta = pack(model)                                            # (..., P)
+def _broken_off(task, model, unit):
+    """The Minimum that the best point so far would be, without any certificate."""
+    f, g = evaluate(model[None], pack(model)[None], task.features, task.penalty)
+    return Minimum(model, float(f[0]) * unit, float(np.linalg.norm(g)) * unit, np.zeros(0),
+                   f * unit, name_geometry(model.W), rotations(model).shape[1], unit,
+                   converged=False)
+
+
+# -- the certificate ------------------------------------------------------------------------------
+
+def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE):
+    """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact
+    gradient.
+    """
+    theta = pack(model)                                                 # (..., P)
     P = theta.shape[-1]
-    shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])   # (2P, P)
+    memory("the Hessian", 16 * P * P * theta.size // P)
+    shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])       # (2P, P)
     lead = theta.shape[:-1]
     around = (theta[..., None, :] + shifts).reshape(-1, P)
-    _, g = evaluate(model, around, _repeat(features, 2 * P))
+    law = features
+    if features.n_instances is not None:
+        law = select(features, np.repeat(np.arange(features.n_instances), 2 * P))
+    _, g = evaluate(model, around, law, penalty)
     g = g.reshape(*lead, 2, P, P)
     H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
     return (H + H.swapaxes(-1, -2)) / 2
+
+
+def extreme_eigenvalues(model, features, penalty=NONE):
+    """The lowest and the highest eigenvalue of the Hessian (2,), by Lanczos' method."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    theta, R = pack(model), rotations(model)
+    P, found = len(theta), []
+
+    def product(v):
+        v = v.ravel() - R @ (R.T @ v.ravel())                           # rotations are flat
+        step = DIFFERENCE * np.array([[1.0], [-1.0]]) * v
+        _, g = evaluate(model[None], theta + step, features, penalty)
+        return (g[0] - g[1]) / (2 * DIFFERENCE)
+
+    operator = LinearOperator((P, P), matvec=product, dtype=float)
+    start = np.random.default_rng(0).normal(size=P)
+    for which in ("LA", "SA"):
+        try:
+            value = eigsh(operator, 1, which=which, v0=start, ncv=PRODUCTS // 2, maxiter=4,
+                          tol=1e-3, return_eigenvectors=False)
+        except ArpackNoConvergence as error:
+            value = error.eigenvalues
+        if len(value):
+            found.append(value[0])
+    return np.sort(found) if len(found) == 2 else np.zeros(0)
+
+
+def kinks(model, features, step=1e-6):
+    """The outputs whose slope by their bias bends where they are: the second derivatives to the
+    left and to the right differ. There z_i is exactly 0 with positive probability.
+    """
+    theta, m, n = pack(model), model.n_hidden, model.n_features
+    at_zero = np.flatnonzero(abs(model.b) < step)
+    if type(model) is not ReluOutput or not len(at_zero):
+        return ()
+    shift = np.zeros((2 * len(at_zero) + 1, len(theta)))
+    for k, i in enumerate(at_zero):
+        shift[2 * k + 1, m * n + i], shift[2 * k + 2, m * n + i] = 3 * step, -3 * step
+    _, g = evaluate(model[None], theta + shift, features)
+    bends = []
+    for k, i in enumerate(at_zero):
+        right, left = (g[2 * k + 1] - g[0])[m * n + i], (g[0] - g[2 * k + 2])[m * n + i]
+        if abs(right - left) > KINK * max(abs(right), abs(left)):
+            bends.append(int(i))
+    return tuple(bends)
 
 
 def rotations(model):
@@ -154,153 +413,35 @@ def rotations(model):
     return U[:, size > FLAT * np.linalg.norm(model.W)]
 
 
-def descend(model, features, *, tolerance=1e-7, most_steps=2000):
-    """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where the loss stops falling.
-
-    The tolerance is in units of what an empty model loses, Σ_i I_i E[y_i^2], where that is below 1. Features have no
-    instance axis or one row an instance. Returns (model, loss (K,), gradient norm (K,)).
-    """
-    theta = pack(model)
-    K, P = theta.shape
-    blank = np.broadcast_to((features.importance * features.active_probability).sum(-1) / 3, K)
-    tolerance = tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)                            # (K,)
-    f, g = evaluate(model, theta, features)
-    B = np.broadcast_to(np.eye(P), (K, P, P)).copy()
-    fresh = np.ones(K, bool)                                        # B says nothing yet about the scale
-    live = np.linalg.norm(g, axis=1) > tolerance
-    for _ in range(most_steps):
-        k = np.flatnonzero(live)
-        if not len(k):
-            break
-        norm = np.linalg.norm(g[k], axis=1, keepdims=True)
-        d = -np.einsum("kij,kj->ki", B[k], g[k])
-        slope = (d * g[k]).sum(1)
-        uphill = fresh[k] | (slope > -1e-10 * norm[:, 0] * np.linalg.norm(d, axis=1))
-        d = np.where(uphill[:, None], -g[k] * (0.1 / norm), d)
-        d *= np.minimum(1, 1 / np.linalg.norm(d, axis=1, keepdims=True))                # no leap beyond 1
-        B[k[uphill]] = np.eye(P)
-        slope = (d * g[k]).sum(1)
-        new_theta, new_f, new_g, moved = _search(model, features, k, theta[k], f[k], g[k], d, slope)
-        s, y = new_theta - theta[k], new_g - g[k]
-        moved &= f[k] - new_f > STALLED * abs(new_f)
-        theta[k], f[k], g[k] = new_theta, new_f, new_g
-        live[k] = (np.linalg.norm(new_g, axis=1) > tolerance[k]) & (moved | ~uphill)
-        fresh[k] = ~moved                                           # once more along the gradient, then give up
-        _update(B, k, s, y, moved, uphill)
-    return unpack(model, theta), f, np.linalg.norm(g, axis=1)
-
-
-def revive(model, features):
-    """Give every output of the stack `model` that no input can switch on its best constant E[y_i], and no direction.
-
-    A dead ReLU has no gradient, so descent cannot find this improvement on its own; only outputs whose whole model gets
-    better change. Returns (model, changed (K,)).
-    """
-    reach = gram(model.W)
-    top = model.b + (abs(reach) if features.signed else np.maximum(reach, 0)).sum(-1)           # (K, n) the largest z
-    dead = top <= 0
-    if not dead.any():
-        return model, dead.any(-1)
-    best = features.active_probability / 2                          # E[y_i]
-    other = type(model)(np.where(dead[:, None, :], 0, model.W), np.where(dead, best, model.b))
-    changed = dead.any(-1) & (expected_loss(other, features, rtol=RTOL) < expected_loss(model, features, rtol=RTOL))
-    keep = changed[:, None]
-    return type(model)(np.where(keep[..., None], other.W, model.W), np.where(keep, other.b, model.b)), changed
-
-
-def _search(model, features, k, theta, f, g, d, slope):
-    """Halve the step from 1 until the loss falls by a ten-thousandth of what the slope promises."""
-    new_theta, new_f, new_g = theta.copy(), f.copy(), g.copy()
-    waiting, t = np.arange(len(k)), 1.0
-    for _ in range(HALVINGS):
-        trial = theta[waiting] + t * d[waiting]
-        trial_f, trial_g = evaluate(model, trial, _select(features, k[waiting]))
-        good = trial_f <= f[waiting] + 1e-4 * t * slope[waiting] + 1e-15 * abs(f[waiting])
-        done = waiting[good]
-        new_theta[done], new_f[done], new_g[done] = trial[good], trial_f[good], trial_g[good]
-        waiting, t = waiting[~good], t / 2
-        if not len(waiting):
-            break
-    moved = np.ones(len(k), bool)
-    moved[waiting] = False
-    return new_theta, new_f, new_g, moved
-
-
-def _update(B, k, s, y, moved, fresh):
-    """The BFGS update of B[k]; a first step also sets the scale. Steps along which the slope does not rise are skipped."""
-    sy = (s * y).sum(1)
-    use = moved & (sy > 1e-12 * np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1))
-    k, s, y, sy, fresh = k[use], s[use], y[use], sy[use], fresh[use]
-    P = s.shape[1]
-    scale = np.where(fresh, sy / np.maximum((y * y).sum(1), 1e-300), 1)
-    left = np.eye(P) - s[:, :, None] * y[:, None, :] / sy[:, None, None]
-    B[k] = left @ (B[k] * scale[:, None, None]) @ left.swapaxes(1, 2) + s[:, :, None] * s[:, None, :] / sy[:, None, None]
-
-
-def polish(model, features, *, steps=10):
-    """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are left alone.
+def newton(model, features, *, steps=10, penalty=NONE):
+    """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are
+    left alone.
 
     Returns (model, loss, gradient norm), floats where the model is single.
     """
     theta = np.atleast_2d(pack(model))
-    f, g = evaluate(model, theta, features)
+    f, g = evaluate(model, theta, features, penalty)
     norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
     for _ in range(steps):
         k = np.flatnonzero(norm > ROUNDING)
         if not len(k):
             break
-        some = _select(features, k)
-        H = hessian(unpack(model, theta[k]), some, difference)
-        trial = theta[k] - np.einsum("kij,kj->ki", np.linalg.pinv(H, rcond=FLAT, hermitian=True), g[k])
-        new_f, new_g = evaluate(model, trial, some)
+        some = select(features, k)
+        H = hessian(unpack(model, theta[k]), some, difference, penalty=penalty)
+        inverse = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
+        trial = theta[k] - np.einsum("kij,kj->ki", inverse, g[k])
+        new_f, new_g = evaluate(model, trial, some, penalty)
         new_norm = np.linalg.norm(new_g, axis=1)
         better = new_norm < norm[k]
-        if (new_norm > norm[k] / 10).any():                         # a kink is near: look at one side of it only
+        if (new_norm > norm[k] / 10).any():             # a kink is near: look at one side of it
             difference = max(difference / 100, 1e-9)
         k = k[better]
         theta[k], f[k], g[k], norm[k] = trial[better], new_f[better], new_g[better], new_norm[better]
+        if not better.any() and difference <= 1e-9:
+            break
     if model.instances == ():
         return unpack(model, theta[0]), float(f[0]), float(norm[0])
     return unpack(model, theta), f, norm
-
-
-# -- parameters in a row, features for some of the instances ---------------------------------------------------------
-
-def pack(model):
-    """W and b of each instance in a row, (..., P) float64."""
-    return np.concatenate([model.W.reshape(*model.instances, -1), model.b], axis=-1).astype(np.float64)
-
-
-def unpack(model, theta):
-    """Models of `model`'s class and size from rows theta (..., P)."""
-    m, n = model.n_hidden, model.n_features
-    return model.from_parameters([theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:]])
-
-
-def evaluate(model, theta, features):
-    """Exact loss (K,) and gradient (K, P) at rows theta: to RTOL, or to LOOSE where a row on the way has no more digits."""
-    try:
-        loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=RTOL)
-    except OverflowError:
-        raise
-    except ArithmeticError:
-        loss, gradient = expected_loss_and_grad(unpack(model, theta), features, rtol=LOOSE)
-    return np.array(loss), pack(gradient)
-
-
-def _select(features, k):
-    """The features of instances k."""
-    return features if features.n_instances is None else _with(features, lambda a: a[k])
-
-
-def _repeat(features, times):
-    """Each instance's features `times` times in a row."""
-    return features if features.n_instances is None else _with(features, lambda a: np.repeat(a, times, axis=0))
-
-
-def _with(features, change):
-    return Features(features.n_features, change(features.feature_probability), change(features.importance),
-                    signed=features.signed, correlated=features.correlated, anticorrelated=features.anticorrelated)
 
 
 def _starts(features, n_hidden, model, starts, seed, initial):
@@ -308,14 +449,23 @@ def _starts(features, n_hidden, model, starts, seed, initial):
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
     if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} instances; take features[i]")
+        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
+                         f"instances; take features[i]")
     m, n = checks.integer("n_hidden", n_hidden), features.n_features
     if model not in (ReluOutput, Linear):
-        raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known exactly, got {model!r}")
+        raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known "
+                        f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
+    if why := stranger(model, features):
+        raise TypeError(f"minima are found for the package's own models and features, and {why}: "
+                        f"use tm.estimate_loss to judge its models")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)
     if initial is None:
-        W = np.stack([random_stream(seed, SEARCH_STREAM, i).normal(scale=m**-0.5, size=(m, n)) for i in range(starts)])
-        return model(W, np.broadcast_to(features.mean(), (starts, n)))
+        memory("the starts", 32.0 * starts * m * n)
+        return search.random_starts(features, m, model, starts, seed)
     if type(initial) is not model or (initial.n_hidden, initial.n_features) != (m, n):
-        raise ValueError(f"initial must be a {model.__name__} with n_features={n} and n_hidden={m}, got {initial!r}")
-    return model(initial.W.reshape(-1, m, n).astype(np.float64), initial.b.reshape(-1, n).astype(np.float64))
+        raise ValueError(f"initial must be a {model.__name__} with n_features={n} and "
+                         f"n_hidden={m}, got {initial!r}")
+    if why := stranger(initial):
+        raise TypeError(f"initial must be the package's own, and {why}")
+    return model(initial.W.reshape(-1, m, n).astype(np.float64),
+                 initial.b.reshape(-1, n).astype(np.float64))

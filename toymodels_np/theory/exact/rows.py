@@ -29,6 +29,7 @@ MOST = 10               # features that are split off at most
 GROUPS = (0, 3, 6, MOST)        # rows with up to so many split off are worked on together
 ROOM = 2**20            # numbers in one array of corners
 FEW_ROWS = 100          # which are not worth a group more
+ROUGH = 1e-6            # from this rtol on, a quarter of the nodes are tried first
 STEEP = 4.0             # a gain is split off if what is left reaches at most so many times further
 NODE, CORNER, GROUP = 50, 3000, 1.5e5   # nanoseconds: a node and feature, a corner, a split
 NEGLIGIBLE = 1e-40      # supports that are rarer than this are left out
@@ -104,7 +105,7 @@ def groups(count):
             yield from np.array_split(r, -(-len(r) * (K + 4 << K + 1) // ROOM))
 
 
-def reach(law, p, g):
+def reach(law, p, g, tries=6):
     """Two arrays (N,): t is below the first or above the second with a chance of at most
     exp(-RARE). (4.20)
     """
@@ -112,12 +113,12 @@ def reach(law, p, g):
     low, high = low.sum(0), high.sum(0)
     largest = np.maximum(high, -low)
     largest = np.where(largest > 0, largest, 1.0)                       # (N,)
-    slope = RARE / largest * 2.0 ** np.arange(6)[:, None]               # (6, N)
+    slope = RARE / largest * 2.0 ** np.arange(tries)[:, None]           # (tries, N)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        y = g[:, None] * np.concatenate([slope, -slope])                # (n, 12, N)
+        y = g[:, None] * np.concatenate([slope, -slope])                # (n, 2 tries, N)
         y = np.where(abs(y) < 1e-300, 1e-300, y)
         t = law.sums(p[:, None], np.sinh(y) / y if law.signed else np.expm1(y) / y)
-        bound = np.log(t + (1 - p)[:, None]).sum(0) + RARE              # (12, N)
+        bound = np.log(t + (1 - p)[:, None]).sum(0) + RARE              # (2 tries, N)
         bound = bound.reshape(2, *slope.shape) / slope
     bound = np.where(np.isfinite(bound), bound, np.inf).min(1)          # (2, N)
     return np.maximum(low, -bound[1]), np.minimum(high, bound[0])
@@ -141,7 +142,7 @@ def split(law, rows, y_y, rtol, worth):
         if k:
             left, gain = without(law, left, order[k - 1:k])
             corners = np.concatenate([corners, corners + gain])         # (2^k, N)
-        low, high = reach(law, left.p, left.g)
+        low, high = reach(law, left.p, left.g, 2)
         live = ((corners + low < 0) & (corners + high > 0)).sum(0)
         width = high - low
         nodes = np.where(live > 0, count_nodes(law, left, width, allowed, worth), 0)
@@ -149,6 +150,8 @@ def split(law, rows, y_y, rtol, worth):
         cost[k] += GROUP * (k > 0)
         if k:
             cost[k, ~((abs(gain[0]) > 0) & (abs(gain[0]) * STEEP >= width))] = np.inf
+        if (nodes <= FIRST).all():                                      # more would cost more
+            break
     return cost.argmin(0), order
 
 
@@ -218,7 +221,8 @@ class Meeting:
         def allowed(total):
             return rtol * np.maximum(y_y * v**2 + known + total, 1e-3 * y_y * v**2)
 
-        part, error = ends.add_series(allowed, worth[ends.rows], with_grad)
+        first = FIRST if rtol < ROUGH else FIRST // 4
+        part, error = ends.add_series(allowed, worth[ends.rows], with_grad, first)
         parts = self._finish(ends.spread(), ends.moment_weights(), with_grad)
         if with_grad:
             parts[2][:, ends.rows] += part + ends.support_slopes()
@@ -308,7 +312,7 @@ class Ends:
         by_gain = by_gain - self.few.slopes(self.by_moment)             # (2, C, N)
         return self.few.collect(by_gain.real - unit * by_gain.imag)
 
-    def add_series(self, allowed, worth, with_grad):
+    def add_series(self, allowed, worth, with_grad, first):
         """Add the series to h_q; its gradient (n, N) and error (N,)."""
         alpha, beta, v = self.w.real, self.w.imag / DUAL, self.small.v
         slope = self.c.imag / DUAL                                      # of c by the own gain
@@ -316,7 +320,7 @@ class Ends:
         u[:-1] -= v * slope * alpha[1:]
         s = self.small
         sums = Sums(s.p, s.g, s.own, self.P, v, self.c.real, u)
-        table, dg, error = sum_series(self.law, sums, allowed, worth, with_grad)
+        table, dg, error = sum_series(self.law, sums, allowed, worth, with_grad, first)
         self.h += table
         self.h[1:] += 1j * DUAL * slope * table[:-1]
         return dg, error

@@ -99,19 +99,19 @@ class Uniform:
         return result
 
 
-def sum_series(law, sums, allowed, worth, with_grad):
+def sum_series(law, sums, allowed, worth, with_grad, first=FIRST):
     """The h_q (Q, L, N) of q = 1 … Q less their moments and few supports, the gradient (n, N) of
     sum u h, and the estimated error (N,) of sum u h, or if that is more, `worth` (N,) times that of
     the gradient's worst entry.
 
     A row is summed until its error is below what `allowed` (N,) says for its sum u h, a function,
-    or else until LAST nodes.
+    or else until LAST nodes, beginning with the `first`, a power of 2.
     """
     N, Q = len(sums.own), len(sums.u)
     table, dg = np.zeros(sums.u.shape), np.zeros((law.n if with_grad else 0, N))
     error, last = np.zeros((2, N)), np.zeros((2, 2, N))     # last: how far it moved, and the ratio
     room = np.empty((3, (law.n + 1) * SLICE), complex)      # for `Block`, again and again
-    rows, start, stop = np.arange(N), 0, FIRST
+    rows, start, stop = np.arange(N), 0, first
     while len(rows):
         kappa, some = 2.0 * np.arange(start, stop) + 1, sums.rows(rows)
         parts = _sum_nodes(law, some, kappa, with_grad, room, 2 if start else 4)

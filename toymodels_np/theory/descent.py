@@ -1,0 +1,321 @@
+"""Down to a minimum of the exact loss: a quasi-Newton method for many starts at once.
+
+    theta (K, P)  all parameters of an instance in a row       B  the inverse Hessian, estimated
+    f (K,)  loss      g (K, P)  gradient      d (K, P)  direction      s, y  the changes of theta, g
+
+The exact loss of a stack of models costs hardly more than that of one, so all starts descend
+together: BFGS, or L-BFGS where B would be too large, whose every array has an axis of starts, for
+which there is no library (SciPy's takes one point at a time). Far from a minimum a rough loss will
+do, and some parameters may be held: those of features that have been dropped.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core.arrays import transpose
+from ..geometry.measures import gram, norms
+from .exact.loss import expected_loss, expected_loss_and_grad
+from .penalties import NONE, Penalty
+
+RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
+ROUGH = 1e-5                # what will do on the way
+STALLED = 1e-14             # a step that lowers the loss by less than this fraction does not count
+WINDOW = 10                 # steps over which the fall of the loss is judged
+HALVINGS = 20               # of a step, before the direction is given up
+DENSE = 2**25               # numbers in all estimates B; beyond, the last MEMORY steps are kept
+MEMORY = 40
+SMALL_COLUMN = 0.3          # columns with a smaller norm are tried without
+
+
+class Pace(NamedTuple):
+    """When a descent ends: at this gradient norm, or once it falls by less than `gain` of the loss
+    in WINDOW steps, or after so many steps; and the rtol of the loss on the way.
+
+    The tolerance is in units of what an empty model loses, sum_i I_i E[y_i^2], if that is below 1.
+    """
+
+    tolerance: float = 1e-7
+    gain: float = 0.0
+    steps: int = 2000
+    rtol: float = RTOL
+
+
+def pack(model):
+    """W and b of each instance in a row, (..., P) float64."""
+    W = model.W.reshape(*model.instances, -1)
+    return np.concatenate([W, model.b], axis=-1).astype(np.float64)
+
+
+def unpack(model, theta):
+    """Models of `model`'s class and size from rows theta (..., P)."""
+    m, n = model.n_hidden, model.n_features
+    W = theta[..., :m * n].reshape(*theta.shape[:-1], m, n)
+    return model.from_parameters([W, theta[..., m * n:]])
+
+
+def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
+    """The exact loss with its penalty (K,) and gradient (K, P) at rows theta: to rtol, or to ROUGH
+    where a row on the way has no more digits.
+    """
+    stack = unpack(model, theta)
+    try:
+        loss, gradient = expected_loss_and_grad(stack, features, rtol=rtol)
+    except OverflowError:
+        raise
+    except ArithmeticError:
+        loss, gradient = expected_loss_and_grad(stack, features, rtol=max(rtol, ROUGH))
+    loss, gradient = np.array(loss), pack(gradient)
+    if penalty:
+        R, dR = penalty.value_and_grad(stack.W)
+        loss = loss + R
+        gradient[..., :dR[0].size] += dR.reshape(*loss.shape, -1)
+    return loss, gradient
+
+
+def select(features, k):
+    """The features of instances k."""
+    if features.n_instances is None:
+        return features
+    return features.replace(feature_probability=features.feature_probability[k],
+                            importance=features.importance[k])
+
+
+def blank_loss(features):
+    """What a model without weights or biases loses, sum_i I_i E[y_i^2]."""
+    return (features.importance * features.active_probability).sum(-1) / 3
+
+
+def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, pace=None,
+            held=None, watch=None):
+    """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where the loss
+    stops falling; returns (model, loss (K,), gradient norm (K,)).
+
+    Features have no instance axis or one row an instance. `pace` replaces tolerance and most_steps;
+    parameters `held` (K, P) stay; `watch(theta, f, norm)` hears of every step.
+    """
+    pace = Pace(tolerance, steps=most_steps) if pace is None else pace
+    run = _Descent(model, features, penalty, pace, held)
+    for _ in range(pace.steps):
+        if not run.live.any():
+            break
+        run.step()
+        if watch is not None:
+            watch(run.theta, run.f, np.linalg.norm(run.g, axis=1))
+    return unpack(model, run.theta), run.f, np.linalg.norm(run.g, axis=1)
+
+
+class _Descent:
+    """Where K descents are; those that are `live` go on."""
+
+    def __init__(self, model, features, penalty, pace, held):
+        self.model, self.features, self.penalty, self.pace = model, features, penalty, pace
+        self.theta = pack(model)
+        K, P = self.theta.shape
+        self.free = np.ones((K, P)) if held is None else 1.0 - held
+        blank = np.broadcast_to(blank_loss(features), K)
+        self.tolerance = pace.tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)      # (K,)
+        self.f, self.g = self.at(np.arange(K), self.theta)
+        self.curvature = Inverse(K, P) if K * P * P <= DENSE else Recent(K, P)
+        self.fresh = np.ones(K, bool)                           # B says nothing yet about the scale
+        self.live = np.linalg.norm(self.g, axis=1) > self.tolerance
+        self.past = np.full((WINDOW, K), np.inf)
+
+    def at(self, k, theta):
+        """Loss and gradient of instances k at theta, 0 for what is held."""
+        f, g = evaluate(self.model, theta, select(self.features, k), self.penalty, self.pace.rtol)
+        return f, g * self.free[k]
+
+    def step(self):
+        """One step of all that are live."""
+        k = np.flatnonzero(self.live)
+        g, theta, f = self.g[k], self.theta[k], self.f[k]
+        norm = np.linalg.norm(g, axis=1, keepdims=True)
+        d = -self.curvature.times(k, g)
+        slope = (d * g).sum(1)
+        uphill = self.fresh[k] | (slope > -1e-10 * norm[:, 0] * np.linalg.norm(d, axis=1))
+        d = np.where(uphill[:, None], -g * (0.1 / norm), d)
+        d *= np.minimum(1, 1 / np.linalg.norm(d, axis=1, keepdims=True))        # no leap beyond 1
+        self.curvature.forget(k[uphill])
+        new_theta, new_f, new_g, moved = self._search(k, d, (d * g).sum(1))
+        moved &= f - new_f > STALLED * abs(new_f)
+        self.theta[k], self.f[k], self.g[k] = new_theta, new_f, new_g
+        self.past = np.roll(self.past, 1, axis=0)
+        gained = self.past[0, k] - new_f > self.pace.gain * abs(new_f)
+        self.past[0, k] = new_f
+        going = np.linalg.norm(new_g, axis=1) > self.tolerance[k]
+        self.live[k] = going & (moved | ~uphill) & (gained | (self.pace.gain == 0))
+        self.fresh[k] = ~moved                              # once more along the gradient, then end
+        self.curvature.learn(k, new_theta - theta, new_g - g, moved, uphill)
+
+    def _search(self, k, d, slope):
+        """Halve the step from 1 until the loss falls by a ten-thousandth of what its slope says."""
+        theta, f = self.theta[k], self.f[k]
+        new_theta, new_f, new_g = theta.copy(), f.copy(), self.g[k].copy()
+        waiting, t = np.arange(len(k)), 1.0
+        for _ in range(HALVINGS):
+            trial = theta[waiting] + t * d[waiting]
+            trial_f, trial_g = self.at(k[waiting], trial)
+            promised = 1e-4 * t * slope[waiting]
+            good = trial_f <= f[waiting] + promised + 1e-15 * abs(f[waiting])
+            done = waiting[good]
+            new_theta[done], new_f[done], new_g[done] = trial[good], trial_f[good], trial_g[good]
+            waiting, t = waiting[~good], t / 2
+            if not len(waiting):
+                break
+        moved = np.ones(len(k), bool)
+        moved[waiting] = False
+        return new_theta, new_f, new_g, moved
+
+
+class Inverse:
+    """The estimates B (K, P, P) of BFGS."""
+
+    def __init__(self, K, P):
+        self.B = np.zeros((K, P, P))
+        self.forget(np.arange(K))
+
+    def forget(self, k):
+        """Begin again."""
+        self.B[k] = np.eye(self.B.shape[-1])
+
+    def times(self, k, g):
+        """B g of the instances k, (K, P)."""
+        return (self.B[k] @ g[:, :, None])[:, :, 0]
+
+    def learn(self, k, s, y, moved, fresh):
+        """The update of BFGS; a first step also sets the scale. A step along which the slope does
+        not rise is skipped.
+        """
+        sy = (s * y).sum(1)
+        size = np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1)
+        use = moved & (sy > 1e-12 * size)
+        k, s, y, sy, fresh = k[use], s[use], y[use], sy[use], fresh[use]
+        scale = np.where(fresh, sy / np.maximum((y * y).sum(1), 1e-300), 1)
+        B = self.B[k] * scale[:, None, None]
+        By = (B @ y[:, :, None])[:, :, 0]
+        outer = s[:, :, None] * By[:, None, :]
+        B -= (outer + transpose(outer)) / sy[:, None, None]
+        B += ((1 + (y * By).sum(1) / sy) / sy)[:, None, None] * (s[:, :, None] * s[:, None, :])
+        self.B[k] = B
+
+
+class Recent:
+    """The same product from the last MEMORY steps alone (L-BFGS), for large P."""
+
+    def __init__(self, K, P):
+        self.steps, self.size = [[] for _ in range(K)], P
+
+    def forget(self, k):
+        """Begin again."""
+        for i in k:
+            self.steps[i] = []
+
+    def times(self, k, g):
+        """B g of the instances k, (K, P)."""
+        return np.stack([self._times(self.steps[i], x) for i, x in zip(k, g)])
+
+    @staticmethod
+    def _times(steps, q):
+        if not steps:
+            return q
+        q, shares = q.copy(), []
+        for s, y, sy in reversed(steps):
+            shares.append((s @ q) / sy)
+            q -= shares[-1] * y
+        s, y, sy = steps[-1]
+        q *= sy / (y @ y)
+        for (s, y, sy), share in zip(steps, reversed(shares)):
+            q += (share - (y @ q) / sy) * s
+        return q
+
+    def learn(self, k, s, y, moved, fresh):
+        """Keep the step, unless the slope does not rise along it."""
+        for i, s_i, y_i, moved_i in zip(k, s, y, moved):
+            sy = s_i @ y_i
+            if moved_i and sy > 1e-12 * np.linalg.norm(s_i) * np.linalg.norm(y_i):
+                self.steps[i] = [*self.steps[i], (s_i, y_i, sy)][-MEMORY:]
+
+
+# -- dropped features and dead outputs ------------------------------------------------------------
+
+def held_parameters(model):
+    """Where W's columns are zero, with their biases: (K, P) bool. There the output is a constant,
+    and the loss of all else does not depend on the feature.
+    """
+    dropped = norms(model.W) == 0                                       # (K, n)
+    columns = np.broadcast_to(dropped[..., None, :], model.W.shape)
+    return np.concatenate([columns.reshape(*model.instances, -1), dropped], axis=-1)
+
+
+def drop(model, features, penalty=NONE, rtol=RTOL):
+    """Take the small columns that help nobody out of a stack: there W_i = 0 and b_i = E[y_i].
+
+    Each is tried alone; an instance changes if all that passed can go together. Returns (model,
+    changed (K,)).
+    """
+    size = norms(model.W)
+    small = (size > 0) & (size < SMALL_COLUMN)                          # (K, n)
+    changed, best = small.any(-1), np.broadcast_to(features.active_probability / 2, small.shape)
+    if not changed.any():
+        return model, changed
+
+    def without(k, columns):
+        """The instances k without these columns (len(k), n), and their losses."""
+        other = type(model)(np.where(columns[:, None], 0, model.W[k]),
+                            np.where(columns, best[k], model.b[k]))
+        loss = expected_loss(other, select(features, k), rtol=rtol)
+        return other, loss + penalty.value(other.W)
+
+    k, i = np.nonzero(small)
+    now = without(np.arange(len(small)), np.zeros_like(small))[1]
+    alone = without(k, np.arange(small.shape[1]) == i[:, None])[1]
+    limit = now + 2 * rtol * abs(now)
+    small[k, i] = alone <= limit[k]
+    some = np.flatnonzero(small.any(-1))
+    changed[:] = False
+    if len(some):
+        other, loss = without(some, small[some])
+        good = loss <= limit[some]
+        model, changed[some] = replace(model, some[good], other[good]), good
+    return model, changed
+
+
+def replace(model, k, part):
+    """The stack `model` with the instances k replaced by those of `part`."""
+    W, b = model.W.copy(), model.b.copy()
+    W[k], b[k] = part.W, part.b
+    return type(model)(W, b)
+
+
+def revive(model, features):
+    """Give every output of the stack `model` that no input can switch on its best constant E[y_i],
+    and no direction.
+
+    A dead ReLU has no gradient, so descent cannot find this improvement on its own; only outputs
+    whose whole model gets better change. Returns (model, changed (K,)).
+    """
+    reach = gram(model.W)
+    reach = abs(reach) if features.signed else np.maximum(reach, 0)
+    dead = model.b + reach.sum(-1) <= 0                                 # (K, n) the largest z
+    if not dead.any():
+        return model, dead.any(-1)
+    best = features.active_probability / 2                              # E[y_i]
+    other = type(model)(np.where(dead[:, None, :], 0, model.W), np.where(dead, best, model.b))
+    lower = expected_loss(other, features, rtol=RTOL) < expected_loss(model, features, rtol=RTOL)
+    changed = dead.any(-1) & lower
+    keep = changed[:, None]
+    W, b = np.where(keep[..., None], other.W, model.W), np.where(keep, other.b, model.b)
+    return type(model)(W, b), changed
+
+
+def settle(model, features, *, tolerance=1e-7, penalty=NONE, pace=None, watch=None):
+    """`descend`, and once more without small columns or from where dead outputs were revived:
+    (model, loss (K,)).
+    """
+    options = dict(tolerance=tolerance, penalty=penalty, pace=pace, watch=watch)
+    model, loss, _ = descend(model, features, **options)
+    model, revived = revive(model, features)
+    if revived.any():
+        model, loss, _ = descend(model, features, **options)
+    return model, loss

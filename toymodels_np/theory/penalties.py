@@ -1,0 +1,79 @@
+"""Penalties on the weights, as terms of a loss with their gradients by hand.
+
+    W   (..., m, n)  column i is feature i's direction      G   W'W          o   the matrix G less
+    lam  how much interference costs                        mu  weight decay     its diagonal
+
+    R(W) = lam sum_{i != j} (W_i . W_j)^2 + mu ||W||^2                                      (14.1)
+
+R does not change with the data, so that every loss, sampled or exact, takes it as it is. Equations
+(14.k) are in derivations/14-penalties.md.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core import checks
+from ..core.arrays import transpose
+from ..core.models import Linear, ReluOutput
+
+
+class Penalty(NamedTuple):
+    """R(W), by its two factors. A penalty that is zero is false."""
+
+    interference: float = 0.0
+    weight_decay: float = 0.0
+
+    def __bool__(self):
+        return bool(self.interference != 0 or self.weight_decay != 0)
+
+    def value(self, W):
+        """R(W), (...), for W (..., m, n)."""
+        return self.value_and_grad(W)[0]
+
+    def value_and_grad(self, W):
+        """R(W), (...), and dR/dW (..., m, n). (14.1), (14.2)"""
+        G = transpose(W) @ W                                            # (..., n, n)
+        off = G * (1 - np.eye(G.shape[-1], dtype=G.dtype))
+        R = self.interference * (off * off).sum((-1, -2))
+        R = R + self.weight_decay * (W * W).sum((-1, -2))
+        return R, 4 * self.interference * (W @ off) + 2 * self.weight_decay * W
+
+    def hessian_product(self, W, V):
+        """The derivative of dR/dW along V, both (..., m, n). (14.3)"""
+        mask = 1 - np.eye(W.shape[-1])
+        off = (transpose(W) @ W) * mask
+        move = (transpose(V) @ W + transpose(W) @ V) * mask
+        return 4 * self.interference * (V @ off + W @ move) + 2 * self.weight_decay * V
+
+    def in_units_of(self, unit):
+        """The same penalty where the importances have been divided by `unit`."""
+        return Penalty(float(self.interference / unit), float(self.weight_decay / unit))
+
+
+NONE = Penalty()
+
+
+def penalty(interference=0.0, weight_decay=0.0):
+    """The Penalty of two numbers, the first at least 0; else TypeError or ValueError."""
+    return Penalty(checks.real("interference", interference, minimum=0),
+                   checks.real("weight_decay", weight_decay))
+
+
+def check_bounded(penalty, model, features):
+    """ValueError where the loss of `model`, a class, with this penalty has no minimum. (14.4)
+
+    Negative weight decay pays for size. The output ReLU can always be switched off by its bias, so
+    that size costs nothing; the linear model cannot, unless a feature has no importance.
+    """
+    if penalty.weight_decay >= 0:
+        return
+    start = (f"weight_decay={penalty.weight_decay:g}: the loss has no minimum, since it falls "
+             f"without end")
+    if model is ReluOutput:
+        raise ValueError(f"{start} as W grows while the biases keep all outputs off; "
+                         f"take a weight_decay of at least 0, or the Linear model")
+    useless = np.flatnonzero(features.importance == 0)
+    if model is Linear and len(useless):
+        raise ValueError(f"{start} as the column of feature {useless[0]} grows, whose importance "
+                         f"is 0; take a weight_decay of at least 0")

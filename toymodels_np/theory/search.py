@@ -1,0 +1,244 @@
+"""The lowest of many minima: starts, and a local search over which feature goes where.
+
+A pentagon of unequal features has twelve orders, and descent does not reorder. So the best points
+are changed by hand: two features exchange their columns, one is turned round, dropped, or put
+opposite another. The changed points descend in a race, in which the better half goes on, until no
+change of the best few leads lower.
+
+    theta, points   stacks of models, one point an instance         f   their losses
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core.features import Features
+from ..core.streams import SEARCH_STREAM, random_stream
+from ..geometry.measures import DROPPED, REPRESENTED, norms
+from .descent import (RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive,
+                      select)
+from .penalties import NONE, Penalty
+
+FEW = 9                     # up to so many features the loss is exact at any rtol
+FIRST = Pace(1e-3, 1e-3, 80, 1e-4)          # the first descent of many features,
+THEN = Pace(1e-5, 1e-6, 300, 1e-6)          # the second, without those dropped,
+ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
+QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
+LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point
+HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
+CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
+SAME = 1e-6                 # losses that differ by less are those of one minimum
+BEAM = 3                    # the best points that are changed
+EXPANSIONS = 12             # how many points are changed at most
+KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
+
+
+class Task(NamedTuple):
+    """What is searched: the features, without an instance axis, and the penalty."""
+
+    features: Features
+    penalty: Penalty = NONE
+
+
+def settle_down(task, points, pace, watch=None):
+    """The stack `points` down at this pace; dropped features are taken out on the way: (points, f).
+    """
+    points, f = descend_kept(task, points, pace, watch)
+    points, changed = drop(points, task.features, task.penalty, pace.rtol)
+    if type(points).__name__ != "Linear":
+        points, revived = revive(points, task.features)
+        changed = changed | revived
+    if changed.any():
+        part, f_part = descend_kept(task, points[changed], pace, watch)
+        points, f = replace(points, changed, part), f.copy()
+        f[changed] = f_part
+    return points, f
+
+
+def descend_kept(task, points, pace, watch=None):
+    """`descend`, with dropped features held or, if all features are independent, taken out: then
+    the points with as many features left descend together, smaller as they are.
+    """
+    features, kept = task.features, norms(points.W) > 0                 # (K, n)
+    held = None if kept.all() else held_parameters(points)
+    options = dict(penalty=task.penalty, pace=pace)
+    single = len(features.sets) == features.n_features
+    if held is None or not single or type(points).__name__ == "Linear":
+        points, f, _ = descend(points, features, held=held, watch=watch, **options)
+        return points, f
+    W, b, f = points.W.copy(), points.b.copy(), np.empty(len(points.W))
+    q = features.active_probability
+    cost = features.importance * (q / 3 - q * np.maximum(b, 0) + np.maximum(b, 0) ** 2)     # (K, n)
+    for count in np.unique(kept.sum(1)):
+        k = np.flatnonzero(kept.sum(1) == count)
+        f[k] = np.where(kept[k], 0, cost[k]).sum(1)
+        if not count:
+            continue
+        row, which = k[:, None], np.argsort(~kept[k], axis=1, kind="stable")[:, :count]
+        law = features.replace(n_features=int(count), importance=features.importance[which],
+                               feature_probability=features.feature_probability[which])
+        part = type(points)(np.take_along_axis(W[k], which[:, None], 2), b[row, which])
+        part, f_part, _ = descend(part, law, watch=_embedded(watch, points, k, which, f[k]),
+                                  **options)
+        f[k] += f_part
+        W[row, :, which], b[row, which] = part.W.swapaxes(1, 2), part.b
+    return type(points)(W, b), f
+
+
+def _embedded(watch, points, k, which, rest):
+    """`watch` for a descent of some columns of some points, told of whole points."""
+    if watch is None:
+        return None
+
+    def hear(theta, f, norm):
+        best = int(np.argmin(f + rest))
+        W, b = points.W[k[best]].copy(), points.b[k[best]].copy()
+        m, count = len(W), which.shape[1]
+        W[:, which[best]] = theta[best, :m * count].reshape(m, count)
+        b[which[best]] = theta[best, m * count:]
+        watch(np.append(W.ravel(), b)[None], f[[best]] + rest[best], norm[[best]])
+
+    return hear
+
+
+# -- starts ---------------------------------------------------------------------------------------
+
+def random_starts(features, m, model, starts, seed):
+    """W from N(0, 1/m) and b = E[x], a stream for every start."""
+    shape = (m, features.n_features)
+    W = np.stack([random_stream(seed, SEARCH_STREAM, i).normal(scale=m**-0.5, size=shape)
+                  for i in range(starts)])
+    return model(W, np.broadcast_to(features.mean(), (starts, features.n_features)))
+
+
+def built_starts(features, m, model):
+    """Known shapes: d pairs of opposites and m - d axes, or a regular k-gon and m - 2 axes, filled
+    by the features in the order of what they are worth; the rest is dropped.
+    """
+    n = features.n_features
+    worth = features.importance * features.variance()
+    order, shapes = np.argsort(-worth, kind="stable"), []
+    for pairs in range(m + 1):
+        axes = np.eye(m)
+        shapes.append(np.concatenate([axes, -axes[::-1][:pairs]]))      # the least with the worst
+    for k in range(3, 8) if m >= 2 else ():
+        angle = 2 * np.pi * np.arange(k) / k
+        polygon = np.zeros((k, m))
+        polygon[:, -2:] = np.stack([np.cos(angle), np.sin(angle)], 1)
+        shapes.append(np.concatenate([np.eye(m)[:m - 2], polygon]))
+    W, b = [], []
+    for shape in shapes:
+        if len(shape) <= n:
+            who = order[:len(shape)]
+            W.append(np.zeros((m, n)))
+            W[-1][:, who] = shape.T
+            b.append(features.active_probability / 2)
+            b[-1][who] = -0.05 if model.__name__ != "Linear" else 0
+    return model(np.array(W), np.array(b)) if W else None
+
+
+# -- changes of a point ---------------------------------------------------------------------------
+
+def changes(features, point):
+    """Points next to a single one, by kind: {kind: stack}."""
+    n, size, best = features.n_features, norms(point.W), features.active_probability / 2
+    there, result = size >= SMALL_NORM, {}
+    made = {kind: [] for kind in KINDS}
+    for i in range(n):
+        for j in range(i):
+            if (there[i] or there[j]) and not _alike(features, i, j):
+                W, b = point.W.copy(), point.b.copy()
+                W[:, [i, j]], b[[i, j]] = W[:, [j, i]], b[[j, i]]
+                made["exchange"].append((W, b))
+        if there[i]:
+            W, b = point.W.copy(), point.b.copy()
+            W[:, i] *= -1
+            made["turn"].append((W, b))
+            W, b = point.W.copy(), point.b.copy()
+            W[:, i], b[i] = 0, best[i]
+            made["drop"].append((W, b))
+    for i, j in product(range(n), np.flatnonzero(size >= REPRESENTED)):
+        if i != j:
+            W, b = point.W.copy(), point.b.copy()
+            W[:, i] = -W[:, j] / size[j]
+            b[i] = min(b[i], 0) if there[i] else -0.05
+            made["move"].append((W, b))
+    for kind, list_of in made.items():
+        if list_of:
+            result[kind] = type(point)(*map(np.array, zip(*list_of)))
+    return result
+
+
+SMALL_NORM = 2 * DROPPED    # what is larger is there to be changed
+
+
+def _alike(features, i, j):
+    """True if two features that belong to no set have the same law and importance."""
+    sets = [s.members for s in features.sets if len(s.members) > 1]
+    return bool(features.feature_probability[i] == features.feature_probability[j]
+                and features.importance[i] == features.importance[j]
+                and not any(i in s or j in s for s in sets))
+
+
+def race(task, points, best, pace, watch=None):
+    """The stack `points` in heats, then what is close to the loss `best` at this pace: (points, f).
+    """
+    f = None
+    for steps, share in HEATS:
+        heat = Pace(pace.tolerance, 0.0, steps, max(pace.rtol, FIRST.rtol))
+        points, f = descend_kept(task, points, heat, watch)
+        go = np.argsort(f, kind="stable")[:max(4, int(share * len(f)))]
+        go = go[_distinct(f[go])]
+        points, f = points[go], f[go]
+    unit = blank_loss(task.features)
+    close = f <= best + CLOSE * max(abs(best), 1e-3 * unit)
+    if not close.any():
+        return points[:0], f[:0]
+    return settle_down(task, points[close], pace, watch)
+
+
+def _distinct(f):
+    """Indices of losses, in ascending order, of which no two are nearly equal."""
+    kept = []
+    for i, x in enumerate(f):
+        if not kept or x - f[kept[-1]] > SAME * max(abs(x), 1e-12):
+            kept.append(i)
+    return np.array(kept, int)
+
+
+def local_search(task, points, f, pace, watch=None, run=map):
+    """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
+    done = []
+    for _ in range(EXPANSIONS):
+        order = np.argsort(f, kind="stable")
+        order = order[_distinct(f[order])][:BEAM]
+        points, f = points[order], f[order]
+        fresh = [i for i, x in enumerate(f)
+                 if not any(abs(x - y) <= SAME * max(abs(x), 1e-12) for y in done)]
+        if not fresh:
+            break
+        i = fresh[0]
+        done.append(f[i])
+        stack = _candidates(task, points[i])
+        if stack is None:
+            continue
+        for part, f_part in run(race, *zip(*[(task, x, f[0], pace, watch) for x in stack])):
+            points = type(points)(np.concatenate([points.W, part.W]),
+                                  np.concatenate([points.b, part.b]))
+            f = np.append(f, f_part)
+    return points, f
+
+
+def _candidates(task, point):
+    """The changes of a point that look best at once, in stacks that can race apart."""
+    from .exact.loss import expected_loss
+    chosen = []
+    for kind, stack in changes(task.features, point).items():
+        if len(stack.W) > KINDS[kind]:
+            f = expected_loss(stack, task.features, rtol=FIRST.rtol) + task.penalty.value(stack.W)
+            stack = stack[np.argsort(f, kind="stable")[:KINDS[kind]]]
+        chosen.append(stack)
+    if not chosen:
+        return None
+    return [type(point)(np.concatenate([x.W for x in chosen]), np.concatenate([x.b for x in chosen]))]
