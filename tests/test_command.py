@@ -1,6 +1,7 @@
 """Experiments from words: settings are checked, controls run, files are written, code counts."""
 
 import json
+import os
 import sys
 import types
 
@@ -153,6 +154,32 @@ def test_bad_words_are_one_line(tmp_path, capsys, words, said):
         and captured.err.count("\n") == 1
         and said in captured.err
     )
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, capsys):
+    for name in ("tiny.json", "tiny.png", "tiny.html"):
+        out = tmp_path / name
+        out.mkdir()
+        os.mkfifo(out / name)
+        assert call(out) == 2 and "is a device or a pipe" in capsys.readouterr().err
+        assert [path.name for path in out.iterdir()] == [name]              # nothing has run
+    (tmp_path / "file").touch()
+    assert call(tmp_path / "file") == 2 and "cannot write to" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_old_figure(tmp_path, capsys, monkeypatch):
+    assert call(tmp_path) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("tiny.*")}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="cannot write .*png: No space left on device"):
+        command.save_figure(tmp_path / "tiny.png", draw([{"word": "text", "W": np.eye(3)}]))
+    assert call(tmp_path) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("tiny.*")} == before
 
 
 def test_claims_of_all_rows(tmp_path, capsys):
