@@ -242,6 +242,10 @@ def test_a_run_that_ends_in_an_octahedron_and_one_that_does_not():
     bad = verdicts(experiment, [learned(PRISM, late=PRISM)])
     assert bad["dynamics-antipodes"] == (None, UNDECIDED)
     assert not {bad[name][1] for name in (*names[:1], *names[5:7])} & {HOLDS}
+    assert bad["dynamics-few-routes"][0] == 0                       # they lead to no octahedron
+    within = verdicts(experiment, [learned(OCTAHEDRON[:, [0, 3, 1, 4, 2, 5]])])
+    assert within["dynamics-antipodes"] == (0, "does not reproduce")
+    assert verdicts(experiment, [learned(turned_prism(40))])["dynamics-antiprism"][0] == 0
     scattered = np.random.default_rng(0).normal(size=(3, 6))
     found = verdicts(experiment, [learned(OCTAHEDRON, middle=scattered)])
     assert found["dynamics-early-linear"][1] != HOLDS
