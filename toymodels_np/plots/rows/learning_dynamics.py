@@ -28,7 +28,8 @@ def figure(steps, losses, start, minimum, stations, solids, sets):
         if shown in (first, last):
             axes.axvline(steps[shown], color="0.3", linewidth=2, linestyle=":")
         at = steps[shown] if shown in (first, last) else (steps[first] * steps[last]) ** 0.5
-        axes.text(at, 1.25 * highest, letter, ha="center", va="top", fontsize=size + 3,
+        side = "right" if len(steps) > 1 and at == steps[-1] else "center"
+        axes.text(at, 1.25 * highest, letter, ha=side, va="top", fontsize=size + 3,
                   fontweight="bold", in_layout=False,
                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 3})
     axes.set(ylim=(minimum / 1.3, 1.35 * highest))
