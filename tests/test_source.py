@@ -287,7 +287,7 @@ def test_what_a_file_imports_in_all_ways(tmp_path):
         "def f():\n    from l import m",
     ]
     (tmp_path / "x.py").write_text("\n".join(lines))
-    found = source._imported("top.mid.x", tmp_path / "x.py")
+    found = source.imports_of("top.mid.x", tmp_path / "x.py")
     assert found == {
         "a.b",
         "a",

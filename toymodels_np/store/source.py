@@ -122,7 +122,7 @@ def followed(name, path, roots):
             continue
         found[module] = file
         _check_unchanged(module, file)
-        for other in _imported(module, file):
+        for other in imports_of(module, file):
             place = None if _left_out(other) else _place(other, roots)
             if place and other not in found:
                 waiting.append((other, place))
@@ -145,7 +145,7 @@ def _place(name, roots):
     return None
 
 
-def _imported(module, file):
+def imports_of(module, file):
     """All dotted names that the file may import: `from a import b` may be a.b, or a name of a."""
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     names = set()
