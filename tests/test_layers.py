@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "toymodels_np"
 
 # From the top floor down; what is named together is one floor.
-FLOORS = (("version", "machine", "early"), ("core",), ("known",), ("geometry",), ("theory",), ("engine",),
-          ("plots",), ("store",), ("experiments",), ("teaching",), ("report",), ("cli",),
+FLOORS = (("version", "machine", "early"), ("core",), ("known",), ("geometry",), ("theory",),
+          ("engine",), ("plots",), ("store",), ("experiments",), ("teaching",), ("report",), ("cli",),
           ("", "__main__"))
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
