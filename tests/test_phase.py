@@ -1,13 +1,16 @@
-"""Phase diagrams: true minima in every cell, the fixed candidates beside them, and what the two say."""
+"""Phase diagrams: true minima in every cell, the fixed candidates beside them, and what the two
+say."""
 
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import toymodels_np as tm
 from toymodels_np import energies
+from toymodels_np.geometry.tegum import geometry_of
 from toymodels_np.theory import phase
 from toymodels_np.theory.phase import NOT_LEARNED, OWN_DIMENSION, SUPERPOSED, extra_phase
 
@@ -23,13 +26,15 @@ def diagram(request):
 def law(diagram, i, j):
     """The features of cell (i, j)."""
     n = diagram.model.n_features
-    return tm.Features(n, diagram.feature_probability[j], np.append(np.ones(n - 1), diagram.importance[i]))
+    return tm.Features(n, diagram.feature_probability[j],
+                       np.append(np.ones(n - 1), diagram.importance[i]))
 
 
-# -- the true minima ---------------------------------------------------------------------------------------------------
+# -- the true minima
 
 def test_every_cell_is_a_stationary_point_with_the_loss_that_it_states(diagram):
-    assert diagram.gradient_norm.shape == diagram.loss.shape == (5, 5) and diagram.gradient_norm.max() <= 1e-8
+    assert diagram.gradient_norm.shape == diagram.loss.shape == (5, 5)
+    assert diagram.gradient_norm.max() <= 1e-8
     assert diagram.model.instances == (5, 5) and diagram.model.dtype == np.float64
     for i, j in np.ndindex(5, 5):
         loss, gradient = tm.expected_loss_and_grad(diagram.model[i, j], law(diagram, i, j))
@@ -47,10 +52,12 @@ def test_no_cell_is_above_a_candidate(diagram):
 
 def test_the_fields_describe_the_models(diagram):
     np.testing.assert_allclose(diagram.extra_norm, tm.norms(diagram.model.W)[..., -1])
-    np.testing.assert_allclose(diagram.extra_superposition, tm.interference(diagram.model.W)[..., -1])
+    np.testing.assert_allclose(diagram.extra_superposition,
+                               tm.interference(diagram.model.W)[..., -1])
     for i, j in np.ndindex(5, 5):
         W = diagram.model.W[i, j]
-        assert diagram.geometry[i, j] == tm.name_geometry(W) and diagram.phase[i, j] == extra_phase(W)
+        assert diagram.geometry[i, j] == tm.name_geometry(W)
+        assert diagram.phase[i, j] == extra_phase(W)
     assert np.array_equal(diagram.importance, R) and np.array_equal(diagram.feature_probability, P)
 
 
@@ -62,21 +69,25 @@ def test_cells_drawn_at_random_agree_with_32_starts(diagram):
 
 
 def test_the_loss_rises_with_importance_and_bends_down(diagram):
-    """A minimum over models of losses that are linear in the importance is concave in it, and it rises."""
+    """A minimum over models of losses that are linear in the importance is concave in it, and it
+    rises."""
     slope = np.diff(diagram.loss, axis=0) / np.diff(R)[:, None]
     assert (slope >= -1e-14).all() and (np.diff(slope, axis=0) <= 1e-14).all()
 
 
 def test_three_features_in_two_dimensions_cost_what_the_named_geometries_cost():
-    """A unit feature with its own dimension is free: with importances 1, 1, r the weakest two share a dimension."""
+    """A unit feature with its own dimension is free: with importances 1, 1, r the weakest two share
+    a dimension."""
     cells = tm.phase_diagram(3, 2, importance=[1, 5], feature_probability=[0.05, 0.3])
     pair = [energies.antipodal(p).loss for p in (0.05, 0.3)]
     np.testing.assert_allclose(cells.loss, [pair, pair], rtol=1e-10)
-    assert (cells.geometry == "digon + orthogonal").all() and (cells.phase[1] == OWN_DIMENSION).all()
+    assert (cells.geometry == "digon + orthogonal").all()
+    assert (cells.phase[1] == OWN_DIMENSION).all()
 
 
 def test_exchanging_the_two_features_turns_the_diagram_around():
-    """2 in 1: L(1/r) = L(r)/r with the features exchanged, so "not learned" and "own dimension" change places."""
+    """2 in 1: L(1/r) = L(r)/r with the features exchanged, so "not learned" and "own dimension"
+    change places."""
     r = np.array([0.1, 0.4, 0.8, 1.25, 2.5, 10])
     d = tm.phase_diagram(2, 1, importance=r, feature_probability=[0.02, 0.3, 0.7])
     np.testing.assert_allclose(d.loss, d.loss[::-1] * r[:, None], rtol=1e-9)
@@ -96,7 +107,8 @@ def test_sparse_features_have_diagrams_too():
 
 
 def test_the_seed_decides_the_starts_and_not_the_result():
-    a, b, c = (tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], seed=seed) for seed in (1, 1, 2))
+    a, b, c = (tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], seed=seed)
+               for seed in (1, 1, 2))
     assert np.array_equal(a.model.W, b.model.W) and not np.array_equal(a.model.W, c.model.W)
     np.testing.assert_allclose(a.loss, c.loss, rtol=1e-12)
 
@@ -107,31 +119,35 @@ def test_neighbours_pass_their_solutions_on():
     pair = energies.antipodal(0.1)
     W = np.array([[[pair.norm, -pair.norm]], [[1e-3, 0]], [[1e-3, 0]]])
     theta = tm.ReluOutput(W, np.array([[pair.bias] * 2, [0.05] * 2, [0.05] * 2]))
-    assert phase._spread(cells, theta, (3, 1))
+    assert phase.spread(cells, theta, (3, 1))
     np.testing.assert_allclose(tm.expected_loss(theta, cells), pair.loss, rtol=1e-10)
-    assert not phase._spread(cells, theta, (3, 1)) and not phase._spread(cells, theta, (1, 3))
+    assert not phase.spread(cells, theta, (3, 1)) and not phase.spread(cells, theta, (1, 3))
 
 
 def test_it_says_which_cell_did_not_converge(monkeypatch):
-    monkeypatch.setattr(phase, "polish", partial(phase.polish, steps=0))
-    monkeypatch.setattr(phase, "settle", lambda model, features, **_: (model, tm.expected_loss(model, features)))
+    monkeypatch.setattr(phase, "newton", partial(phase.newton, steps=0))
+    monkeypatch.setattr(phase, "settle", lambda model, features,
+                        **_: (model, tm.expected_loss(model, features)))
     monkeypatch.setattr(phase, "descend", lambda model, features, **_: (
         model, tm.expected_loss(model, features), None))
-    with pytest.raises(tm.NotConverged, match=r"the cell importance=0\.5, feature_probability=0\.1 ended with a "
-                                              r"gradient of norm .*, above 1e-08"):
+    with pytest.raises(tm.NotConverged,
+                       match=r"the cell importance=0\.5, feature_probability=0\.1 ended with a "
+                             r"gradient of norm .*, above 1e-08"):
         tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1])
 
 
-# -- the candidates ----------------------------------------------------------------------------------------------------
+# -- the candidates
 
 def test_the_candidates_cost_what_the_formulas_say(diagram):
     """I p^2/6 for each half of a pair, I (p/3 - p^2/4) for a dropped feature. (6.1)"""
     r, p = R[:, None], P[None]
     half, drop = p**2 / 6, p / 3 - p**2 / 4
     expected = {
-        2: {("orthogonal + dropped", NOT_LEARNED): r * drop, ("orthogonal + dropped", OWN_DIMENSION): drop + 0 * r,
+        2: {("orthogonal + dropped", NOT_LEARNED): r * drop,
+            ("orthogonal + dropped", OWN_DIMENSION): drop + 0 * r,
             ("digon", SUPERPOSED): (1 + r) * half},
-        3: {("2 orthogonal + dropped", NOT_LEARNED): r * drop, ("digon + dropped", NOT_LEARNED): 2 * half + r * drop,
+        3: {("2 orthogonal + dropped", NOT_LEARNED): r * drop,
+            ("digon + dropped", NOT_LEARNED): 2 * half + r * drop,
             ("2 orthogonal + dropped", OWN_DIMENSION): drop + 0 * r,
             ("digon + orthogonal", OWN_DIMENSION): 2 * half + 0 * r,
             ("digon + orthogonal", SUPERPOSED): (1 + r) * half},
@@ -147,11 +163,13 @@ def test_the_candidates_cost_what_the_formulas_say(diagram):
 def test_the_candidates_cost_what_their_weights_cost(n, m):
     """The exact loss of the candidate itself, and for each size some Monte Carlo samples."""
     p, importance = np.array([0.1, 0.7]), np.linspace(0.5, 2, 2 * n).reshape(2, n)
-    candidates = phase._candidates(n, m)
+    candidates = phase.candidates(n, m)
     for W, name in candidates:
         assert W.shape == (m, n) and extra_phase(W) == name
-        assert set(np.unique(W)) <= {-1, 0, 1} and (abs(W).sum(0) <= 1).all() and (abs(W).sum(1) <= 2).all()
-        loss = phase._fixed_energy(W, p, importance)
+        assert set(np.unique(W)) <= {-1, 0, 1}
+        assert (abs(W).sum(0) <= 1).all()
+        assert (abs(W).sum(1) <= 2).all()
+        loss = phase.fixed_energy(W, p, importance)
         for i in range(2):
             model = tm.ReluOutput(W, np.where(tm.norms(W) == 0, p[i] / 2, 0))
             features = tm.Features(n, p[i], importance[i])
@@ -160,8 +178,9 @@ def test_the_candidates_cost_what_their_weights_cost(n, m):
     losses = ((x - model.forward(x)) ** 2 * importance[1]).sum(1)
     error = losses.std() / len(x)**0.5
     assert abs(losses.mean() - loss[1]) <= 4 * error
-    assert error == 0 or abs(losses.mean() - phase._fixed_energy(W, 1.1 * p, importance)[1]) > 4 * error
-    assert len({(tm.name_geometry(W), name) for W, name in candidates}) == len(candidates)
+    assert error == 0 or abs(losses.mean()
+                             - phase.fixed_energy(W, 1.1 * p, importance)[1]) > 4 * error
+    assert len({(geometry_of(W), name) for W, name in candidates}) == len(candidates)
 
 
 def test_the_candidates_boundaries_are_where_the_formulas_cross():
@@ -170,15 +189,19 @@ def test_the_candidates_boundaries_are_where_the_formulas_cross():
     r = p / 6 / (1 / 3 - p / 4 - p / 6)
     d = tm.phase_diagram(2, 1, importance=[0.999 * r, 1.001 * r], feature_probability=[p])
     assert d.candidate_phase.ravel().tolist() == [NOT_LEARNED, SUPERPOSED]
-    assert d.phase.ravel().tolist() == [SUPERPOSED, SUPERPOSED] and d.differs.ravel().tolist() == [True, False]
+    assert d.phase.ravel().tolist() == [SUPERPOSED, SUPERPOSED]
+    assert d.differs.ravel().tolist() == [True, False]
 
 
-# -- names and differences ---------------------------------------------------------------------------------------------
+# -- names and differences
 
 @pytest.mark.parametrize("W, name", [
-    ([[1, 0]], NOT_LEARNED), ([[1, 0.09]], NOT_LEARNED), ([[1, -0.11]], SUPERPOSED), ([[1, -1]], SUPERPOSED),
-    ([[0, 1]], OWN_DIMENSION), ([[0.09, 1]], OWN_DIMENSION), ([[0.11, -1]], SUPERPOSED), ([[0, 0]], NOT_LEARNED),
-    ([[0, 0.009]], NOT_LEARNED), ([[1, -1, 0], [0, 0, 1]], OWN_DIMENSION), ([[1, 0, 0], [0, 1, -1]], SUPERPOSED),
+    ([[1, 0]], NOT_LEARNED), ([[1, 0.09]], NOT_LEARNED), ([[1, -0.11]], SUPERPOSED),
+    ([[1, -1]], SUPERPOSED),
+    ([[0, 1]], OWN_DIMENSION), ([[0.09, 1]], OWN_DIMENSION), ([[0.11, -1]], SUPERPOSED),
+    ([[0, 0]], NOT_LEARNED),
+    ([[0, 0.009]], NOT_LEARNED), ([[1, -1, 0], [0, 0, 1]], OWN_DIMENSION),
+    ([[1, 0, 0], [0, 1, -1]], SUPERPOSED),
     ([[1, 0, 0], [0, 1, 0]], NOT_LEARNED), ([[1, 0, 0.09], [0, 1, 1]], SUPERPOSED),
     ([[1, 0, 0.09], [0, 0, 1]], OWN_DIMENSION), ([[1, 0, 0.11], [0, 0, 1]], SUPERPOSED),
 ])
@@ -208,6 +231,68 @@ def test_candidates_that_tie_do_not_differ_from_each_other():
 def test_a_phase_that_the_candidates_do_not_have():
     """At p = 0.6 no candidate superposes in 2 in 1; the minimum does, on both sides of r = 1."""
     d = tm.phase_diagram(2, 1, importance=[0.5, 0.8, 1.25, 2], feature_probability=[0.6])
-    assert d.candidate_phase.ravel().tolist() == [NOT_LEARNED, NOT_LEARNED, OWN_DIMENSION, OWN_DIMENSION]
+    assert d.candidate_phase.ravel().tolist() == [NOT_LEARNED, NOT_LEARNED, OWN_DIMENSION,
+                                                  OWN_DIMENSION]
     assert d.phase.ravel().tolist() == [NOT_LEARNED, SUPERPOSED, SUPERPOSED, OWN_DIMENSION]
     assert d.differs.ravel().tolist() == [False, True, True, False]
+
+
+# -- penalties, and what is refused
+
+def penalised(theta, r, p, interference, weight_decay):
+    """The loss of 2 in 1 from the closed forms, and its penalty written out. (14.1)"""
+    (a, b), bias = theta[:2], theta[2:]
+    loss = energies.enumerated_loss([[a, b]], bias, p, [1, r])
+    return loss + interference * 2 * (a * b) ** 2 + weight_decay * (a * a + b * b)
+
+
+@pytest.mark.parametrize("interference, weight_decay", [(0.02, 0.0), (0.0, 0.01), (0.05, 0.005)])
+def test_penalties_are_part_of_every_cell(interference, weight_decay):
+    """Against scipy on the closed forms, from four starts."""
+    r, p = np.array([0.5, 1.5]), np.array([0.1, 0.5])
+    cells = tm.phase_diagram(2, 1, importance=r, feature_probability=p, interference=interference,
+                             weight_decay=weight_decay)
+    plain = tm.phase_diagram(2, 1, importance=r, feature_probability=p)
+    assert (cells.loss > plain.loss + 1e-6).any() and (cells.loss >= plain.loss - 1e-12).all()
+    rng = np.random.default_rng(0)
+    for i, j in np.ndindex(2, 2):
+        arguments = r[i], p[j], interference, weight_decay
+        starts = np.hstack([rng.normal(size=(4, 2)), np.full((4, 2), p[j] / 2)])
+        lowest = min(minimize(penalised, start, arguments, tol=1e-12).fun for start in starts)
+        assert abs(cells.loss[i, j] - lowest) < 1e-9
+        theta = np.append(cells.model.W[i, j].ravel(), cells.model.b[i, j])
+        assert abs(penalised(theta, *arguments) - cells.loss[i, j]) < 1e-12
+    for loss in cells.candidates.values():
+        assert (cells.loss <= loss + 1e-12).all()
+    digon = "digon", SUPERPOSED
+    np.testing.assert_allclose(cells.candidates[digon] - plain.candidates[digon],
+                               2 * interference + 2 * weight_decay, rtol=1e-12)
+
+
+def test_a_penalty_without_a_minimum_is_refused():
+    cell = dict(importance=[0.5], feature_probability=[0.1])
+    with pytest.raises(ValueError, match="weight_decay=-0.1: the loss has no minimum"):
+        tm.phase_diagram(2, 1, **cell, weight_decay=-0.1)
+    with pytest.raises(ValueError, match="interference must be"):
+        tm.phase_diagram(2, 1, **cell, interference=-0.1)
+    with pytest.raises(TypeError, match="weight_decay must be a real number"):
+        tm.phase_diagram(2, 1, **cell, weight_decay="0.1")
+
+
+def test_a_law_that_was_replaced_is_refused(monkeypatch):
+    monkeypatch.setattr(tm.Features, "target", lambda self, x: 2 * x)
+    with pytest.raises(TypeError, match="a phase diagram knows .*Features.target was replaced"):
+        tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1])
+
+
+def test_what_does_not_fit_into_memory_is_refused_first():
+    with pytest.raises(ValueError, match="n_hidden is too large"):
+        tm.phase_diagram(2, 10**12, importance=[0.5], feature_probability=[0.1])
+
+
+def test_a_diagram_shows_on_one_line(diagram):
+    text = repr(diagram)
+    assert text.startswith(f"PhaseDiagram({diagram.model.n_features} in {diagram.model.n_hidden}, "
+                           "importance=0.1…10 (5), p=0.01…1 (5): not learned ")
+    assert text.endswith(f"{diagram.differs.sum()} of 25 cells differ from the candidates)")
+    assert len(text) < 200 and "\n" not in text

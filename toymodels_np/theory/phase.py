@@ -94,7 +94,7 @@ class PhaseDiagram:
 
     @cached_property
     def differs(self):
-        """Where the true minimum's geometry or phase is that of no lowest candidate, (R, P) bool."""
+        """Where the minimum's geometry or phase is that of no lowest candidate, (R, P) bool."""
         limit = self.candidate_loss * (1 + TIE)
         same = [(loss <= limit) & (self.geometry == geometry) & (self.phase == phase)
                 for (geometry, phase), loss in self.candidates.items()]
@@ -130,7 +130,8 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
     for _ in range(len(r) + len(p)):
         if not spread(features, theta, (len(r), len(p)), penalty):
             break
-    return _described(*newton(theta, features, penalty=penalty), features, r, p, shapes, penalty)
+    solved = newton(theta, features, penalty=penalty)
+    return _described(solved, features, (r, p), shapes, penalty)
 
 
 def extra_phase(W):
@@ -144,8 +145,9 @@ def extra_phase(W):
     return SUPERPOSED if superposition(W)[-1] > SHARED * norms(W).max() ** 2 else OWN_DIMENSION
 
 
-def _described(model, loss, norm, features, r, p, shapes, penalty):
-    """The PhaseDiagram of the minima of all cells, a stack of models, with their losses (C,)."""
+def _described(solved, features, axes, shapes, penalty):
+    """The PhaseDiagram of what Newton's method made of all cells: models, losses, gradients."""
+    (model, loss, norm), (r, p) = solved, axes
     cell_p, weights = features.feature_probability[:, 0], features.importance     # (C,), (C, n)
     if norm.max() > GRADIENT:
         i = norm.argmax()
@@ -170,7 +172,7 @@ def _described(model, loss, norm, features, r, p, shapes, penalty):
 # -- what is compared with
 
 def candidates(n, m):
-    """[(W (m, n), phase)]: all ways to give each dimension one unit feature or an antipodal pair."""
+    """[(W (m, n), phase)]: all ways to give each dimension a unit feature or an antipodal pair."""
     found = []
     for phase in (NOT_LEARNED, OWN_DIMENSION, SUPERPOSED):
         others, free = n - 1 - (phase == SUPERPOSED), m - (phase != NOT_LEARNED)
