@@ -1,4 +1,4 @@
-"""Hypothesis profiles: "ci" draws the same few examples each time; HYPOTHESIS_PROFILE=nightly draws many, at random."""
+"""Hypothesis profiles: "ci" draws the same few examples; HYPOTHESIS_PROFILE=nightly draws many."""
 
 import os
 import signal
@@ -15,7 +15,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 @pytest.fixture
 def interrupts():
-    """Ctrl-C raises KeyboardInterrupt, even in a suite that runs in the background, where a shell ignores it."""
+    """Ctrl-C raises KeyboardInterrupt, even in a suite that runs in the background, where a shell
+    ignores it.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

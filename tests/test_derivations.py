@@ -1,4 +1,6 @@
-"""The chapters in derivations/ are true (their examples run), and the code cites equations that exist."""
+"""The chapters in derivations/ are true (their examples run), and the code cites equations that
+exist.
+"""
 
 import ast
 import doctest
@@ -15,12 +17,13 @@ CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
 README = ROOT / "README.md"
 SOURCES = sorted((ROOT / "toymodels_np").rglob("*.py"))
 
-# (k.l) with k, l >= 1 and nothing else in the brackets, so not (0.5), not (1.5, 2), and not the call f(1.5).
+# (k.l) with k, l >= 1 and nothing else in the brackets, so not (0.5), not (1.5, 2), and not the
+# call f(1.5).
 CITATION = re.compile(r"(?<![\w\])])\(([1-9]\d?\.[1-9]\d?)\)")
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 
 
-# -- the examples ------------------------------------------------------------------------------------------------
+# -- the examples ---------------------------------------------------------------------------------
 
 def examples(text):
     """Text of the same line numbers in which only the ```python blocks with a >>> are left."""
@@ -41,8 +44,11 @@ def examples(text):
 
 
 def run_examples(text, name):
-    """Run the examples of a chapter, top to bottom in one namespace: (how many there were, report of failures)."""
-    test = doctest.DocTestParser().get_doctest(examples(text), {"__name__": "__main__"}, name, name, 0)
+    """Run the examples of a chapter, top to bottom in one namespace: (how many there were, report
+    of failures).
+    """
+    test = doctest.DocTestParser().get_doctest(examples(text), {"__name__": "__main__"}, name, name,
+                                               0)
     report = io.StringIO()
     doctest.DocTestRunner(verbose=False).run(test, out=report.write)
     return len(test.examples), report.getvalue()
@@ -50,7 +56,8 @@ def run_examples(text, name):
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_the_examples_of_the_chapter_are_true(chapter):
-    count, report = run_examples(chapter.read_text(encoding="utf-8"), str(chapter.relative_to(ROOT)))
+    count, report = run_examples(chapter.read_text(encoding="utf-8"),
+                                 str(chapter.relative_to(ROOT)))
     assert count > 0, f"{chapter.name} has no example"
     if report:
         pytest.fail(report, pytrace=False)
@@ -80,10 +87,11 @@ def test_an_example_that_raises_is_reported():
 
 
 def test_the_closing_fence_is_not_expected_output_and_blocks_share_names():
-    assert run_examples("```python\n>>> a = 1\n```\nthen\n```python\n>>> a\n1\n```\n", "chapter") == (2, "")
+    assert run_examples("```python\n>>> a = 1\n```\nthen\n```python\n>>> a\n1\n```\n",
+                        "chapter") == (2, "")
 
 
-# -- the citations -----------------------------------------------------------------------------------------------
+# -- the citations --------------------------------------------------------------------------------
 
 def citations(source):
     """All (k.l) in comments and docstrings of a Python source: a list of (line, "k.l")."""
@@ -94,14 +102,17 @@ def citations(source):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             if ast.get_docstring(node, clean=False) is not None:
-                first, lines = node.body[0].lineno, ast.get_docstring(node, clean=False).splitlines()
-                found += [(first + i, c) for i, line in enumerate(lines) for c in CITATION.findall(line)]
+                first = node.body[0].lineno
+                lines = ast.get_docstring(node, clean=False).splitlines()
+                found += [(first + i, c) for i,
+                          line in enumerate(lines) for c in CITATION.findall(line)]
     return sorted(found)
 
 
 def prose(text):
     """A chapter with its code blocks emptied; line numbers are kept."""
-    return re.sub(r"^```.*?^```$", lambda m: "\n" * m[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^```.*?^```$", lambda m: "\n" * m[0].count("\n"), text,
+                  flags=re.MULTILINE | re.DOTALL)
 
 
 def tags(text):
@@ -152,14 +163,16 @@ def f(x, shape=(1.5, 2)):                   # with spaces (2.10)
     text = "(7.7)"
     return f(7.8) + (7.9)                   # (2.1), (2.2)
 '''
-    assert citations(source) == [(1, "1.1"), (4, "1.2"), (4, "1.3"), (7, "2.10"), (8, "9.8"), (10, "2.1"),
+    assert citations(source) == [(1, "1.1"), (4, "1.2"), (4, "1.3"), (7, "2.10"), (8, "9.8"),
+                                 (10, "2.1"),
                                  (10, "2.2")]
 
 
 def test_a_citation_without_its_equation_is_noticed():
     known = tags("$$\na = b \\tag{2.1}\n$$\n```python\n>>> r'\\tag{2.3}'\n```\n")
     assert known == ["2.1"]
-    assert unresolved(citations("a = 1  # (2.1)\nb = 2  # (2.2), (2.3)\n"), known) == [(2, "2.2"), (2, "2.3")]
+    assert unresolved(citations("a = 1  # (2.1)\nb = 2  # (2.2), (2.3)\n"),
+                      known) == [(2, "2.2"), (2, "2.3")]
 
 
 def test_the_code_does_cite():

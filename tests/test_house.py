@@ -19,7 +19,8 @@ EVENING = 1500          # of what the README proposes for an evening
 # Names with an underscore that belong to Python's own protocols.
 PROTOCOLS = {"_replace", "_asdict", "_fields", "_make", "_exit", "_repr_png_", "_repr_html_"}
 # What the code of others calls private and this project uses all the same, each in one place.
-BORROWED = {"store/sweep.py": {"_max_workers"}, "test_sweep.py": {"_max_workers"}}
+BORROWED = {"store/sweep.py": {"_max_workers"}, "test_sweep.py": {"_max_workers"},
+            "benchmark/rivals.py": {"_dynamo"}}
 
 each_file = pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 

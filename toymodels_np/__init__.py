@@ -1,4 +1,4 @@
-"""Toy models of superposition in NumPy: train them, look at them, solve them exactly, check the paper."""
+"""Toy models of superposition in NumPy: train them, look at them, solve them, check the paper."""
 
 from importlib import import_module
 
@@ -24,6 +24,7 @@ from .theory.branches import (CriticalPoint, Parameter, StabilityLimit, critical
                               stability_limit)
 from .theory.flow import Flow, Plateau, gradient_flow
 from .theory.certify import check_certificate
+from .theory.certify.atlas import AtlasEntry, load_atlas
 from .theory.certify.certificate import Certificate, certify
 from .theory.certify.overall import GlobalCertificate, certify_global
 from .theory.attack import (adversarial_loss, adversarial_training, attack, mean_input_norm,

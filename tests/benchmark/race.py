@@ -4,10 +4,10 @@ quality.
     python tests/benchmark/race.py [race] [quality] [--longest 16000] [--seeds 64]
 
 race     Each contender starts in a fresh process: import, build, train ten models for a number of
-         steps with a cosine schedule, the best of ten counts. Lengths double until the exact loss of the best is within
-         1 %, then within 1e-6, of the true minimum; the time is that of the whole process up to
-         there, judging excepted. The solver does no training. PyTorch runs eagerly, as in the
-         paper's notebook.
+         steps with a cosine schedule, the best of ten counts. Lengths double until the exact loss
+         of the best is within 1 %, then within 1e-6, of the true minimum; the time is that of the
+         whole process up to there, judging excepted. The solver does no training. PyTorch runs
+         eagerly, as in the paper's notebook.
 quality  After equal steps from the same weights, the exact expected loss of this trainer's models
 and of PyTorch's; at the
          last of the sizes this trainer's batches are lists.

@@ -4,10 +4,10 @@ installed.
     python tests/benchmark/training.py [speed] [memory] [growth] [many] [--rounds 5] [--seconds 3]
 
 speed    milliseconds a step at six sizes. All contenders take turns in every round, so that a slow
-         moment of the machine hits all of them; a ratio is the median over rounds, with its range. Also the share
-         of the machine's own sgemm rate, measured in the same rounds, that the five matrix products
-         of a step come to. All five count as dense, as a rival does them; here two are shorter sums
-         where features are rare.
+         moment of the machine hits all of them; a ratio is the median over rounds, with its range.
+         Also the share of the machine's own sgemm rate, measured in the same rounds, that the five
+         matrix products of a step come to. All five count as dense, as a rival does them; here two
+         are shorter sums where features are rare.
 memory   the most that a fresh process holds while it trains (400, 30) x 20, and whether 10 000
          steps need more than 100
 growth   how the time of a step grows with features, hidden dimensions, instances and batch

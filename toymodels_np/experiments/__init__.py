@@ -1,7 +1,9 @@
-"""experiments: check the paper. One runnable file a row of its table: constants, run, what is measured, claims.
+"""experiments: check the paper. One runnable file a row of its table: constants, run, what is
+measured, claims.
 
-The package is a mapping from names to experiments, in the order of the rows: `tm.experiments["phase-2-1"]`. A row's
-file is imported when it is asked for. A new experiment is one file and one line in NAMES.
+The package is a mapping from names to experiments, in the order of the rows:
+`tm.experiments["phase-2-1"]`. A row's file is imported when it is asked for. A new experiment is
+one file and one line in NAMES.
 """
 
 import sys
@@ -31,9 +33,11 @@ NAMES = (
 
 
 class Experiments(ModuleType, Mapping):
-    """The package `experiments` as a mapping: the name `a-b` stands for EXPERIMENT in the file `a_b.py`."""
+    """The package `experiments` as a mapping: the name `a-b` stands for EXPERIMENT in the file
+    `a_b.py`.
+    """
 
-    __hash__ = ModuleType.__hash__                  # a Mapping has none, but tools keep modules in sets
+    __hash__ = ModuleType.__hash__              # a Mapping has none, but tools keep modules in sets
 
     def __getitem__(self, name):
         if name not in NAMES:
