@@ -393,31 +393,26 @@ def test_sigterm_is_as_clean_as_ctrl_c_and_is_left_as_it_was(capsys):
     )
 
 
-def test_ctrl_c_while_the_package_is_imported_is_one_line(tmp_path):
-    """A numpy that interrupts stands for the second that the true one takes."""
-    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_the_package_is_imported_is_one_line(tmp_path, name, code):
+    """A numpy that sends it stands for the second that the true one takes."""
+    (tmp_path / "numpy.py").write_text(f"import os, signal\nos.kill(os.getpid(), signal.{name})\n")
+    script = tmp_path / "toymodels-np"
+    script.write_text("import toymodels_np\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    for module in ("toymodels_np", "toymodels_np.experiments.introduction"):
-        done = subprocess.run(
-            [sys.executable, "-m", module, "--help"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (
-            130,
-            "",
-            "interrupted: nothing was kept\n",
-        )
-    plain = subprocess.run(
-        [sys.executable, "-c", "import toymodels_np"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert "KeyboardInterrupt" in plain.stderr  # in a program, signals are the program's
+
+    def done(*words):
+        return subprocess.run(
+            [sys.executable, *words], env=environment, capture_output=True, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    for words in (["-m", "toymodels_np", "--help"], [script],
+                  ["-m", "toymodels_np.experiments.introduction", "--help"]):
+        said = done(*words)
+        assert (said.returncode, said.stdout) == (code, "")
+        assert said.stderr == "interrupted: nothing was kept\n"
+    plain = done("-c", "import toymodels_np")               # in a program, signals are its own
+    assert plain.returncode != code and "interrupted" not in plain.stderr
 
 
 # -- refusals -------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ PACKAGE = "toymodels_np"
 
 # From the top floor down; what is named together is one floor.
 FLOORS = (("version", "machine", "early"), ("core",), ("known",), ("geometry",), ("theory",),
-          ("engine",), ("plots",), ("store",), ("experiments",), ("teaching",), ("report",), ("cli",),
+          ("engine",), ("plots",), ("store",), ("experiments",), ("teaching",), ("report",),
+          ("cli",),
           ("", "__main__"))
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

@@ -1,4 +1,4 @@
-"""Ctrl-C from the first line on: until the command line is ready for it, it ends the process.
+"""Ctrl-C and SIGTERM from the first line on: until the command line is ready, they end the process.
 
 The package imports this file before all else, and numpy takes its time. It does something only
 where the process is the command line: an import into a program changes no signals.
@@ -13,21 +13,25 @@ def _is_command():
     """Whether this process is `python -m toymodels_np…` or the script toymodels-np."""
     words = sys.orig_argv
     module = words[words.index("-m") + 1:][:1] if "-m" in words else []
-    script = os.path.basename(sys.argv[0]) if sys.argv else ""
-    return any(word.split(".")[0] == "toymodels_np" for word in module) or script == "toymodels-np"
+    script = [os.path.basename(word) for word in words[1:2]]
+    return [word.split(".")[0] for word in module] == ["toymodels_np"] or script == ["toymodels-np"]
 
 
-def end(*_):
+def end(number, frame):
     """End the process in one line."""
     os.write(2, b"interrupted: nothing was kept\n")
-    os._exit(130)
+    os._exit(128 + number)
 
 
 def ready():
-    """From now on Ctrl-C is an exception again."""
-    if signal.getsignal(signal.SIGINT) is end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """From now on the signals do what they did before this file."""
+    for number, before in USUAL.items():
+        if signal.getsignal(number) is end:
+            signal.signal(number, before)
 
 
-if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, end)
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+if _is_command():
+    for one, usual in USUAL.items():
+        if signal.getsignal(one) is usual:
+            signal.signal(one, end)

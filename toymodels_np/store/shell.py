@@ -36,9 +36,9 @@ class Parser(argparse.ArgumentParser):
 
 def exit_code(run, options):
     """The exit code of the command `run(options)`, which returns one or None for 0."""
+    early.ready()
     with _terminable():
         try:
-            early.ready()
             return run(options) or 0
         except KeyboardInterrupt as interrupt:
             print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
