@@ -353,6 +353,21 @@ def test_an_attack_along_a_random_feature_is_a_row_of_the_gram_matrix_to_its_wor
     assert share[4] == 0 and abs(share[:4] - 0.2).max() < 5 * (0.16 / 800) ** 0.5
 
 
+def test_training_on_attacked_inputs_wants_the_clean_ones_back(monkeypatch):
+    seen, plain = [], tm.ReluOutput.unchecked_loss_and_grad
+
+    def watched(model, x, features, target=None):
+        seen.append((x, target))
+        return plain(model, x, features, target)
+    monkeypatch.setattr(tm.ReluOutput, "unchecked_loss_and_grad", watched)
+    monkeypatch.setattr(adversarial, "along_a_random_feature", lambda model, x, *_: x + 1)
+    monkeypatch.setattr(adversarial, "mean_input_norm", lambda law: np.ones(law.n_instances))
+    adversarial.harden(adversarial.SETTINGS | {"attacked_steps": 2, "seed": 0}, worst=False)
+    assert len(seen) == 2
+    for moved, target in seen:
+        np.testing.assert_array_equal(moved, target + 1)
+
+
 def test_the_penalty_gradient_is_that_of_its_mean():
     rng = np.random.default_rng(0)
     W, x, penalty = rng.normal(size=(2, 3, 5)), rng.uniform(size=(2, 20, 5)), np.array([0.3, 0.7])
@@ -416,6 +431,7 @@ def test_blocks_are_what_hangs_together():
     assert privileged.in_pairs(np.array(SEVERAL, float)) == pytest.approx(1 / 3)
     every = np.array([[i in pair for pair in [(0, 1), (0, 2), (1, 2)]] for i in range(3)], float)
     assert privileged.in_pairs(every) == 1
+    assert privileged.in_pairs(np.ones((3, 3))) == 0                # three neurons are no pair
 
 
 def test_rotations_are_orthogonal_and_leave_no_direction_out():
