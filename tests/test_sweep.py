@@ -646,7 +646,7 @@ def test_jobs_that_dask_blames_are_tried_once_more_and_alone(tmp_path):
     report = sweep_with_failures(draw, JOBS[:4], tmp_path, executor=executor)
     assert (report.computed, report.failed) == (4, 1)
     first, *blamed, last = ["KilledWorker" in error for error in tm.load_sweep(tmp_path)["error"]]
-    assert not first and not last and sorted(blamed) == [False, True]       # in which order, is open
+    assert not first and not last and sorted(blamed) == [False, True]     # in either order
 
 
 class Scripted(Executor):

@@ -13,8 +13,8 @@ from ..experiments import NAMES
 from ..experiments.command import add_options, run as run_experiment
 from ..store.shell import Parser, exit_code
 from ..version import __version__
-from .commands import (COMMAND, run_claims, run_minimum, run_phase, run_report, run_show, run_sweep,
-                       run_train)
+from . import commands
+from .commands import COMMAND
 from .jobs import TASKS
 from .options import option_name
 
@@ -30,9 +30,9 @@ def _parser():
                     "them, sweep over them, check the paper.",
                     epilog=f"example: {COMMAND} minimum --features 5 --hidden 2 --probability 0.05")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (run, add, summary, example) in VERBS.items():
-        one = commands.add_parser(name, help=summary, description=summary,
+        one = verbs.add_parser(name, help=summary, description=summary,
                                   epilog=f"example: {COMMAND} {name} {example}",
                                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         one.set_defaults(run=run)
@@ -102,22 +102,26 @@ def _add_report(parser):
 
 
 VERBS = {               # name -> what it does, its options, what is said of it, and an example
-    "train": (run_train, _add_train, "train models on one law of features",
+    "train": (commands.run_train, _add_train, "train models on one law of features",
               "--features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz"),
-    "minimum": (run_minimum, _add_minimum, "find the true minimum of the exact population loss",
+    "minimum": (commands.run_minimum, _add_minimum,
+                "find the true minimum of the exact population loss",
                 "--features 5 --hidden 2 --probability 0.05"),
-    "sweep": (run_sweep, _add_sweep, "train or solve at every point of a grid, from a TOML file",
+    "sweep": (commands.run_sweep, _add_sweep,
+              "train or solve at every point of a grid, from a TOML file",
               "examples/sweep.toml --out out/phases --workers 2"),
-    "show": (run_show, _add_show, "show a finished sweep or a saved run",
+    "show": (commands.run_show, _add_show, "show a finished sweep or a saved run",
              "out/phases --figure phases.png"),
-    "phase": (run_phase, _add_phase, "draw the phase diagram of the last of a few features",
+    "phase": (commands.run_phase, _add_phase,
+              "draw the phase diagram of the last of a few features",
               "--features 3 --hidden 2 --points 20 --out phases.png"),
     "experiment": (run_experiment, _add_experiment,
                    "run one of the paper's experiments and check its claims",
                    "demonstration --out out"),
-    "claims": (run_claims, _add_claims, "check every claim of the paper",
+    "claims": (commands.run_claims, _add_claims, "check every claim of the paper",
                "--quick --json claims.json"),
-    "report": (run_report, _add_report, "run every experiment and write the report, an HTML file",
+    "report": (commands.run_report, _add_report,
+               "run every experiment and write the report, an HTML file",
                "--quick --out out"),
 }
 HELPS = {
