@@ -1,7 +1,7 @@
-"""The gradient flow against a naive integrator and solutions on paper; its symmetries; its plateaus and saddles.
+"""The gradient flow against a naive integrator and solutions on paper; its plateaus and saddles.
 
-The twin of the integrator is Runge and Kutta's with a fixed small step. Saddles of the Linear model are known: any m
-principal axes, with an index that counts the larger axes left out.
+The twin of the integrator is Runge and Kutta's with a fixed small step. Saddles of the Linear
+model are known: any m principal axes, with an index that counts the larger axes left out.
 """
 
 from types import SimpleNamespace
@@ -42,7 +42,8 @@ def start_of(n, m, seed, kind=tm.ReluOutput):
 CASES = {
     "relu": (start_of(2, 2, 0), tm.Features(2, 0.3, [1, 0.8])),
     "relu, correlated": (start_of(2, 1, 1), tm.Features(2, 0.4, [1, 0.5], correlated=[(0, 1)])),
-    "linear": (start_of(4, 2, 2, tm.Linear), tm.Features(4, [0.9, 0.5, 0.2, 0.2], correlated=[(2, 3)])),
+    "linear": (start_of(4, 2, 2, tm.Linear),
+               tm.Features(4, [0.9, 0.5, 0.2, 0.2], correlated=[(2, 3)])),
     "linear, signed": (start_of(3, 2, 3, tm.Linear), tm.Features(3, 0.5, signed=True)),
 }
 
@@ -52,7 +53,7 @@ def flows():
     return {name: gradient_flow(*case, t_final=LONG) for name, case in CASES.items()}
 
 
-# -- the flow itself ---------------------------------------------------------------------------------------------
+# -- the flow itself
 
 def test_shapes(flows):
     flow = flows["relu"]
@@ -74,7 +75,7 @@ def test_the_loss_never_rises(flows, name):
 @pytest.mark.parametrize("name", CASES)
 def test_the_loss_falls_by_the_squared_speed(flows, name):
     flow = flows[name]
-    late = flow.times > 0.1                                             # on a logarithmic grid, v^2 t is smooth
+    late = flow.times > 0.1            # on a logarithmic grid, v^2 t is smooth
     spent = np.trapezoid(flow.speeds[late]**2 * flow.times[late], np.log(flow.times[late]))
     assert np.isclose(spent, flow.losses[late][0] - flow.losses[-1], rtol=2e-3)
 
@@ -89,14 +90,18 @@ def test_it_agrees_with_small_steps(name):
 def test_small_steps_notice_another_law():
     model, features = CASES["relu"]
     other = runge_kutta(model, tm.Features(2, 0.3, [1, 0.79]), 5.0, 50)
-    assert not np.allclose(pack(gradient_flow(model, features, t_final=5.0).parameters)[-1], other, atol=2e-5)
+    assert not np.allclose(pack(gradient_flow(model, features, t_final=5.0).parameters)[-1], other,
+                           atol=2e-5)
 
 
 def test_a_solution_on_paper():
-    """One signed feature in a Linear model: only the interference is felt, and the gain decays like 1 / t."""
+    """One signed feature in a Linear model: only the interference is felt, and the gain decays like
+    1 / t."""
     p, G0 = 0.4, 1.44
-    flow = gradient_flow(tm.Linear([[G0**0.5]], [p / 2]), tm.Features(1, p, signed=True), t_final=1e4)
-    assert np.allclose(flow.parameters.W[:, 0, 0]**2, G0 / (1 + 8 / 3 * p * G0 * flow.times), rtol=1e-4)
+    flow = gradient_flow(tm.Linear([[G0**0.5]], [p / 2]), tm.Features(1, p, signed=True),
+                         t_final=1e4)
+    assert np.allclose(flow.parameters.W[:, 0, 0]**2, G0 / (1 + 8 / 3 * p * G0 * flow.times),
+                       rtol=1e-4)
     assert np.allclose(flow.parameters.b, p / 2, atol=1e-8)
 
 
@@ -107,12 +112,13 @@ def test_float32_is_taken_as_it_is():
     assert flow.parameters.dtype == np.float64 and np.array_equal(flow.parameters.W[0], single.W)
 
 
-# -- symmetries --------------------------------------------------------------------------------------------------
+# -- symmetries
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_commutes_with_rotations(flows, name):
     model, features = CASES[name]
-    Q = ortho_group.rvs(max(2, model.n_hidden), random_state=0) if model.n_hidden > 1 else -np.eye(1)
+    Q = ortho_group.rvs(max(2, model.n_hidden),
+                        random_state=0) if model.n_hidden > 1 else -np.eye(1)
     turned = gradient_flow(type(model)(Q @ model.W, model.b), features, t_final=LONG)
     assert np.allclose(turned.parameters.W, Q @ flows[name].parameters.W, atol=1e-4)
     assert np.allclose(turned.losses, flows[name].losses, rtol=1e-5)
@@ -122,7 +128,8 @@ def test_it_commutes_with_permutations(flows):
     model, features = CASES["linear"]
     order = np.array([2, 0, 3, 1])
     moved = gradient_flow(tm.Linear(model.W[:, order], model.b[order]),
-                          tm.Features(4, features.feature_probability[order], correlated=[(0, 2)]), t_final=LONG)
+                          tm.Features(4, features.feature_probability[order], correlated=[(0, 2)]),
+                          t_final=LONG)
     assert np.allclose(moved.parameters.W, flows["linear"].parameters.W[..., order], atol=1e-4)
     assert not np.allclose(moved.parameters.W, flows["linear"].parameters.W, atol=0.1)
 
@@ -143,14 +150,16 @@ def test_the_span_of_the_columns_stays_and_the_determinant_keeps_its_sign(flows)
     assert np.all(signs == signs[0])
 
 
-# -- the plateau finder ------------------------------------------------------------------------------------------
+# -- the plateau finder
 
 def curve(falls, floor=0.0, decades=(-3, 5)):
-    """Times, losses and speeds of a loss that falls by `size` around each 10^centre, over about `width` decades."""
+    """Times, losses and speeds of a loss that falls by `size` around each 10^centre, over about
+    `width` decades."""
     tau = np.linspace(*decades, 401)
     z = [(tau - centre) / width for centre, _, width in falls]
     losses = floor + sum(size / (1 + np.exp(4 * x)) for x, (_, size, _) in zip(z, falls))
-    slope = sum(4 * size / width / (2 + np.exp(4 * x) + np.exp(-4 * x)) for x, (_, size, width) in zip(z, falls))
+    slope = sum(4 * size / width / (2 + np.exp(4 * x) + np.exp(-4 * x))
+                for x, (_, size, width) in zip(z, falls))
     speeds = np.sqrt(slope / (np.log(10) * 10**tau))
     return (np.append(0, 10**tau), np.append(floor + sum(size for _, size, _ in falls), losses),
             np.append(speeds[0], speeds))
@@ -159,7 +168,8 @@ def curve(falls, floor=0.0, decades=(-3, 5)):
 def test_two_falls_have_a_plateau_between_them_and_one_at_the_end():
     times, losses, speeds = curve([(0, 1.0, 0.3), (2.5, 0.5, 0.3)])
     (first, slowest, last), (again, _, end) = find_plateaus(times, losses, speeds)
-    assert 0 < np.log10(times[first]) < np.log10(times[slowest]) < np.log10(times[last]) < 2.5 < np.log10(times[again])
+    decade = np.log10(times[[first, slowest, last, again]])
+    assert 0 < decade[0] < decade[1] < decade[2] < 2.5 < decade[3]
     assert end == len(times) - 1
     assert np.allclose(losses[[first, slowest, last]], 0.5, atol=0.03)
 
@@ -179,7 +189,8 @@ def test_where_the_speed_has_no_dip_only_the_end_counts(name, falls):
     times, losses, speeds = curve(falls)
     assert [end for *_, end in find_plateaus(times, losses, speeds)] == [len(times) - 1]
     before = times < 3
-    assert find_plateaus(times[before], losses[before], speeds[before]) == []       # and it must have arrived
+    # and it must have arrived
+    assert find_plateaus(times[before], losses[before], speeds[before]) == []
 
 
 def test_a_dip_in_which_the_loss_still_falls_is_no_plateau():
@@ -195,18 +206,23 @@ def test_a_flow_that_starts_at_rest_has_arrived():
     assert [p.index for p in gradient_flow(rest, features, t_final=10.0).plateaus] == [0]
 
 
-# -- saddles -----------------------------------------------------------------------------------------------------
+# -- saddles
 
 def test_the_ladder_of_principal_components():
-    """Two dimensions, three features, from almost nothing: no axis (index 2 x 3), the largest (the empty dimension can
-    take either of the others: index 2), the two largest (index 0)."""
+    """Two dimensions, three features, from almost nothing.
+
+    The flow passes no axis (index 2 x 3), the largest (the empty dimension can take either of the
+    others: index 2), the two largest (index 0).
+    """
     features = tm.Features(3, [0.8, 0.1, 0.02])
     variance = features.variance()
     start = tm.Linear(1e-5 * np.random.default_rng(0).normal(size=(2, 3)), 0.9 * features.mean())
     flow = gradient_flow(start, features, t_final=1e5)
     assert [p.index for p in flow.plateaus] == [6, 2, 0]
-    assert [p.geometry for p in flow.plateaus] == ["3 dropped", "orthogonal + 2 dropped", "2 orthogonal + dropped"]
-    assert np.allclose([p.saddle_loss for p in flow.plateaus], [variance[k:].sum() for k in range(3)], rtol=1e-12)
+    assert [p.geometry for p in flow.plateaus] == ["3 dropped", "orthogonal + 2 dropped",
+                                                   "2 orthogonal + dropped"]
+    assert np.allclose([p.saddle_loss for p in flow.plateaus],
+                       [variance[k:].sum() for k in range(3)], rtol=1e-12)
     for k, plateau in enumerate(flow.plateaus):
         assert plateau.gradient_norm <= 1e-9 and plateau.note == ""
         assert np.allclose(tm.gram(plateau.model.W), np.diag(np.arange(3) < k), atol=1e-8)
@@ -231,22 +247,22 @@ def test_a_saddle_far_away_is_not_reported(monkeypatch):
 def test_the_index_where_nothing_is_represented_and_where_the_curvature_jumps():
     features = tm.Features(6, P, correlated=SETS)
     nothing = tm.ReluOutput(np.zeros((3, 6)), features.mean())
-    assert module._index(nothing, features, pack(nothing)) == (18, False)
+    assert module.index_at(nothing, features) == (18, False)
     W = np.zeros((3, 6))
     W[0, :3] = W[1, 3:] = 3**-0.5
-    sums = tm.ReluOutput(W, np.zeros(6))                                # two sets, each as one direction
-    assert module._index(sums, features, pack(sums)) == (4, True)
+    sums = tm.ReluOutput(W, np.zeros(6))            # two sets, each as one direction
+    assert module.index_at(sums, features) == (4, True)
 
 
 def test_merging_ties_columns_and_biases():
     model = tm.ReluOutput([[1, 1.001, 0, 1], [0, 0, 1, 0]], [0.1, 0.1, 0.1, 0.3])
-    S = module._merging(model)
+    S = module.merging(model)
     assert S.shape == (12, 9) and np.allclose(S.T @ S, np.eye(9))
     tied = (S @ S.T @ pack(model))[:8].reshape(2, 4)
     assert np.allclose(tied[0], [1.0005, 1.0005, 0, 1]) and np.allclose(tied[1], model.W[1])
 
 
-# -- two sets of three in three dimensions -----------------------------------------------------------------------
+# -- two sets of three in three dimensions
 
 @pytest.fixture(scope="module")
 def sets_of_three():
@@ -259,7 +275,8 @@ def test_two_sets_of_three_end_as_an_octahedron(sets_of_three):
     assert last.geometry == tm.name_geometry(sets_of_three.parameters.W[-1]) == "3 digons"
     assert last.index == 0 and last.gradient_norm <= 1e-9 and last.end == 1e4
     partner = tm.gram(last.model.W).argmin(1)
-    assert np.array_equal(partner[partner], np.arange(6)) and np.all((partner < 3) != (np.arange(6) < 3))
+    assert np.array_equal(partner[partner], np.arange(6))
+    assert np.all((partner < 3) != (np.arange(6) < 3))
 
 
 def test_two_sets_of_three_pass_saddles_on_the_way(sets_of_three):
@@ -271,30 +288,114 @@ def test_two_sets_of_three_pass_saddles_on_the_way(sets_of_three):
     assert indices[:2] == [18, 4] and indices == sorted(indices, reverse=True)
     assert saddles[0].geometry == "6 dropped"
     assert np.isclose(saddles[0].saddle_loss, 6 * (P / 3 - P**2 / 4), rtol=1e-12)
-    assert np.isclose(saddles[1].saddle_loss, 4 * P / 12, rtol=1e-9)    # the principal components: each set's sum
+    # the principal components: each set's sum
+    assert np.isclose(saddles[1].saddle_loss, 4 * P / 12, rtol=1e-9)
     assert "jumps" in saddles[1].note
     assert np.diff(sets_of_three.losses).max() <= 1e-8
 
 
-# -- bad calls ---------------------------------------------------------------------------------------------------
+# -- bad calls
 
 MODEL, FEATURES = CASES["relu"]
 
 
 @pytest.mark.parametrize("error, words, arguments", [
-    (TypeError, "model must be a ReluOutput or a Linear", dict(model=tm.ReluHidden(MODEL.W, MODEL.b))),
+    (TypeError, "model must be a ReluOutput or a Linear",
+     dict(model=tm.ReluHidden(MODEL.W, MODEL.b))),
     (TypeError, "model must be a ReluOutput or a Linear", dict(model=tm.ReluOutput)),
-    (ValueError, "model must be single, without an instance axis", dict(model=tm.ReluOutput.init(2, 2, 3))),
+    (ValueError, "model must be single, without an instance axis",
+     dict(model=tm.ReluOutput.init(2, 2, 3))),
     (ValueError, "W must be finite", dict(model=SimpleNamespace(W=np.nan))),
     (TypeError, "features must be Features", dict(features=0.1)),
-    (ValueError, "features must have no instance axis, got 3", dict(features=tm.Features(2, [[0.1]] * 3))),
-    (ValueError, "features have 3 features, the model 2", dict(features=tm.Features(3, 0.1))),
+    (ValueError, "features must have no instance axis, got 3",
+     dict(features=tm.Features(2, [[0.1]] * 3))),
+    (ValueError, "features have 3, the model 2", dict(features=tm.Features(3, 0.1))),
     (ValueError, "t_final must be finite and above 0, got 0", dict(t_final=0)),
     (ValueError, "t_final must be finite and above 0, got inf", dict(t_final=np.inf)),
     (TypeError, "t_final must be a real number", dict(t_final="1")),
 ])
 def test_a_bad_call_is_answered_with_a_sentence(error, words, arguments):
-    if isinstance(arguments.get("model"), SimpleNamespace):             # a model that went bad after it was built
-        arguments = dict(model=tm.ReluOutput.from_parameters([np.full((2, 2), np.nan), np.zeros(2)]))
+    # a model that went bad after it was built
+    if isinstance(arguments.get("model"), SimpleNamespace):
+        broken = np.full((2, 2), np.nan), np.zeros(2)
+        arguments = dict(model=tm.ReluOutput.from_parameters(broken))
     with pytest.raises(error, match=words):
         gradient_flow(**(dict(model=MODEL, features=FEATURES, t_final=1.0) | arguments))
+
+
+# -- penalties
+
+def test_the_penalty_pulls_as_written_on_paper():
+    """A weight that costs nothing else decays as exp(-2 mu t): here by its importance of 0."""
+    mu = 0.3
+    flow = gradient_flow(tm.Linear([[0.8]], [0.0]), tm.Features(1, 0.5, 0.0), t_final=5.0,
+                         weight_decay=mu)
+    W = flow.parameters.W[:, 0, 0]
+    assert np.allclose(W, 0.8 * np.exp(-2 * mu * flow.times), rtol=1e-4)
+    assert np.allclose(flow.losses, mu * W**2, rtol=1e-12)
+    assert np.allclose(flow.speeds, 2 * mu * W, rtol=1e-12)
+
+
+def test_interference_is_pulled_down_as_written_on_paper():
+    """Two columns a and b of one dimension without importance: da/dt = -4 lam a b², a² - b² stays;
+    from a = b it is 1 / a² = 1 / a_0² + 8 lam t."""
+    lam = 0.2
+    flow = gradient_flow(tm.Linear([[0.7, -0.7]], [0.0, 0.0]), tm.Features(2, 0.5, 0.0),
+                         t_final=20.0, interference=lam)
+    a = flow.parameters.W[:, 0]
+    assert np.allclose(1 / a**2, (1 / 0.49 + 8 * lam * flow.times)[:, None], rtol=1e-4)
+    assert np.allclose(flow.losses, 2 * lam * a[:, 0]**2 * a[:, 1]**2, rtol=1e-12)
+
+
+def test_a_penalised_flow_ends_at_the_penalised_minimum():
+    model, features = CASES["relu"]
+    flow = gradient_flow(model, features, t_final=1e4, interference=0.02, weight_decay=0.01)
+    minimum = tm.find_minimum(features, 2, initial=model, interference=0.02, weight_decay=0.01)
+    last = flow.plateaus[-1]
+    assert last.index == 0 and last.gradient_norm <= 1e-9
+    assert abs(last.saddle_loss - minimum.loss) < 1e-10
+    assert minimum.loss > tm.find_minimum(features, 2, initial=model).loss + 1e-3
+
+
+def test_a_penalty_without_a_minimum_is_refused():
+    with pytest.raises(ValueError, match="weight_decay=-1: the loss has no minimum"):
+        gradient_flow(*CASES["relu"], t_final=1.0, weight_decay=-1)
+    with pytest.raises(ValueError, match="interference must be"):
+        gradient_flow(*CASES["relu"], t_final=1.0, interference=-1)
+
+
+# -- classes of a user's own, and how results look
+
+class Leaky(tm.ReluOutput):
+    pass
+
+
+class Doubled(tm.Features):
+    def target(self, x):
+        return 2 * x
+
+
+def test_strangers_are_refused(monkeypatch):
+    model, features = CASES["relu"]
+    with pytest.raises(TypeError, match="the flow .* and Leaky is a class of its own"):
+        gradient_flow(Leaky(model.W, model.b), features, t_final=1.0)
+    with pytest.raises(TypeError, match="the flow .* and Doubled is a class of its own"):
+        gradient_flow(model, Doubled(2, 0.3), t_final=1.0)
+    monkeypatch.setattr(tm.ReluOutput, "_forward", lambda self, x: (x, None))
+    with pytest.raises(TypeError, match="the flow .* and ReluOutput._forward was replaced"):
+        gradient_flow(model, features, t_final=1.0)
+
+
+def test_results_show_on_one_line(flows, sets_of_three):
+    assert repr(flows["relu"]).startswith("Flow(ReluOutput 2 in 2, 352 times to 30, loss 0.")
+    assert repr(sets_of_three).endswith(" > 3 digons)") and len(repr(sets_of_three)) < 300
+    first, *_, last = map(repr, sets_of_three.plateaus)
+    assert "6 dropped, saddle of index 18 with loss 0.18" in first
+    assert last.startswith("Plateau(") and "to 1e+04, 3 digons, minimum with loss " in last
+
+
+def test_a_bar_can_be_shown(capsys):
+    gradient_flow(*CASES["relu"], t_final=0.1, progress=True)
+    assert "gradient flow: 100%" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="progress"):
+        gradient_flow(*CASES["relu"], t_final=0.1, progress="yes")
