@@ -16,7 +16,7 @@ from ..core.models import MODELS, Linear, ReluOutput
 from ..engine.backends import BACKENDS
 from ..engine.train import check_settings, train
 from ..geometry.measures import dimensions_per_feature
-from ..geometry.tegum import name_geometry
+from ..geometry.tegum import geometry_of
 from ..store.files import check_path, open_regular, os_errors_as
 from ..theory.exact.loss import estimate_loss, expected_loss
 from ..theory.minima import find_minimum
@@ -116,7 +116,7 @@ def run_job(job):
     result |= dict(zip(best.parameter_shapes, best.parameters))
     if hasattr(best, "W"):
         result |= {
-            "geometry": name_geometry(best.W),
+            "geometry": geometry_of(best.W),
             "phase": extra_phase(best.W),
             "dimensions_per_feature": float(dimensions_per_feature(best.W))
             if best.W.any()
