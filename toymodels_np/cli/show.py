@@ -7,7 +7,7 @@ import numpy as np
 from .. import plots
 from ..core.models import Model
 from ..experiments.command import save_figure
-from ..geometry.tegum import name_geometry
+from ..geometry.tegum import geometry_of
 from ..store.files import check_writable
 from ..store.runs import load
 from ..store.sweep import load_sweep
@@ -37,7 +37,7 @@ def print_models(models, losses):
     for i in np.argsort(losses)[:MOST]:
         model = models[int(i)] if models.instances else models
         print(
-            f"{i:8d}  {losses[i]:<14.8g}  {name_geometry(model.W) if hasattr(model, 'W') else '-'}"
+            f"{i:8d}  {losses[i]:<14.8g}  {geometry_of(model.W) if hasattr(model, 'W') else '-'}"
         )
     if count > MOST:
         print(f"… and {count - MOST} more")
