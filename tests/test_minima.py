@@ -7,8 +7,8 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import energies
-from toymodels_np.theory import minima
-from toymodels_np.theory.minima import (Minimum, descend, hessian, pack, polish, revive, rotations,
+from toymodels_np.theory import minima, search
+from toymodels_np.theory.minima import (Minimum, descend, hessian, newton, pack, revive, rotations,
                                         unpack)
 
 PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}        # norm and bias, one active feature
@@ -39,7 +39,7 @@ def pentagon():
     return tm.find_minimum(tm.Features(5, 0.05), 2)
 
 
-# -- problems with known minima ----------------------------------------------------------------------------------------
+# -- problems with known minima -------------------------------------------------------------------
 
 KNOWN = {                               # (features, m, loss, geometry)
     **{f"2 in 1 at p={p}": (tm.Features(2, p), 1, lambda p=p: energies.antipodal(p).loss, "digon")
@@ -108,7 +108,7 @@ def test_correlated_pairs_collapse_onto_their_mean_where_they_are_dense():
     assert abs(found.loss - p / 6) < 1e-12
 
 
-# -- the linear model: principal components ----------------------------------------------------------------------------
+# -- the linear model: principal components -------------------------------------------------------
 
 @pytest.mark.parametrize("p, importance", [(0.2, [1, 2, 3, 4, 5]), ([0.1, 0.5, 0.3, 0.4, 0.2], 1),
                                            (1, [3, 1, 2, 5, 4])])
@@ -136,7 +136,7 @@ def test_the_linear_model_finds_principal_components_of_correlated_features():
             np.testing.assert_allclose(tm.gram(found.model.W), vectors[:, -m:] @ vectors[:, -m:].T, atol=1e-6)
 
 
-# -- invariances -------------------------------------------------------------------------------------------------------
+# -- invariances ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("scale", (1e-12, 1e-9, 1e-6, 1e3, 1e5, 1e6, 1e12))
 def test_the_unit_of_importance_does_not_matter(scale):
@@ -185,7 +185,7 @@ def test_initial_may_be_one_model_or_a_stack_and_is_left_alone():
     assert abs(many.loss - min(one.loss for one in alone)) < 1e-13
 
 
-# -- one active feature ------------------------------------------------------------------------------------------------
+# -- one active feature ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize("k", PUBLISHED)
 def test_as_p_falls_the_polygon_tends_to_the_published_one(k):
@@ -202,7 +202,7 @@ def test_as_p_falls_the_polygon_tends_to_the_published_one(k):
     np.testing.assert_allclose((value[1e-4] - limit) / (value[1e-5] - limit), 10, rtol=0.01)
 
 
-# -- the certificate ---------------------------------------------------------------------------------------------------
+# -- the certificate ------------------------------------------------------------------------------
 
 def test_the_hessian_of_the_linear_model_at_the_origin():
     """At W = 0, b = E[x]: -4 I_i Var[x_i] for each weight of feature i, 2 I_i for its bias, nothing mixed."""
@@ -302,15 +302,17 @@ def test_without_importance_everything_is_a_minimum():
 
 
 def test_it_says_so_when_it_did_not_converge(monkeypatch):
-    monkeypatch.setattr(minima, "descend", partial(descend, most_steps=1))
-    monkeypatch.setattr(minima, "polish", partial(polish, steps=0))
+    short = minima.Pace(steps=1)
+    for name in ("QUICK", "ALL", "LAST"):
+        monkeypatch.setattr(search, name, short)
+    monkeypatch.setattr(minima, "newton", partial(newton, steps=0))
     with pytest.raises(tm.NotConverged, match=r"lowest of 4 starts ended with loss 0\.\d+ and a gradient of norm .*, "
                                               r"above 1e-08: the loss has a kink there, or more starts are needed"):
         tm.find_minimum(tm.Features(3, 0.1), 2, starts=4)
     assert issubclass(tm.NotConverged, ArithmeticError)
 
 
-# -- the parts of the search -------------------------------------------------------------------------------------------
+# -- the parts of the search ----------------------------------------------------------------------
 
 def test_a_stack_descends_as_each_of_its_instances_alone():
     laws = tm.Features(3, [[0.05], [0.3], [1]], [[1, 1, 1], [1, 2, 0.5], [1, 1, 0.1]])
@@ -335,10 +337,10 @@ def test_descent_never_goes_up_and_can_stop_early():
 def test_newton_finds_the_stationary_point_to_rounding(pentagon):
     features = tm.Features(5, 0.05)
     rough = tm.ReluOutput(pentagon.model.W + 1e-4 * np.random.default_rng(0).normal(size=(2, 5)), pentagon.model.b)
-    model, loss, norm = polish(rough, features)
+    model, loss, norm = newton(rough, features)
     assert norm < 1e-13 and abs(loss - pentagon.loss) < 1e-16
     np.testing.assert_allclose(tm.gram(model.W), tm.gram(pentagon.model.W), atol=1e-9)
-    stack, losses, gradients = polish(rough[None], features)
+    stack, losses, gradients = newton(rough[None], features)
     assert losses.shape == gradients.shape == (1,) and abs(losses[0] - loss) < 1e-16
 
 
@@ -364,7 +366,7 @@ def test_a_dead_output_stays_if_its_direction_serves_another():
     assert not changed.any() and np.array_equal(model.W, stack.W) and np.array_equal(model.b, stack.b)
 
 
-# -- 2 in 1: not every change is first-order ---------------------------------------------------------------------------
+# -- 2 in 1: not every change is first-order ------------------------------------------------------
 
 def drawn_in(p):
     """The importance above which a second feature is drawn into a dimension that the first one has. (6.10)"""

@@ -18,7 +18,7 @@ from .geometry.neurons import (Motif, Neuron, StackPlot, asymmetric_motifs, desc
                                stack_plot)
 from .theory import energies
 from .theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
-from .theory.minima import Minimum, NotConverged, find_minimum
+from .theory.minima import Minimum, NotConverged, find_minimum, polish
 from .theory.phase import PhaseDiagram, extra_phase, phase_diagram
 from .theory.branches import (CriticalPoint, Parameter, StabilityLimit, critical_point,
                               stability_limit)

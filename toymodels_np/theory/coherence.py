@@ -1,26 +1,154 @@
 """The lowest loss of weights whose columns are nearly orthogonal, by SciPy's SLSQP.
 
-    c   a bound on |cos| between any two columns of W, the coherence
+    c   a bound on |cos| between any two columns of W, the coherence                        (14.5)
 
 The bound is c |W_i| |W_j| -+ W_i . W_j >= 0 for all pairs. It holds where a column is zero: such
-features are dropped, and each choice of dropped features is a search of its own.
+features are dropped, and each choice of features that are kept is a search of its own.
 """
 
 from itertools import combinations
 
 import numpy as np
 
+from ..core.models import ReluOutput
 from ..geometry.measures import norms
 from ..geometry.tegum import name_geometry
-from .descent import evaluate, pack, unpack
+from .descent import drop, evaluate, pack, unpack
+from .search import built_starts
 
-SUBSETS = 40                # choices of kept features that are tried
-ROOT = 1e-12                # under the roots, so that they have slopes at zero columns
-ACTIVE = 1e-6               # a bound that is met to so much counts
+CHOICES = 60                # choices of kept features that are tried, those worth most
+STARTS = 8                  # starts that a choice of features has
+ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
+ACTIVE = 1e-7               # a bound that is met to so much counts
+STEPS = 300
+DIGITS = 1e-13              # SLSQP stops once the loss moves by less
 
 
-def coherent_minimum(task, starts, bound, unit, watch, record):
-    """The `record` (the class Minimum) of the lowest point with coherence `bound` that is found
-    from the stack `starts` and from choices of kept features.
+def coherence(W):
+    """max |cos| between two columns of W (m, n) that are not zero; 0 if there are no two."""
+    size = norms(W)
+    V = W[:, size > 0] / size[size > 0]
+    cosine = abs(V.T @ V)
+    np.fill_diagonal(cosine, 0)
+    return float(cosine.max(initial=0))
+
+
+def coherent_minimum(task, starts, bound, free, watch):
+    """The lowest point (a model) with coherence `bound` that is found, its loss, and the norm of
+    the gradient along what is allowed; `free` is the minimum without the bound.
     """
-    raise NotImplementedError
+    if coherence(drop(free[None], task.features)[0][0].W) <= bound:
+        theta = pack(free)[None]
+        f, g = evaluate(free[None], theta, task.features, task.penalty)
+        return free, float(f[0]), float(np.linalg.norm(g))
+    best, lowest = None, np.inf
+    for kept in _choices(task.features, free.n_hidden):
+        for start in _from(task.features, starts, free, kept):
+            point, f = _slsqp(task, start, kept, bound)
+            watch(pack(point)[None], np.array([f]), np.zeros(1))
+            if f < lowest:
+                best, lowest = point, f
+    return best, lowest, _slope_along(task, best, bound)
+
+
+def _choices(features, m):
+    """Which features may be kept, the most valuable of every number first."""
+    n, worth, chosen = features.n_features, features.importance * features.variance(), []
+    order = np.argsort(-worth, kind="stable")
+    for count in range(n, min(m, n) - 1, -1):
+        seen = set()
+        for kept in combinations(order, count):
+            kind = tuple((features.importance[i], features.feature_probability[i]) for i in kept)
+            alike = len(features.sets) == n and kind in seen        # equal features: one is enough
+            if not alike and len(chosen) < CHOICES:
+                seen.add(kind)
+                chosen.append(np.sort(kept))
+    return chosen
+
+
+def _from(features, starts, free, kept):
+    """Starts with all but the kept columns zero: the minimum without a bound and others."""
+    some = [free, *(starts[i] for i in range(min(STARTS, len(starts.W))))]
+    off = np.ones(free.n_features, bool)
+    off[kept] = False
+    built = built_starts(features, free.n_hidden, type(free))
+    for x in built if built is not None else ():
+        if (x.W.any(0) <= ~off).all():
+            some.append(x)
+    for x in some:
+        W = np.where(off, 0, x.W)
+        yield type(x)(W, x.b)
+
+
+def _slsqp(task, start, kept, bound):
+    """The minimum near `start` with columns `kept`, and its loss."""
+    from scipy.optimize import minimize
+    m, n, count = start.n_hidden, start.n_features, len(kept)
+    off = np.setdiff1d(np.arange(n), kept)
+    q = task.features.active_probability
+    b = start.b.copy()
+    b[off] = q[off] / 2
+    whole = type(start)(np.where(np.isin(np.arange(n), off), 0, start.W), b)
+    free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
+    theta = pack(whole)
+
+    def loss(x):
+        theta[free] = x
+        f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
+        return float(f[0]), g[0, free]
+
+    rules = []
+    if count > 1:
+        pairs = np.triu_indices(count, 1)
+        kind = "eq" if bound == 0 else "ineq"
+        rules = [{"type": kind, "fun": lambda x: _room(x, m, count, pairs, bound)[0],
+                  "jac": lambda x: _room(x, m, count, pairs, bound)[1]}]
+    found = minimize(loss, theta[free].copy(), jac=True, method="SLSQP", constraints=rules,
+                     options={"maxiter": STEPS, "ftol": DIGITS})
+    theta[free] = found.x
+    point = unpack(whole, _inside(theta, m, n))
+    f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
+    legal = coherence(point.W) <= bound + ACTIVE
+    return point, float(f[0]) if legal else np.inf
+
+
+def _room(x, m, count, pairs, bound):
+    """What is left of the bound, for all pairs and both signs, and its slopes (rules, len(x))."""
+    W, (i, j) = x[:m * count].reshape(m, count), pairs
+    size = np.sqrt((W * W).sum(0) + ROOT)
+    rows, product = np.arange(len(i)), (W[:, i] * W[:, j]).sum(0)
+    by_product, by_size = np.zeros((2, len(i), m, count))
+    by_product[rows, :, i], by_product[rows, :, j] = W[:, j].T, W[:, i].T
+    by_size[rows, :, i] = (W[:, i] * size[j] / size[i]).T
+    by_size[rows, :, j] = (W[:, j] * size[i] / size[j]).T
+    signs = (1,) if bound == 0 else (1, -1)
+    room = [bound * size[i] * size[j] - s * product for s in signs]
+    slope = [bound * by_size - s * by_product for s in signs]
+    slope = np.concatenate(slope).reshape(-1, m * count)
+    return np.concatenate(room), np.hstack([slope, np.zeros((len(slope), count))])
+
+
+def _inside(theta, m, n):
+    """theta with columns that SLSQP left as good as zero at zero."""
+    W = theta[:m * n].reshape(m, n).copy()
+    W[:, norms(W) < 1e-6] = 0
+    return np.append(W.ravel(), theta[m * n:])
+
+
+def _slope_along(task, point, bound):
+    """The norm of the gradient less what active bounds push back: zero at a stationary point."""
+    from scipy.optimize import lsq_linear
+    m, n = point.n_hidden, point.n_features
+    kept = np.flatnonzero(norms(point.W) > 0)
+    free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
+    _, g = evaluate(point[None], pack(point)[None], task.features, task.penalty)
+    g = g[0, free]
+    if len(kept) < 2:
+        return float(np.linalg.norm(g))
+    room, slope = _room(pack(point)[free], m, len(kept), np.triu_indices(len(kept), 1), bound)
+    slope = slope[abs(room) < 1e3 * ACTIVE]
+    if not len(slope):
+        return float(np.linalg.norm(g))
+    low = -np.inf if bound == 0 else 0
+    push = lsq_linear(slope.T, g, bounds=(low, np.inf)).x
+    return float(np.linalg.norm(g - slope.T @ push))

@@ -18,7 +18,7 @@ from ..core import checks
 from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput
 from ..geometry.measures import DROPPED, norms
-from ..geometry.tegum import name_geometry
+from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..machine import memory, progress as progress_options
 from . import search
@@ -28,6 +28,7 @@ from .penalties import NONE, check_bounded, penalty as checked_penalty
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
+GRADIENT_BOUNDED = 1e-4     # and under a bound, where SLSQP decides how far it goes
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
 ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
 DIFFERENCE = 1e-5           # step of the Hessian's differences
@@ -159,9 +160,10 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)
     with _Watch(progress) as watch:
         try:
-            if bound is not None:
-                return coherent_minimum(task, stack, bound, unit, watch, Minimum)
             points, f, ends = _search(task, stack, initial is None, executor, watch)
+            if bound is not None:
+                free = points[int(np.argmin(f))]
+                return _finish_bounded(task, stack, free, bound, ends, unit, watch)
             return _finish(task, points, f, ends, unit, watch)
         except KeyboardInterrupt:
             if watch.best is None:
@@ -302,7 +304,7 @@ def _finish(task, points, f, ends, unit, watch):
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
                            f"the loss has a kink there, or more starts are needed")
     return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
-                   name_geometry(best.W), rotations(best).shape[1], unit,
+                   geometry_of(best.W), rotations(best).shape[1], unit,
                    kinks=kinks(best, task.features))
 
 
@@ -320,15 +322,23 @@ def _finish_large(task, best, ends, unit, watch):
     loss = float(evaluate(best, pack(best), task.features, task.penalty)[0][0])
     values = extreme_eigenvalues(best[0], task.features, task.penalty)
     return Minimum(best[0], loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
-                   name_geometry(best[0].W), rotations(best[0]).shape[1], unit,
+                   geometry_of(best[0].W), rotations(best[0]).shape[1], unit,
                    converged=norm <= GRADIENT_LARGE)
+
+
+def _finish_bounded(task, stack, free, bound, ends, unit, watch):
+    """The Minimum with a bound on the coherence; `free` is where the search without it ended."""
+    best, loss, norm = coherent_minimum(task, stack, bound, free, watch)
+    return Minimum(best, loss * unit, norm * unit, np.zeros(0), np.sort(ends) * unit,
+                   geometry_of(best.W), rotations(best).shape[1], unit,
+                   converged=norm <= GRADIENT_BOUNDED, bound=bound)
 
 
 def _broken_off(task, model, unit):
     """The Minimum that the best point so far would be, without any certificate."""
     f, g = evaluate(model[None], pack(model)[None], task.features, task.penalty)
     return Minimum(model, float(f[0]) * unit, float(np.linalg.norm(g)) * unit, np.zeros(0),
-                   f * unit, name_geometry(model.W), rotations(model).shape[1], unit,
+                   f * unit, geometry_of(model.W), rotations(model).shape[1], unit,
                    converged=False)
 
 
@@ -399,7 +409,9 @@ def kinks(model, features, step=1e-6):
 
 
 def rotations(model):
-    """Orthonormal directions (P, s) in which a rotation of the hidden space moves W (m, n): those of A W, A = -A'."""
+    """Orthonormal directions (P, s) in which a rotation of the hidden space moves W (m, n): those
+    of A W, A = -A'.
+    """
     m, P = model.n_hidden, model.W.size + model.b.size
     moves = []
     for i in range(m):
@@ -436,7 +448,8 @@ def newton(model, features, *, steps=10, penalty=NONE):
         if (new_norm > norm[k] / 10).any():             # a kink is near: look at one side of it
             difference = max(difference / 100, 1e-9)
         k = k[better]
-        theta[k], f[k], g[k], norm[k] = trial[better], new_f[better], new_g[better], new_norm[better]
+        theta[k], norm[k] = trial[better], new_norm[better]
+        f[k], g[k] = new_f[better], new_g[better]
         if not better.any() and difference <= 1e-9:
             break
     if model.instances == ():

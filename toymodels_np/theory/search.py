@@ -18,6 +18,7 @@ from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import DROPPED, REPRESENTED, norms
 from .descent import (RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive,
                       select)
+from .exact.loss import expected_loss
 from .penalties import NONE, Penalty
 
 FEW = 9                     # up to so many features the loss is exact at any rtol
@@ -29,6 +30,7 @@ LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point
 HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
+SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
 BEAM = 3                    # the best points that are changed
 EXPANSIONS = 12             # how many points are changed at most
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
@@ -170,9 +172,6 @@ def changes(features, point):
     return result
 
 
-SMALL_NORM = 2 * DROPPED    # what is larger is there to be changed
-
-
 def _alike(features, i, j):
     """True if two features that belong to no set have the same law and importance."""
     sets = [s.members for s in features.sets if len(s.members) > 1]
@@ -232,7 +231,6 @@ def local_search(task, points, f, pace, watch=None, run=map):
 
 def _candidates(task, point):
     """The changes of a point that look best at once, in stacks that can race apart."""
-    from .exact.loss import expected_loss
     chosen = []
     for kind, stack in changes(task.features, point).items():
         if len(stack.W) > KINDS[kind]:
@@ -241,4 +239,5 @@ def _candidates(task, point):
         chosen.append(stack)
     if not chosen:
         return None
-    return [type(point)(np.concatenate([x.W for x in chosen]), np.concatenate([x.b for x in chosen]))]
+    return [type(point)(np.concatenate([x.W for x in chosen]),
+                        np.concatenate([x.b for x in chosen]))]
