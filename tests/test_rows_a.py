@@ -15,8 +15,8 @@ ROWS = ("introduction", "demonstration", "demonstration-larger", "phase-2-1", "p
 SMALL = {                                               # as small as each row can be, and odd
     "introduction": {"n_features": 4, "n_hidden": 3, "probabilities": [0.5], "models": 2,
                      "sweep": [0.7, 0.2], "sweep_models": 2, "search": 2, "steps": 30},
-    "demonstration": {"n_features": 8, "n_hidden": 2, "probabilities": [0.02, 0.2, 0.9],
-                      "steps": 30, "linear_steps": 30},
+    "demonstration": {"n_features": 4, "n_hidden": 2, "probabilities": [0.02, 0.2, 0.9],
+                      "steps": 30, "linear_steps": 30, "polish": [0.2]},
     "demonstration-larger": {"n_features": 7, "n_hidden": 3, "probabilities": [0.5],
                              "steps": 30, "linear_steps": 30},
     "phase-2-1": {"n_features": 3, "n_hidden": 1, "cells": 3, "every": 2, "starts": 2,
@@ -207,6 +207,16 @@ def test_superposition_that_begins_with_the_least_important_in_pairs_is_told_fro
     assert demonstration.in_pairs(three) == 0
 
 
+def test_what_training_leaves_is_its_loss_above_the_minimum_at_the_worst_p():
+    run = {"loss": np.array([1.1, 2.0, 3.0]), "polished_loss": np.array([1.0, np.nan, 2.0])}
+    assert demonstration.left_by_training([run]) == [pytest.approx(0.5)]
+    empty = {"decay": 0.5, "n_features": 2, "probabilities": [1, 0.1, 0.6],
+             "polished_loss": np.array([np.nan, np.nan, 0.11])}
+    assert demonstration.left_by_nothing([run | empty]) == [pytest.approx(1.5 * 0.11 / 0.11 - 1)]
+    with pytest.raises(NotMeasured, match="polish"):
+        demonstration.left_by_training([run | {"polished_loss": np.full(3, np.nan)}])
+
+
 def test_superposition_begins_where_more_features_than_dimensions_are_first_represented():
     dense, first, later = np.eye(4, 9), with_pairs(4, 9, 2), with_pairs(4, 9, 0)
     run = demonstration_run(later, dense, first, p=[0.01, 1, 0.3])
@@ -318,7 +328,7 @@ def test_the_first_cell_in_which_the_extra_feature_is_there_gives_its_norm():
 
 
 def test_dense_features_that_matter_alike_are_an_uneven_pair_and_none_is_dropped():
-    """W orthogonal to (1, 0, 0) is the best fixed candidate there, and costs more than the truth."""
+    """W orthogonal to (1, 0, 0) is the best fixed candidate there, and costs more than the pair."""
     dense = tm.Features(3, 0.8, [1, 1, 3])
     found = tm.find_minimum(dense, 2, starts=8)
     null = phase_2_1.null_direction(found.model.W[None])[0]

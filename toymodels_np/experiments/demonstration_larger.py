@@ -15,7 +15,7 @@ LARGER = SETTINGS | {"n_features": 80, "n_hidden": 20, "decay": 0.9,
 EXPERIMENT = Experiment(
     "demonstration-larger", 3, "Demonstrating superposition: eighty features in twenty dimensions",
     SECTION, "01", LARGER | {"seeds": 2},
-    LARGER | {"steps": 10_000, "batch_size": 1024, "learning_rate": 1e-2, "linear_steps": 10_000,
+    LARGER | {"polish": [0.1], "steps": 10_000, "batch_size": 1024, "learning_rate": 1e-2, "linear_steps": 10_000,
               "linear_learning_rate": 1e-2, "seeds": 5}, run, draw, claims("larger-"))
 
 

@@ -12,10 +12,11 @@ STRONGEST = 1.2             # entries of WᵀW at which the colours end
 LONGEST = 1.5               # norms at which the bars' axis ends, if none is longer
 
 
-def figure(W, titles):
+def figure(W, titles, left):
     """WᵀW of each model as a square, beside bars for its norms, coloured by superposition.
 
     W (K, m, n), titles (K,)
+    left (K,) : by which fraction each loss is above that of the minimum next to it, NaN if unknown
     """
     K, n = len(W), W.shape[-1]
     rows = -(-K // COLUMNS)
@@ -30,7 +31,8 @@ def figure(W, titles):
             continue
         gram(W[cell], colorbar=False, ax=heat)
         heat.images[0].set_clim(-STRONGEST, STRONGEST)
-        heat.set_title(titles[cell], fontsize=STYLE["title"])
+        above = f"\n{100 * left[cell]:.2g} % above its minimum" if np.isfinite(left[cell]) else ""
+        heat.set_title(titles[cell] + above, fontsize=STYLE["title"])
         norms(W[cell], colorbar=False, ax=bars)
         numbers = range(0, n, max(1, round(n / 4)))
         heat.set(xticks=numbers, yticks=numbers)
