@@ -23,8 +23,8 @@ from .corners import DUAL, Corners, lay, powers, sum_products
 from .law import Moments, chance_of_any
 from .series import FIRST, GRAD, LAST, Sums, sum_series
 
-RARE = 40.0             # what happens with a chance of at most exp(-RARE) is left out       (4.20)
-TINY = 1e-10            # another feature's gain below this part of |z| acts by its mean     (4.21)
+RARE = 40.0             # what happens with a chance of at most exp(-RARE) is left out       (4.19)
+TINY = 1e-10            # another feature's gain below this part of |z| acts by its mean     (4.20)
 MOST = 10               # features that are split off at most
 GROUPS = (0, 3, 6, MOST)        # rows with up to so many split off are worked on together
 ROOM = 2**20            # numbers in one array of corners
@@ -34,7 +34,7 @@ STEEP = 4.0             # a gain is split off if what is left reaches at most so
 NODE, CORNER, GROUP = 50, 3000, 1.5e5   # nanoseconds: a node and feature, a corner, a split
 NEGLIGIBLE = 1e-40      # supports that are rarer than this are left out
 ROUNDING = 4 * np.finfo(float).eps
-# 1 / (1 + e^-x) as a power series                                                         (4.14)
+# 1 / (1 + e^-x) as a power series                                                         (4.24)
 SIGMOID = (1 / 2, 1 / 4, 0, -1 / 48, 0, 1 / 480, 0, -17 / 80640, 0, 31 / 1451520, 0,
            -691 / 319334400, 0)
 
@@ -69,7 +69,7 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
     low, high = reach(law, rows.p, rows.g)
     P = np.maximum(rows.b + high, -rows.b - low)
     y_y = law.active(p)[own, everyone] / 3
-    tiny = (abs(rows.g) < TINY * P) & (low + rows.b < 0) & (high + rows.b > 0)              # (4.21)
+    tiny = (abs(rows.g) < TINY * P) & (low + rows.b < 0) & (high + rows.b > 0)              # (4.20)
     tiny[~law.alone] = False
     tiny[own, everyone] = False
     mean = law.mean * law.active(p)                                     # (n, N)  E[x]
@@ -107,7 +107,7 @@ def groups(count):
 
 def reach(law, p, g, tries=6):
     """Two arrays (N,): t is below the first or above the second with a chance of at most
-    exp(-RARE). (4.20)
+    exp(-RARE). (4.19)
     """
     low, high = np.minimum(g, -g if law.signed else 0), np.maximum(g, -g if law.signed else 0)
     low, high = low.sum(0), high.sum(0)
@@ -275,7 +275,7 @@ class Ends:
         return leaf
 
     def _polynomial(self):
-        """The part of h_q in moments, of what is left without the few supports. (4.16)"""
+        """The part of h_q in moments, of what is left without the few supports. (4.25)"""
         law, own = self.law, np.where(self.meeting.own_here[self.rows], self.small.own, -1)
         self.few = few = Supports(law, self.small, own, self.Q)
         mu = self.meeting.moments.mu[:, self.rows] - few.mu.sum(1)

@@ -8,7 +8,7 @@
     S, p' one set's part of E e^{iwt}: off has probability S, the rest is p' (`t` in 4.15)
     F, D  the other sets' part of E e^{iwt}; the part of F where at least two of them are on
 
-On |z| <= P the identity (4.13) turns h_q into moments and a sum of products over independent sets.
+On |z| <= P the identity (4.24) turns h_q into moments and a sum of products over independent sets.
 Supports with few active features, whose terms decay slowly, are taken out of the sum, and `rows.py`
 puts them back in closed form. All orders q and all corners of a row share their products, and the
 gradient is that of one weighted sum of them, sum u h. Rows N are outputs of instances; the sum runs
@@ -123,7 +123,7 @@ def sum_series(law, sums, allowed, worth, with_grad, first=FIRST):
             shrinks = moved / np.where(before > 0, before, 2 * moved + 1e-300)
             ratio = np.clip(shrinks, 0.1, 0.9)
             slowest = np.maximum(ratio, ratio_before)
-            error[:, rows] = SAFETY * moved * slowest / (1 - slowest)                       # (4.22)
+            error[:, rows] = SAFETY * moved * slowest / (1 - slowest)                       # (4.21)
             last[..., rows] = moved, ratio
         enough = allowed((sums.u * table).sum((0, 1)))
         going = (error[0] > enough) | (error[1] * worth > enough)
@@ -184,7 +184,7 @@ class Block:
         on = self.T_on - sums.v[:, None] * self.iw * self.t_y
         T_all, F = self.T_off + on, self.before[len(sums.p)]
         T_closed = np.where(closed, T_all, self.T_off)
-        Y = T_closed * self.D + np.where(closed, 0, on) * F                                 # (4.18)
+        Y = T_closed * self.D + np.where(closed, 0, on) * F                                 # (4.26)
         turn = waves(np.pi * sums.c / sums.P, self.kappa)               # (L, N, K)
         table, V = self._table(turn, Y)
         if not with_grad:
@@ -192,7 +192,7 @@ class Block:
         apart = (law.simple[:, None] * off[1] * off[2])[law.set_of]     # (n, N)
         slopes = self._leave_one_out(V * T_all, V * T_closed, apart)
         unit = np.where(law.alone[:, None], 1, q) / self.uniform.alpha[:-1] * np.pi / sums.P
-        dg = unit[..., None] * slopes                                   # (n, N, pieces)    (4.19)
+        dg = unit[..., None] * slopes                                   # (n, N, pieces)    (4.18)
         inside = self.iw * V * np.where(closed, self.D, F)              # the own set's features
         for j, r, t_j, t_yj in self.same:
             dg[j, r] = self._sum(inside[r] * (t_j - sums.v[r, None] * self.iw[r] * t_yj))
@@ -206,7 +206,7 @@ class Block:
         """The terms' sums of all h, (Q, L, N, pieces), and the weight V (N, K) of Y in sum u h."""
         P, u, Q = self.sums.P, self.sums.u, len(self.sums.u)
         order = np.arange(1, Q + 1)[:, None]
-        basis = (1 / (1j * self.kappa)) ** (order + 1)                  # (Q, K)            (4.13)
+        basis = (1 / (1j * self.kappa)) ** (order + 1)                  # (Q, K)            (4.24)
         unit = 2 / P * (P / np.pi) ** (order + 1)                       # (Q, N)
         weight = np.moveaxis(u * unit[:, None], 0, -1)                  # (L, N, Q)
         V = (turn * (weight @ basis)).sum(0)
@@ -240,7 +240,7 @@ class Block:
             np.multiply(before[J], factors[J], out=before[J + 1])
             t *= S_after[J]
             t *= before[J] - S_before[J] if law.simple[J] else before[J]
-            self.D += t                                                                     # (4.17)
+            self.D += t                                                                     # (4.16)
             for k, j in enumerate(members) if with_grad else ():
                 lifted[j] = law.even(psi[k][1])
                 for other in zero[:k] + zero[k + 1:] if law.together[J] else ():
@@ -248,7 +248,7 @@ class Block:
 
     def _leave_one_out(self, tau, tau_closed, apart):
         """Re sum tau t_j (products without the own set and j's, less `apart` with tau_closed), (n,
-        N, pieces). (4.19)
+        N, pieces). (4.18)
         """
         pieces, N = self.pieces, len(tau)
         row, column = (lambda x: x.reshape(N, pieces, 1, -1),
