@@ -359,3 +359,21 @@ def test_training_that_diverges_says_where():
     with pytest.raises(FloatingPointError, match="the loss of instance 0 is not finite at step"):
         tm.adversarial_training(tm.Linear.init(6, 2), LAW, size=0.5, steps=50, learning_rate=1e15,
                                 progress=False)
+
+
+def test_what_does_not_fit_into_the_models_precision_is_named():
+    model, options = tm.ReluOutput.init(6, 2), dict(steps=2, batch_size=4, progress=False)
+    with pytest.raises(ValueError, match="importance must fit into the model's float32, got 1e"):
+        tm.adversarial_training(model, tm.Features(6, 0.4, 1e39), size=0.1, **options)
+    with pytest.raises(ValueError, match="size must fit into the model's float32"):
+        tm.adversarial_training(model, LAW, size=1e300, **options)
+    double = model.astype(np.float64)
+    tm.adversarial_training(double, tm.Features(6, 0.4, 1e39), size=0.1, **options)
+
+
+def test_more_steps_than_anybody_waits_for_are_refused():
+    for steps in (2**40 + 1, 10**400):
+        with pytest.raises(ValueError, match="steps must be at most"):
+            tm.adversarial_training(tm.ReluOutput.init(6, 2), LAW, size=0.1, steps=steps)
+        with pytest.raises(ValueError, match="steps must be at most"):
+            tm.strongest_attack(tm.ReluOutput.init(6, 2), X, LAW, 0.1, steps=steps)

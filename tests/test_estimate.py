@@ -162,3 +162,10 @@ def test_what_a_users_own_class_returns_is_checked(model, features, error, words
 def test_bad_arguments_are_refused(options, error):
     with pytest.raises(error, match=next(iter(options))):
         tm.estimate_loss(one(tm.ReluOutput), tm.Features(1, 0.5), **options)
+
+
+def test_a_large_importance_scales_an_estimate_without_a_word():
+    model, features = tm.ReluOutput.init(3, 2), tm.Features(3, 0.5)
+    mean, error = tm.estimate_loss(model, features, samples=2**10)
+    scaled = tm.estimate_loss(model, features.replace(importance=2.0**1000), samples=2**10)
+    assert scaled == (mean * 2.0**1000, error * 2.0**1000)

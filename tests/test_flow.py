@@ -399,3 +399,9 @@ def test_a_bar_can_be_shown(capsys):
     assert "gradient flow: 100%" in capsys.readouterr().err
     with pytest.raises(TypeError, match="progress"):
         gradient_flow(*CASES["relu"], t_final=0.1, progress="yes")
+
+
+def test_a_flow_that_is_too_fast_for_float64_is_refused():
+    model, _ = CASES["relu"]
+    with pytest.raises(OverflowError, match="the speed at the start, .* is too large"):
+        gradient_flow(model, tm.Features(2, 0.3, 1e300), t_final=1.0)

@@ -331,3 +331,12 @@ def test_results_show_on_one_line():
     assert repr(tm.stack_plot(model)) == "StackPlot(neurons=4, features=2)"
     stack = tm.ReluHidden.init(50, 20, 3)
     assert repr(tm.stack_plot(stack)) == "StackPlot(neurons=20, features=50, instances=(3,))"
+
+
+def test_products_of_weights_beyond_float64_are_refused():
+    large = tm.AbsoluteValue(np.full((2, 2), 1e200), np.full((2, 2), 1e200), np.zeros(2))
+    for of in (tm.service, tm.monosemanticity, tm.normalise_neurons, tm.stack_plot):
+        with pytest.raises(OverflowError, match="their products do not fit into float64"):
+            of(large)
+    with pytest.raises(OverflowError, match="their products do not fit into float64"):
+        tm.service(tm.ReluHidden(np.full((2, 2), 1e200), np.zeros(2)))

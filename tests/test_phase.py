@@ -296,3 +296,9 @@ def test_a_diagram_shows_on_one_line(diagram):
                            "importance=0.1…10 (5), p=0.01…1 (5): not learned ")
     assert text.endswith(f"{diagram.differs.sum()} of 25 cells differ from the candidates)")
     assert len(text) < 200 and "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["interference", "weight_decay"])
+def test_penalties_beyond_float64_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be .* at most 1e"):
+        tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], **{name: 1e155})

@@ -268,3 +268,13 @@ def test_dimensions_are_those_of_the_directions(seed, m, n):
     W = ortho_group.rvs(m, random_state=rng)[:, axes] if m > 1 else np.ones((1, n))
     W = W * 10.0 ** rng.uniform(-5, 5, n) * rng.choice([0, 1], n, p=[0.2, 0.8])
     assert polytopes.dimensions(W) == len(set(axes[W.any(0)]))
+
+
+@pytest.mark.parametrize("build", [polytopes.polygon, polytopes.simplex, polytopes.cross_polytope,
+                                   polytopes.prism, polytopes.antiprism, polytopes.bipyramid])
+@pytest.mark.parametrize("k", [10**13, 10**400])
+def test_what_does_not_fit_into_memory_is_refused_first(build, k):
+    with pytest.raises(ValueError, match="k is too large: it would take"):
+        build(k)
+    with pytest.raises(ValueError, match="times is too large: it would take"):
+        polytopes.merged(np.eye(2), k)

@@ -21,7 +21,8 @@ def progress(value):
 def memory(name, size):
     """ValueError if `size` bytes would not fit into the memory that is free."""
     if size > SMALL and size > (free := free_memory()):
-        raise ValueError(f"{name} is too large: it would take {size / 2**30:,.3g} GiB of memory, "
+        taken = min(size, 10**300) / 2**30                              # an int may be no float
+        raise ValueError(f"{name} is too large: it would take {taken:,.3g} GiB of memory, "
                          f"and {free / 2**30:.3g} GiB are free")
 
 

@@ -123,7 +123,7 @@ class Motif:
 def service(model):
     """s_ji, (..., m, n): the slope in |x_i| that neuron j alone gives to output i. (11.3)"""
     encode, decode = _weights(model)
-    return abs(encode) * np.maximum(decode, 0)
+    return _product(abs(encode), np.maximum(decode, 0))
 
 
 def monosemanticity(model):
@@ -174,7 +174,7 @@ def normalise_neurons(model):
         return model.from_parameters([encode, b])
     alpha = abs(encode).max(-1, keepdims=True)                      # (..., m, 1)
     alpha = np.where(alpha > 0, alpha, 1)
-    return AbsoluteValue(encode / alpha, transpose(decode * alpha), b)
+    return AbsoluteValue(encode / alpha, transpose(_product(decode, alpha)), b)
 
 
 def stack_plot(model, *, weights="input"):
@@ -254,6 +254,16 @@ def _weights(model):
     W1, W2 = (checks.weights(to_host(a), name).astype(np.float64)
               for name, a in (("W1", model.W1), ("W2", model.W2)))
     return W1, transpose(W2)
+
+
+def _product(a, b):
+    """a b, or an OverflowError."""
+    with np.errstate(over="ignore"):
+        result = a * b
+    if not np.isfinite(result).all():
+        raise OverflowError("the weights of the model are too large: their products do not fit "
+                            "into float64")
+    return result
 
 
 def _single(model):

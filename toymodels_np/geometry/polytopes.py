@@ -41,7 +41,9 @@ BASES = {3: "triangular", 4: "square", 5: "pentagonal", 6: "hexagonal", 7: "hept
 
 def polygon(k):
     """A regular k-gon, (2, k), k >= 2, anticlockwise from the first axis. (8.1)"""
-    angle = 2 * np.pi * np.arange(checks.integer("k", k, minimum=2)) / k
+    k = checks.integer("k", k, minimum=2)
+    checks.memory("k", 50 * k)
+    angle = 2 * np.pi * np.arange(k) / k
     return np.stack([np.cos(angle), np.sin(angle)])
 
 
@@ -53,6 +55,7 @@ def digon():
 def simplex(k):
     """A regular simplex, k + 1 columns in k dimensions with cosines -1/k, (k, k + 1). (8.2)"""
     k = checks.integer("k", k)
+    checks.memory("k", 40 * (k + 1) ** 2)
     centred = np.eye(k + 1) - 1 / (k + 1)
     corners = np.linalg.svd(centred)[2][:k] @ centred
     return corners / np.linalg.norm(corners, axis=0)
@@ -63,7 +66,9 @@ def cross_polytope(k):
 
     It is the tegum product of k digons.
     """
-    return tegum_product(*[digon()] * checks.integer("k", k))
+    k = checks.integer("k", k)
+    checks.memory("k", 40 * k**2)
+    return np.kron(np.eye(k), digon())
 
 
 def prism(k, height=TIGHT):
@@ -72,7 +77,7 @@ def prism(k, height=TIGHT):
     The columns of the upper one come first. TIGHT makes a tight frame; for k = 4 that is the cube.
     "uniform" makes all edges equal.
     """
-    return _rings(checks.integer("k", k, minimum=3), height, 0)
+    return _rings(k, height, 0)
 
 
 def antiprism(k, height=TIGHT):
@@ -80,7 +85,7 @@ def antiprism(k, height=TIGHT):
 
     k = 3 at the height TIGHT is the octahedron.
     """
-    return _rings(checks.integer("k", k, minimum=3), height, np.pi / k)
+    return _rings(k, height, 1)
 
 
 def bipyramid(k):
@@ -101,11 +106,15 @@ def tegum_product(*factors, dropped=0):
 def merged(W, times):
     """Each column of W (m, n) `times` over, shortened by √times: WW' stays as it is. (8.6)"""
     W, times = checks.array("W", W, ndim=2, dtype=np.float64), checks.integer("times", times)
+    checks.memory("times", 16 * W.size * times)
     return np.repeat(W, times, axis=1) / np.sqrt(times)
 
 
-def _rings(k, height, turn):
-    """Two k-gons (3, 2k), the lower one turned by `turn`."""
+def _rings(k, height, half_steps):
+    """Two k-gons (3, 2k), the lower one turned by so many half steps."""
+    k = checks.integer("k", k, minimum=3)
+    checks.memory("k", 150 * k)
+    turn = half_steps * np.pi / k
     if isinstance(height, str) and height == "uniform":
         steepness = (np.cos(turn) - np.cos(2 * np.pi / k)) / 2                          # (8.5)
         height = np.sqrt(steepness / (1 + steepness))

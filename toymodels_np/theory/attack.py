@@ -25,11 +25,13 @@ from ..core.loop import History
 from ..core.models import Linear, ReluOutput
 from ..core.optim import AdamState
 from ..core.streams import ATTACK_STREAM, TRAIN_STREAM, random_stream
+from ..geometry.measures import split_power
 from ..known import stranger
 from .estimate import check_pair
 
 NO_DIRECTION = 1e-12        # rows of G shorter than this part of the longest point nowhere
 RAREST = 1e-290             # feature probability from which the mean length of an input has digits
+MOST_STEPS = 2**40
 RESOLVED = 1e-3             # part of a vulnerability that rounding may make up
 
 
@@ -116,7 +118,7 @@ def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60):
     Arguments as for `attack`. (10.9)
     """
     checks.integer("starts", starts)
-    checks.integer("steps", steps)
+    _check_steps(steps)
     at = _check(model, x, features, epsilon)
     first, worst = _worst(at, keep=min(starts, 2 * at.x.shape[-1]))
     clean, best_delta = at.clean(), _finite(worst, np.zeros_like(at.x))
@@ -177,6 +179,8 @@ def _f_and_gradient(delta, at, clean):
 
 
 def _to_length(v, epsilon):
+    """The rows of v (..., B, n) at the length epsilon (..., 1); no square overflows."""
+    v, _ = split_power(v, axis=-1)
     length = np.linalg.norm(v, axis=-1, keepdims=True)
     return v * (epsilon[..., None] / np.where(length > 0, length, 1))
 
@@ -261,25 +265,26 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     single = model.instances == ()
     now = model.from_parameters([a[None] for a in model.parameters]) if single else model
     start, streams = now, [random_stream(seed, TRAIN_STREAM, i) for i in range(now.instances[0])]
-    epsilon = np.broadcast_to(size * mean_input_norm(features), now.instances).astype(model.dtype)
-    importance = features.importance.astype(model.dtype)[..., None, :]              # (..., 1, n)
+    epsilon = _cast("size", size * mean_input_norm(features), model.dtype)
+    epsilon = np.broadcast_to(epsilon, now.instances)                               # (K,)
+    importance = _cast("importance", features.importance, model.dtype)[..., None, :]
     relu, losses, state = isinstance(model, ReluOutput), [], AdamState.zeros_like(now.parameters)
-    for step in tqdm(range(steps + 1), unit="step", desc="adversarial training", **look):
-        x = features.sample(streams, batch_size, dtype=model.dtype)                 # (K, B, n)
-        y, (W, b) = features.target(x), now.parameters
-        with np.errstate(over="ignore", invalid="ignore"):          # a check follows
+    with np.errstate(over="ignore", invalid="ignore"):              # the loss is checked
+        for step in tqdm(range(steps + 1), unit="step", desc="adversarial training", **look):
+            x = features.sample(streams, batch_size, dtype=model.dtype)                 # (K, B, n)
+            y, (W, b) = features.target(x), now.parameters
             (delta,), _ = _worst(_Attacked(transpose(W) @ W, b[..., None, :], x, y, importance,
                                            epsilon[:, None], relu))
             loss, gradient = now.unchecked_loss_and_grad(x + delta, features, target=y)
-        if not np.isfinite(loss).all():
-            broken = int(np.flatnonzero(~np.isfinite(loss))[0])
-            raise FloatingPointError(f"the loss of instance {broken} is not finite at step {step}; "
-                                     f"try a smaller learning_rate than {rate(0):g}")
-        if step in (0, steps):
-            losses.append(loss)
-        if step < steps:
-            parameters, state = optim.adam(now.parameters, gradient.parameters, state, rate(step))
-            now = now.from_parameters(parameters)
+            for broken in np.flatnonzero(~np.isfinite(loss)):
+                raise FloatingPointError(f"the loss of instance {broken} is not finite at step "
+                                         f"{step}; try a smaller learning_rate than {rate(0):g}")
+            if step in (0, steps):
+                losses.append(loss)
+            if step < steps:
+                parameters, state = optim.adam(now.parameters, gradient.parameters, state,
+                                               rate(step))
+                now = now.from_parameters(parameters)
     records = [np.stack(pair) for pair in zip(start.parameters, now.parameters)]    # (2, K, …)
     losses = np.stack(losses)                                                       # (2, K)
     if single:
@@ -287,6 +292,7 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     return History(model=model.from_parameters([a[-1].copy() for a in records]),
                    steps=np.array([0, steps]), losses=losses,
                    parameters=model.from_parameters(records))
+
 
 # -- what may be asked
 
@@ -357,8 +363,22 @@ def _check_training(model, features, size):
 
 
 def _check_numbers(steps, batch_size, n, learning_rate, seed):
-    checks.integer("steps", steps)
+    _check_steps(steps)
     checks.integer("batch_size", batch_size)
     checks.memory("batch_size", _bytes(batch_size, n))
     checks.real("learning_rate", learning_rate, above=0)
     checks.seed(seed)
+
+
+def _check_steps(steps):
+    if checks.integer("steps", steps) > MOST_STEPS:
+        raise ValueError(f"steps must be at most 2^40, got {steps}")
+
+
+def _cast(name, a, dtype):
+    """`a` in the precision of a model, or a ValueError."""
+    with np.errstate(over="ignore"):
+        result = np.asarray(a).astype(dtype)
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name} must fit into the model's {dtype}, got {np.max(a):g}")
+    return result

@@ -23,6 +23,7 @@ from ..core import checks
 from ..core.features import Features
 from ..core.models import check_sizes
 from ..core.streams import ESTIMATE_STREAM, random_stream
+from ..geometry.measures import split_power
 from ..known import stranger
 
 REPLICATES = 32
@@ -73,7 +74,9 @@ def estimate_loss(model, features, *, samples=2**20, seed=0, progress=None):
         results = estimate(model, features, lead, samples, seed, bar.update)        # (..., R)
     if not np.isfinite(results).all():
         raise OverflowError("a sampled loss is too large for float64: the parameters are too large")
-    return results.mean(-1), results.std(-1, ddof=1) / REPLICATES**0.5
+    spread, power = split_power(results, axis=-1)           # (..., R): squares of these fit
+    error = np.ldexp(spread.std(-1, ddof=1) / REPLICATES**0.5, power[..., 0])
+    return np.ldexp(spread.mean(-1), power[..., 0]), error
 
 
 # -- classes of a user's own

@@ -33,6 +33,7 @@ POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many dec
 SLOW = 0.03                 # r on a plateau, at most
 DIP = 1.5                   # the speed dips there: before and after it is this many times higher
 ARRIVED = 1e-6              # part of the highest speed at which the flow has arrived, or STATIONARY
+FASTEST = 1e100             # speed at the start, at most, so that its square is float64
 STATIONARY = 1e-9           # gradient norm of a polished saddle, at most
 STEP, FINE = 1e-7, 1e-10    # of one-sided differences of g: short, not to reach across a kink
 NEAR = 0.5                  # distance of a saddle from the slowest point of its plateau, at most; a
@@ -116,6 +117,11 @@ def gradient_flow(model, features, *, t_final, interference=0.0, weight_decay=0.
     penalty = checked_penalty(interference, weight_decay)
     check_bounded(penalty, type(model), features)
     loss, bar = _Loss(model, features, penalty), checks.progress(progress)
+    with np.errstate(over="ignore"):
+        speed = np.linalg.norm(loss.at(pack(model)[None])[1])
+    if not speed <= FASTEST:
+        raise OverflowError(f"the speed at the start, {speed:.1e}, is too large for the "
+                            f"integration: the model, importance or penalties are too large")
     theta_at = _integrated(loss, pack(model), t_final, bar)
     grid = t_final * np.logspace(-DECADES, 0, POINTS * DECADES + 1)
     times = np.append(0.0, grid)                                        # (T,)

@@ -17,6 +17,8 @@ from ..core import checks
 from ..core.arrays import transpose
 from ..core.models import Linear, ReluOutput
 
+LARGEST = 1e100             # of its factors, so that squares of gradients fit into float64
+
 
 class Penalty(NamedTuple):
     """R(W), by its two factors. A penalty that is zero is false."""
@@ -56,8 +58,8 @@ NONE = Penalty()
 
 def penalty(interference=0.0, weight_decay=0.0):
     """The Penalty of two numbers, the first at least 0; else TypeError or ValueError."""
-    return Penalty(checks.real("interference", interference, minimum=0),
-                   checks.real("weight_decay", weight_decay))
+    return Penalty(checks.real("interference", interference, minimum=0, maximum=LARGEST),
+                   checks.real("weight_decay", weight_decay, minimum=-LARGEST, maximum=LARGEST))
 
 
 def check_bounded(penalty, model, features):
