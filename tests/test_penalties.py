@@ -1,0 +1,155 @@
+"""Penalties and the bound on coherence: slopes by hand, independent twins, what has no answer."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+import toymodels_np as tm
+from toymodels_np import energies
+from toymodels_np.theory.coherence import coherence
+from toymodels_np.theory.penalties import Penalty, penalty
+
+
+def naive(W, interference, weight_decay):
+    """The penalty, pair by pair. (14.1)"""
+    n, total = W.shape[1], weight_decay * (W**2).sum()
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                total += interference * (W[:, i] @ W[:, j]) ** 2
+    return total
+
+
+# -- the terms ------------------------------------------------------------------------------------
+
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 6), st.floats(0, 3),
+       st.floats(-2, 2))
+def test_value_and_slopes_against_sums_over_pairs(seed, m, n, lam, mu):
+    rng = np.random.default_rng(seed)
+    W, V, h = rng.normal(size=(m, n)), rng.normal(size=(m, n)), 1e-4
+    value, slope = penalty(lam, mu).value_and_grad(W)
+    assert value == pytest.approx(naive(W, lam, mu), rel=1e-12, abs=1e-12)
+    rise = (naive(W + h * V, lam, mu) - naive(W - h * V, lam, mu)) / (2 * h)
+    assert abs((slope * V).sum() - rise) <= 1e-5 * (1 + abs(rise))
+    bend = sum(s * penalty(lam, mu).value_and_grad(W + s * h * V)[1] for s in (1, -1)) / (2 * h)
+    product = penalty(lam, mu).hessian_product(W, V)
+    np.testing.assert_allclose(product, bend, atol=1e-5 * (1 + abs(bend).max()))
+
+
+def test_a_slope_without_its_factor_of_two_is_caught():
+    """Each pair counts from both sides: 4 lam W O, not 2."""
+    W = np.array([[1.0, -2.0]])
+    assert penalty(0.1).value_and_grad(W)[1][0, 0] == pytest.approx(1.6)        # by hand
+    rise = (naive(W + [[1e-5, 0]], 0.1, 0) - naive(W - [[1e-5, 0]], 0.1, 0)) / 2e-5
+    assert rise == pytest.approx(1.6, rel=1e-8) and rise != pytest.approx(0.8, rel=0.1)
+
+
+def test_a_stack_is_its_instances_and_zero_is_false():
+    W = np.random.default_rng(0).normal(size=(4, 2, 5))
+    values, slopes = penalty(0.3, 0.1).value_and_grad(W)
+    for i in range(4):
+        value, slope = penalty(0.3, 0.1).value_and_grad(W[i])
+        assert value == pytest.approx(values[i], rel=1e-14)
+        np.testing.assert_allclose(slope, slopes[i], rtol=1e-13)
+    assert not penalty() and penalty(0.1) and penalty(0, -0.1)
+    assert Penalty(2.0, 1.0).in_units_of(4.0) == Penalty(0.5, 0.25)
+
+
+# -- minima with penalties ------------------------------------------------------------------------
+
+def twin(features, m, lam, mu, starts=6):
+    """The lowest loss by SciPy's BFGS on closed forms, without any of the package's gradients."""
+    n, best = features.n_features, np.inf
+    p, importance = features.feature_probability, features.importance
+
+    def loss(x):
+        W, b = x[:m * n].reshape(m, n), x[m * n:]
+        exact = float(energies.enumerated_loss(W[None], b[None], p, importance)[0])
+        return exact + naive(W, lam, mu)
+
+    rng = np.random.default_rng(5)
+    ends = []
+    for _ in range(starts):
+        start = np.append(rng.normal(scale=m**-0.5, size=m * n), features.mean())
+        ends.append(minimize(loss, start, method="BFGS", options={"maxiter": 60}))
+    for end in sorted(ends, key=lambda x: x.fun)[:2]:
+        best = min(best, minimize(loss, end.x, method="BFGS", options={"gtol": 1e-9}).fun)
+    return best
+
+
+@pytest.mark.parametrize("lam, mu", [(0.02, 0), (0.3, 0), (0.05, 0.02)])
+def test_two_features_in_one_dimension_with_penalties(lam, mu):
+    features = tm.Features(2, 0.1, [1, 0.8])
+    found = tm.find_minimum(features, 1, starts=8, interference=lam, weight_decay=mu)
+    assert abs(found.loss - twin(features, 1, lam, mu)) < 1e-9 and found.is_local_minimum
+    plain = float(tm.expected_loss(found.model, features))
+    assert found.loss == pytest.approx(plain + naive(found.model.W, lam, mu), rel=1e-12)
+
+
+def test_the_price_of_interference_moves_the_minimum_and_never_pays():
+    features, last = tm.Features(4, 0.05), -1.0
+    for lam in (0, 0.01, 0.1, 1):
+        found = tm.find_minimum(features, 2, starts=8, interference=lam)
+        assert found.loss >= last - 1e-12
+        last = found.loss
+    assert abs(last - 2 * 0.05 * (4 - 3 * 0.05) / 12) < 1e-9        # two features, and no price
+
+
+def test_the_unit_of_importance_takes_the_penalty_with_it():
+    a, b = (tm.find_minimum(tm.Features(3, 0.1, unit), 2, starts=6, interference=0.02 * unit,
+                            weight_decay=0.01 * unit).loss / unit for unit in (1.0, 1e-6))
+    assert a == pytest.approx(b, rel=1e-9)
+
+
+def test_negative_weight_decay_has_no_minimum_behind_a_relu():
+    """W grows, the biases keep all outputs off: the loss is constant, the penalty falls."""
+    features, lower = tm.Features(2, 0.2), []
+    for size in (1, 10, 100):
+        W = np.array([[size, 0.0]])
+        model = tm.ReluOutput(W, np.full(2, -2.0 * size**2))
+        lower.append(float(tm.expected_loss(model, features)) + penalty(0, -0.01).value(W))
+    assert lower[0] > lower[1] > lower[2] and lower[2] < -90
+    with pytest.raises(ValueError, match="weight_decay=-0.01: the loss has no minimum, .* biases"):
+        tm.find_minimum(features, 1, weight_decay=-0.01)
+    with pytest.raises(ValueError, match="no minimum, .* column of feature 1 grows"):
+        tm.find_minimum(tm.Features(2, 0.2, [1, 0]), 1, model=tm.Linear, weight_decay=-0.01)
+
+
+# -- coherence ------------------------------------------------------------------------------------
+
+def test_the_frontier_of_three_features_in_two_dimensions():
+    p = 0.1
+    features = tm.Features(3, p)
+    losses = [tm.find_minimum(features, 2, starts=1, coherence=c) for c in (0, 0.4, 0.5, 1)]
+    for c, x in zip((0, 0.4, 0.5, 1), losses):
+        assert coherence(x.model.W) <= c + 1e-6 and np.isfinite(x.loss)
+    free = tm.find_minimum(features, 2, starts=3).loss
+    values = [x.loss for x in losses]
+    assert (np.diff(values) <= 1e-10).all()
+    assert abs(values[0] - p * (4 - 3 * p) / 12) < 1e-10                            # (14.6)
+    assert abs(values[1] - values[0]) < 1e-8                # three lines need 60 degrees
+    assert abs(values[2] - energies.polygon(3, p).loss) < 1e-8
+    assert abs(values[-1] - free) < 1e-12
+
+
+def test_coherence_is_the_largest_cosine():
+    assert coherence(np.array([[1.0, 0, 2, 0], [0, 3, 2, 0]])) == pytest.approx(0.5**0.5)
+    assert coherence(np.eye(3)) == 0 and coherence(np.zeros((2, 2))) == 0
+
+
+@pytest.mark.parametrize("bad, error, match", [
+    ({"interference": "much"}, TypeError, "interference must be a real number, got 'much'"),
+    ({"interference": -1}, ValueError, "interference must be .* at least 0.*, got -1"),
+    ({"interference": np.nan}, ValueError, "interference must be finite"),
+    ({"weight_decay": None}, TypeError, "weight_decay must be a real number"),
+    ({"coherence": 1.5}, ValueError, "coherence must be .* at most 1, got 1.5"),
+    ({"coherence": -0.1}, ValueError, "coherence must be .* at least 0.* got -0.1"),
+    ({"coherence": True}, TypeError, "coherence must be a real number"),
+    ({"executor": 3}, TypeError, "executor must be None or a concurrent.futures.Executor, got 3"),
+    ({"progress": 3}, TypeError, "progress must be True, False or None"),
+])
+def test_bad_penalties_are_refused(bad, error, match):
+    with pytest.raises(error, match=match):
+        tm.find_minimum(tm.Features(3, 0.1), 2, **bad)
