@@ -43,7 +43,7 @@ class Parameter(NamedTuple):
     high: float
 
     def __repr__(self):
-        name = getattr(self.features, "__name__", type(self.features).__name__)
+        name = getattr(self.features, "__name__", repr(self.features))
         return f"Parameter({name}, {self.low!r} to {self.high!r})"
 
 
