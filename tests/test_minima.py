@@ -1,5 +1,6 @@
 """True minima: problems whose answer is known, the certificate, and the parts of the search."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import energies
-from toymodels_np.theory import minima, search
+from toymodels_np.theory import descent, minima, search
 from toymodels_np.theory.minima import (Minimum, descend, hessian, newton, pack, revive, rotations,
                                         unpack)
 
@@ -385,3 +386,69 @@ def test_in_the_dense_plane_the_second_feature_grows_from_nothing(p):
 def test_in_the_sparse_plane_it_jumps_before():
     found = tm.find_minimum(tm.Features(2, 0.3, [1, 0.99 * drawn_in(0.3)]), 1, starts=6)
     assert found.geometry == "digon" and tm.norms(found.model.W)[1] > 0.8
+
+
+# -- unequal features, kinks, polishing, what breaks off -------------------------------------------
+
+HARD = {                                # (features, m, the lowest loss that 500 starts know)
+    "I = 0.7^i": (tm.Features(5, 0.05, 0.7 ** np.arange(5)), 2, 0.0046240229),
+    "I = 0.9^i": (tm.Features(5, 0.05, 0.9 ** np.arange(5)), 2, 0.0072551872),
+    "p unequal": (tm.Features(5, 0.2 * np.array([1, 0.8, 0.6, 0.5, 0.4])), 2, 0.0375024258),
+}
+
+
+@pytest.mark.parametrize("features, m, loss", HARD.values(), ids=list(HARD))
+def test_the_order_of_unequal_features_is_found(features, m, loss):
+    """Random starts alone end 0.02 to 0.4 % above: a pentagon has twelve orders."""
+    found = tm.find_minimum(features, m, starts=4, seed=3)
+    assert abs(found.loss / loss - 1) < 1e-7 and found.is_local_minimum
+    assert np.median(found.start_losses) > loss * (1 + 1e-6)
+
+
+def test_a_minimum_at_a_kink_says_so():
+    """Two orthogonal features of three: z_i = b_i = 0 while they are off, so that the slope by b_i
+    is 2 b_i to the right and 2 p b_i to the left of 0."""
+    features = tm.Features(3, 0.3)
+    model = tm.ReluOutput(np.eye(2, 3), [0, 0, 0.15])
+    assert minima.kinks(model, features) == (0, 1)
+    assert minima.kinks(tm.ReluOutput(np.eye(2, 3), [0.01, -0.01, 0.15]), features) == ()
+    found = tm.find_minimum(tm.Features(4, 0.5, anticorrelated=[(0, 1), (2, 3)]), 2, starts=3)
+    assert found.kinks and found.is_local_minimum and "a minimum at a kink" in repr(found)
+
+
+def test_polish_takes_a_trained_model_to_its_minimum(pentagon):
+    features, rng = tm.Features(5, 0.05), np.random.default_rng(1)
+    near = tm.ReluOutput((pentagon.model.W + 0.02 * rng.normal(size=(2, 5))).astype(np.float32),
+                         pentagon.model.b.astype(np.float32))
+    found = tm.polish(near, features)
+    assert abs(found.loss - pentagon.loss) < 1e-14 and found.converged and found.is_local_minimum
+    with pytest.raises(TypeError, match="model must be a ReluOutput or a Linear, got 3"):
+        tm.polish(3, features)
+
+
+def test_ctrl_c_returns_the_best_point_so_far(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(minima, "newton", interrupted)
+    found = tm.find_minimum(tm.Features(3, 0.1), 2, starts=4)
+    assert not found.converged and not found.is_local_minimum and "not converged" in repr(found)
+    assert np.isfinite(found.loss) and found.loss < 0.01
+
+
+def test_an_executor_changes_nothing():
+    features = tm.Features(3, 0.1, [1, 0.9, 0.7])
+    alone = tm.find_minimum(features, 2, starts=2)
+    with ThreadPoolExecutor(2) as pool:
+        side = tm.find_minimum(features, 2, starts=2, executor=pool)
+    assert abs(side.loss - alone.loss) < 1e-14
+
+
+def test_dropped_features_are_taken_out_and_let_back_in():
+    """A feature that is worth as much as the others is not left at zero, one without worth is."""
+    start = tm.ReluOutput(np.eye(2, 3), [0, 0, 0.05])
+    found = tm.find_minimum(tm.Features(3, 0.1), 2, initial=start)
+    assert found.dropped == () and found.geometry == "digon + orthogonal"
+    rough = tm.ReluOutput([[[1, 0, 0.01], [0, 1, 0.02]]], [[0, 0, 0.05]])
+    less, changed = descent.drop(rough, tm.Features(3, 0.1, [1, 1, 1e-6]))
+    assert changed.all() and not less.W[0, :, 2].any()

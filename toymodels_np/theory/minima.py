@@ -260,7 +260,7 @@ def _search(task, stack, with_changes, executor, watch):
         more, f_more = descend_all([built], pace)
         points, f = _joined([points, more]), np.append(f, f_more)
     if not few:
-        order = np.argsort(f, kind="stable")[:max(8, len(f) // 4)]
+        order = np.argsort(f, kind="stable")[:max(6, len(f) // 6)]
         points, f = descend_all([points[order]], search.THEN)
     if unequal:
         pace = search.QUICK if few else search.THEN

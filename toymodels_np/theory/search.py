@@ -22,8 +22,8 @@ from .exact.loss import expected_loss
 from .penalties import NONE, Penalty
 
 FEW = 9                     # up to so many features the loss is exact at any rtol
-FIRST = Pace(1e-3, 1e-3, 80, 1e-4)          # the first descent of many features,
-THEN = Pace(1e-5, 1e-6, 300, 1e-6)          # the second, without those dropped,
+FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features,
+THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # the second, without those dropped,
 ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
 LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point
@@ -32,7 +32,7 @@ CLOSE = 0.03                # what ends a race so much above the best is not wor
 SAME = 1e-6                 # losses that differ by less are those of one minimum
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
 BEAM = 3                    # the best points that are changed
-EXPANSIONS = 12             # how many points are changed at most
+EXPANSIONS = 12, 4          # how many points are changed at most, of few features and of many
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
 
 
@@ -209,7 +209,7 @@ def _distinct(f):
 def local_search(task, points, f, pace, watch=None, run=map):
     """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
     done = []
-    for _ in range(EXPANSIONS):
+    for _ in range(EXPANSIONS[0 if task.features.n_features <= FEW else 1]):
         order = np.argsort(f, kind="stable")
         order = order[_distinct(f[order])][:BEAM]
         points, f = points[order], f[order]
