@@ -1,0 +1,157 @@
+"""Check a learner's function against the package's own, and say which mistake it makes.
+
+`examine` calls the function in this process; `child.py` is the process of its own in which that
+happens, since a learner's code may loop, exit or ask for all memory.
+"""
+
+import copy
+import inspect
+import traceback
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from .compare import same, show, trouble
+from .draw import drawn, smallest
+
+
+class Verdict(NamedTuple):
+    """Whether an exercise is solved, what is said of it, and a traceback where there is one."""
+
+    solved: bool
+    said: str
+    traceback: str = ""
+
+
+class Raised(NamedTuple):
+    """An exception that the learner's function raised."""
+
+    error: BaseException
+    traceback: str
+
+
+def examine(exercise, function):
+    """The Verdict on the learner's `function`."""
+    if not callable(function):
+        return Verdict(False, f"{exercise.function} must be a function, and it is "
+                              f"{show(function)}.")
+    inputs = drawn(exercise)
+    if said := _signature_trouble(exercise, function, inputs[0]):
+        return Verdict(False, said)
+    answers = []
+    for arguments in inputs:
+        answers.append(call(function, arguments))
+        if isinstance(answers[-1], Raised):
+            return _on_error(exercise, function, arguments, answers[-1])
+    wrong = [arguments for arguments, answer in zip(inputs, answers)
+             if judged(exercise, answer, arguments)]
+    if not wrong:
+        return Verdict(True, "")
+    mistake = diagnose(exercise, answers)
+    return Verdict(False, _on_wrong(exercise, function, wrong[0], mistake))
+
+
+def call(function, arguments):
+    """What the function makes of copies of the arguments, or a Raised."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return function(*copy.deepcopy(arguments))
+    except BaseException as error:      # exit() and Ctrl-C are no way out of an exercise
+        return Raised(error, traceback.format_exc())
+
+
+def judged(exercise, answer, arguments):
+    """What is wrong with an answer, half a sentence, or ""."""
+    expected = exercise.view(call(exercise.answer, arguments))
+    if answer is None:
+        return trouble(None, expected, exercise.tolerance)
+    seen = call(exercise.view, (answer,))
+    if isinstance(seen, Raised):
+        return f"is {show(answer)}, of which nothing can be made"
+    return trouble(seen, expected, exercise.tolerance)
+
+
+def diagnose(exercise, answers):
+    """The known mistake that gives these answers on all drawn inputs, or None."""
+    for mistake in exercise.mistakes:
+        if all(_like(exercise, answer, call(mistake.function, arguments))
+               for answer, arguments in zip(answers, drawn(exercise))):
+            return mistake
+    return None
+
+
+def _like(exercise, answer, other):
+    mine, theirs = (call(exercise.view, (one,)) for one in (answer, other))
+    if isinstance(mine, Raised) or isinstance(theirs, Raised):
+        return False
+    return same(mine, theirs, exercise.tolerance)
+
+
+def _signature_trouble(exercise, function, arguments):
+    """A sentence if the function does not take the arguments, else ""."""
+    names = ", ".join(inspect.signature(exercise.answer).parameters)
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*arguments)
+    except ValueError:
+        return ""                       # some built-in functions have no signature that is known
+    except TypeError:
+        return f"{exercise.function} must take ({names}), and yours takes {signature}."
+    return ""
+
+
+def _on_error(exercise, function, arguments, raised):
+    error = raised.error
+    if isinstance(error, NotImplementedError):
+        return Verdict(False, f"{exercise.name} is not written yet: {exercise.function} still "
+                              f"raises NotImplementedError.")
+    if isinstance(error, SystemExit):
+        return Verdict(False, f"{exercise.function} ends the program with exit(); let it return "
+                              f"the answer instead.", raised.traceback)
+    if isinstance(error, MemoryError):
+        return Verdict(False, f"{exercise.function} asks for more memory than an exercise has "
+                              f"({first_line(error)}).", raised.traceback)
+    kind = type(error)
+    arguments = _smallest(exercise, arguments, lambda one: isinstance(
+        getattr(call(function, one), "error", None), kind))
+    return Verdict(False, f"{exercise.function} raises {kind.__name__} with "
+                          f"{_named(exercise, arguments)}: {first_line(error)}.",
+                   raised.traceback)
+
+
+def _on_wrong(exercise, function, arguments, mistake):
+    """The sentence on a wrong answer, with the smallest example that shows it."""
+    arguments = _smallest(exercise, arguments, lambda one: bool(
+        judged(exercise, call(function, one), one)))
+    answer = call(function, arguments)
+    said = judged(exercise, answer, arguments)
+    what = f"Your answer is exactly what you get if {mistake.said}" if mistake else \
+        f"Your answer {said or 'is not right'}"
+    return (f"{what}; yours is {show(answer)}, expected is "
+            f"{show(call(exercise.answer, arguments))}, with {_named(exercise, arguments)}.")
+
+
+def _smallest(exercise, arguments, condition):
+    """The simplest arguments with the condition; those given where a search does not find them."""
+    try:
+        return smallest(exercise, condition)
+    except Exception:                   # such as Flaky: the learner's answers may be random
+        return arguments
+
+
+def _named(exercise, arguments):
+    """W = [[1]], b = [0] and so on."""
+    names = inspect.signature(exercise.answer).parameters
+    return ", ".join(f"{name} = {show(value)}" for name, value in zip(names, arguments))
+
+
+def first_line(error):
+    """The message of an exception in one line, or its type where it has none."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    text = text or type(error).__name__
+    return (text if len(text) <= 200 else f"{text[:198]} …").rstrip(".")

@@ -1,0 +1,98 @@
+"""Is an answer right? If not, why not, in half a sentence; and how answers and inputs are shown."""
+
+import numpy as np
+
+SMALLEST = 1e-3             # answers up to this are compared as if the largest entry were this
+MOST_ENTRIES = 10**6        # of an answer that is looked at
+WIDEST = 160                # characters of a value that is shown
+
+
+def trouble(given, expected, tolerance):
+    """What is wrong with `given`, half a sentence that goes on from "your answer", or ""."""
+    if given is None:
+        return "is None; is a return missing"
+    if isinstance(expected, tuple):
+        return _tuple_trouble(given, expected, tolerance)
+    if isinstance(expected, str):
+        if not isinstance(given, str):
+            return f"is a {type(given).__name__} and should be a str"
+        return "" if given == expected else "is not right"
+    if isinstance(expected, (bool, np.bool_)):
+        if not isinstance(given, (bool, np.bool_)):
+            return f"is a {type(given).__name__} and should be True or False"
+        return "" if bool(given) == bool(expected) else "is not right"
+    return _number_trouble(given, np.asarray(expected, float), tolerance)
+
+
+def _tuple_trouble(given, expected, tolerance):
+    if not isinstance(given, (tuple, list)):
+        return f"is a {type(given).__name__} and should be a tuple of {len(expected)}"
+    if len(given) != len(expected):
+        return f"has {len(given)} parts and should have {len(expected)}"
+    for number, (one, right) in enumerate(zip(given, expected)):
+        if said := trouble(one, right, tolerance):
+            return said if said == "is not right" else f"has a part, number {number}, that {said}"
+    return ""
+
+
+def _number_trouble(given, expected, tolerance):
+    a, said = _as_array(given)
+    if said:
+        return said
+    if a.shape != expected.shape:
+        return f"has shape {a.shape} and should have {expected.shape}"
+    if not np.isfinite(a).all():
+        return "has entries that are NaN or infinite"
+    return "" if close(a, expected, tolerance) else "is not right"
+
+
+def _as_array(given):
+    """(an array of floats, "") or (None, half a sentence)."""
+    if not isinstance(given, (int, float, list, tuple, np.ndarray, np.generic)):
+        return None, f"is a {type(given).__name__} and should be a number or an array"
+    try:
+        a = np.asarray(given)
+    except ValueError:
+        return None, "is a list of lists of unequal lengths and should be an array"
+    if a.dtype.kind not in "fiub":
+        return None, f"is an array of dtype {a.dtype} and should be one of real numbers"
+    if a.size > MOST_ENTRIES:
+        return None, f"has {a.size} entries, which is too many to look at"
+    return a.astype(float), ""
+
+
+def close(a, b, tolerance):
+    """Whether arrays of one shape agree, relative to the largest entry of b; NaN agrees with NaN."""
+    finite = abs(b[np.isfinite(b)])
+    scale = max(finite.max(initial=0.0), SMALLEST)
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
+
+
+def same(given, other, tolerance):
+    """Whether a learner's answer is that of a known mistake, NaN and infinity included."""
+    if isinstance(other, tuple):
+        alike = isinstance(given, (tuple, list)) and len(given) == len(other)
+        return alike and all(same(a, b, tolerance) for a, b in zip(given, other))
+    if isinstance(other, (str, bool, np.bool_)):
+        return isinstance(given, (str, bool, np.bool_)) and given == other
+    a, said = _as_array(given)
+    b = np.asarray(other, float)
+    return not said and a.shape == b.shape and close(a, b, tolerance)
+
+
+def show(value):
+    """A value in one line of at most WIDEST characters, with four digits."""
+    if isinstance(value, tuple):
+        text = f"({', '.join(map(show, value))})"
+    elif isinstance(value, (float, np.floating)) and not isinstance(value, bool):
+        text = f"{value:.6g}"
+    elif isinstance(value, (np.ndarray, list)):
+        try:
+            text = np.array2string(np.asarray(value), precision=5, separator=", ", threshold=40,
+                                   suppress_small=False, formatter={"float_kind": "{:.5g}".format})
+        except (ValueError, TypeError, OverflowError):
+            text = repr(value)
+    else:
+        text = repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= WIDEST else f"{text[:WIDEST - 2]} …"
