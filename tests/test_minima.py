@@ -1,5 +1,6 @@
 """True minima: problems whose answer is known, the certificate, and the parts of the search."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -442,6 +443,12 @@ def test_an_executor_changes_nothing():
     with ThreadPoolExecutor(2) as pool:
         side = tm.find_minimum(features, 2, starts=2, executor=pool)
     assert abs(side.loss - alone.loss) < 1e-14
+
+
+def test_a_pickled_model_is_still_known():
+    """Pickling, as processes do, notes something down on the class; that is no edit."""
+    model = pickle.loads(pickle.dumps(tm.ReluOutput.init(3, 2)))
+    assert np.isfinite(tm.expected_loss(model, tm.Features(3, 0.1)))
 
 
 def test_dropped_features_are_taken_out_and_let_back_in():

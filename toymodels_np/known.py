@@ -18,6 +18,7 @@ OWN = (Features, *MODELS.values())
 SNAPSHOT = {cls: dict(vars(cls)) for cls in (*OWN, Model)}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
+CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "15809252e463ce98",
     "models": "53bfbe460191c5cf",
@@ -37,7 +38,8 @@ def stranger(*things, files=WHAT):
         if own:
             return f"this {cls.__name__} has {min(own)!r} of its own"
     for cls, methods in SNAPSHOT.items():
-        replaced = [name for name, method in vars(cls).items() if methods.get(name) is not method]
+        replaced = [name for name, method in vars(cls).items()
+                    if methods.get(name) is not method and name not in CACHED]
         if replaced:
             return f"{cls.__name__}.{min(replaced)} was replaced"
     edited = [name for name in files if fingerprint(name) not in ("", FINGERPRINTS[name])]
