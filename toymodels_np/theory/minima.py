@@ -465,12 +465,13 @@ def _starts(features, n_hidden, model, starts, seed, initial):
         raise ValueError(f"features must have no instance axis, got {features.n_instances} "
                          f"instances; take features[i]")
     m, n = checks.integer("n_hidden", n_hidden), features.n_features
+    known = isinstance(model, type) and issubclass(model, Model)
+    if known and (why := stranger(model, features)):
+        raise TypeError(f"minima are found for the package's own models and features, and {why}: "
+                        f"use tm.estimate_loss to judge its models")
     if model not in (ReluOutput, Linear):
         raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known "
                         f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
-    if why := stranger(model, features):
-        raise TypeError(f"minima are found for the package's own models and features, and {why}: "
-                        f"use tm.estimate_loss to judge its models")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)
     if initial is None:
         memory("the starts", 32.0 * starts * m * n)
