@@ -1,8 +1,9 @@
-# For a fresh clone: `make demo`, `make test`, and `make benchmark`, which has an environment of its own for the rivals.
+# For a fresh clone: `make demo`, `make test`, `make book` (out/book.html), and `make benchmark`, which
+# has an environment of its own for the rivals.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint book benchmark clean
 
 demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
@@ -12,6 +13,9 @@ test: .venv/test lint
 
 lint: .venv/test
 	$(BIN)/ruff check toymodels_np tests examples setup.py
+
+book: .venv/test
+	$(BIN)/python -m toymodels_np book --out out
 
 benchmark: .venv-benchmark/ready
 	.venv-benchmark/bin/python tests/benchmark/training.py
@@ -24,7 +28,7 @@ benchmark: .venv-benchmark/ready
 
 .venv/test: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e ".[test,dask,certify,learn]"
+	$(BIN)/python -m pip install --quiet -e ".[test,dask,certify,learn,book,notebook]"
 	touch $@ .venv/demo
 
 .venv-benchmark/ready: setup.cfg setup.py pyproject.toml

@@ -15,6 +15,7 @@ from toymodels_np.experiments import command
 from toymodels_np.experiments.base import Experiment
 from toymodels_np.experiments.claims import NotMeasured
 from toymodels_np.report import page
+from toymodels_np.teaching import book
 
 HOSTILE = "<script>alert('&amp;')</script>"
 
@@ -131,7 +132,8 @@ def test_it_needs_no_network_and_its_links_lead_somewhere(rows):
     assert not re.search(r"(src|href|url)\s*[=(]\s*['\"]?(https?:|//)", text)
     assert all(link[0] == "#" and link[1:] in found.ids for link in found.links)
     assert "#tiny" in found.links and "#chapter-01" in found.links
-    image, = found.images
+    image, *figures = found.images
+    assert len(figures) >= 13
     assert (
         image["src"].startswith("data:image/png;base64,")
         and TINY.title in image["alt"]
@@ -159,11 +161,20 @@ def test_modes_and_a_figure_that_is_missing(tmp_path):
 
 
 def test_without_derivations_there_is_no_link_to_them(rows, monkeypatch, tmp_path):
-    assert (page.__globals__["derivations"]() / "00-notation.md").is_file()
-    place = sys.modules["toymodels_np.report.page"]
-    monkeypatch.setattr(place, "derivations", lambda: None)
+    assert (book.derivations() / "00-notation.md").is_file()
+    monkeypatch.setattr(book, "derivations", lambda: None)
     found = Page(page(rows))
     assert "#chapter-01" not in found.links and "chapter 01" in found.text
+    assert "There are no chapters here: the chapters are not there" in found.text
+
+
+def test_without_the_libraries_of_the_book_the_report_says_which(rows, monkeypatch):
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    for cached in (book.parser, book.rendered):
+        cached.cache_clear()
+    found = Page(page(rows))
+    assert 'pip install "toymodels_np[book]"' in found.text and "#chapter-01" not in found.links
+    book.parser.cache_clear()
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from ..store.files import check_folder, check_writable
 from ..store.runs import load, save
 from ..store.shell import worker_pool
 from ..store.sweep import load_sweep, sweep
+from ..teaching.book import book
 from ..theory.minima import find_minimum
 from ..theory.phase import phase_diagram
 from .jobs import check_job, judge, read_config, run_job, training_settings
@@ -142,6 +143,13 @@ def run_report(options):
     rows = run_all(options, list(NAMES))
     write_text(path, page(rows, full=options.full))
     _print_counts([record for row in rows for record in row.records])
+
+
+def run_book(options):
+    path = options.out / "book.html"
+    check_folder(options.out)
+    check_writable(path)
+    write_text(path, book())
 
 
 def _print_counts(records):

@@ -101,6 +101,11 @@ def _add_report(parser):
     add_options(parser, single=False)
 
 
+def _add_book(parser):
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR",
+                        help="folder of book.html")
+
+
 VERBS = {               # name -> what it does, its options, what is said of it, and an example
     "train": (commands.run_train, _add_train, "train models on one law of features",
               "--features 5 --hidden 2 --probability 0.05 --instances 10 --out run.npz"),
@@ -123,6 +128,8 @@ VERBS = {               # name -> what it does, its options, what is said of it,
     "report": (commands.run_report, _add_report,
                "run every experiment and write the report, an HTML file",
                "--quick --out out"),
+    "book": (commands.run_book, _add_book,
+             "write the book, all derivations with their figures in one HTML file", "--out out"),
 }
 HELPS = {
     "n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",

@@ -15,6 +15,7 @@ import scipy
 from .. import plots
 from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
 from ..experiments.command import control
+from ..teaching import book
 from ..version import __version__
 
 MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}   # to be read without colour
@@ -24,20 +25,13 @@ SAID_BY = {"paper": "The paper says", "identity": "Theory says", "ours": "We say
 HERE = Path(__file__).parent
 
 
-def derivations():
-    """The folder of the derivations: inside the package, or beside it in a clone; else None."""
-    for folder in (HERE.parent / "derivations", HERE.parents[1] / "derivations"):
-        if folder.is_dir():
-            return folder
-    return None
-
-
 def page(rows, *, full=False):
     """The report as one HTML text.
 
     rows : list of experiments.command.Row          full : whether they ran at the paper's sizes
     """
     records = [record for row in rows for record in row.records]
+    chapters, code, missing = _chapters()
     templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
                                    undefined=jinja2.StrictUndefined, trim_blocks=True,
                                    lstrip_blocks=True)
@@ -46,7 +40,7 @@ def page(rows, *, full=False):
         count=len(records), kinds=_kinds(records), verdicts=VERDICTS, marks=MARKS,
         classes={verdict: f"v{i}" for i, verdict in enumerate(VERDICTS)},
         runs=sum(len(row.runs) for row in rows), controls=sum(len(row.controls) for row in rows),
-        chapters=_chapters({row.experiment.derivation for row in rows}),
+        chapters=chapters, code=code, missing=missing, style=book.style(),
         versions=f"toymodels_np {__version__}, Python {platform.python_version()}, "
                  f"NumPy {np.__version__}, SciPy {scipy.__version__}")
 
@@ -109,9 +103,9 @@ def _png(figure):
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def _chapters(numbers):
-    """[(number, file's name, text)] of these derivations, where they are to be had."""
-    folder = derivations()
-    paths = sorted(folder.glob("*.md")) if folder else []
-    return [(path.name[:2], path.name, path.read_text(encoding="utf-8"))
-            for path in paths if path.name[:2] in numbers]
+def _chapters():
+    """(chapters, the lines of code that cite them, why there are none or ""): as in the book."""
+    try:
+        return book.chapters(), book.code(), ""
+    except (FileNotFoundError, ImportError) as error:
+        return [], "", str(error)

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent
 DATA = {"derivations", "exercises"}             # folders of an installed package that are no code
 
-NUMBER = re.compile(r"(?<![\w\])])\(([1-9]\d?\.[1-9]\d?)\)")        # as in (4.3)
+NUMBER = re.compile(r"(?<![\w\])])\(([1-9]\d?\.[1-9]\d?)\)")        # of an equation, in brackets
 CHAPTER = re.compile(r"\b([Cc]hapters?) (\d+)\b")
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 FIGURE = re.compile(r"<!-- figure: ([\w-]+) -->")
@@ -36,13 +36,13 @@ OPTION = re.compile(r"\s*# doctest: [+\-A-Z_, ]+$")
 # BAR makes operators of; and Chromium knows no variants of letters, so VARIANT takes other letters.
 LATEX = (
     (re.compile(r"\\mathrel\{(.)\}"), r"\1"),
-    (re.compile(r"\\([Bb]igg?[lr]?)\\\{"), r"\\\1\\lbrace "),
-    (re.compile(r"\\([Bb]igg?[lr]?)\\\}"), r"\\\1\\rbrace "),
-    (re.compile(r"\\operatorname\*\{([a-z]+)\\,([a-z]+)\}"), r"\\\1\\\2"),
+    (re.compile(r"\\([Bb]igg?[lr]?)\\\{"), r"\\left\\{"),
+    (re.compile(r"\\([Bb]igg?[lr]?)\\\}"), r"\\right\\}"),
+    (re.compile(r"\\operatorname\*\{([a-z]+)\\,([a-z]+)\}"), r"\\operatorname{\1}\\\2"),
     (re.compile(r"\\\\\s*\["), r"\\\\ {}["),
     (re.compile(r"\\lvert\b"), "\ue000"), (re.compile(r"\\rvert\b"), "\ue001"),
     (re.compile(r"\\lVert\b"), "\ue002"), (re.compile(r"\\rVert\b"), "\ue003"),
-    (re.compile(r"(?<!m)\|([^|]+)\|"), "\ue000\\1\ue001"),
+    (re.compile(r"(?<!left)(?<!igm)\|([^|]+)(?<!right)\|"), "\ue000\\1\ue001"),
 )
 BARS = {"\ue000": ("prefix", "|"), "\ue001": ("postfix", "|"),
         "\ue002": ("prefix", "‖"), "\ue003": ("postfix", "‖")}
@@ -110,7 +110,7 @@ def chapters():
     if not paths:
         raise FileNotFoundError("the chapters are not there: derivations/ belongs inside the "
                                 "package or beside it")
-    return [_chapter(path.name, path.read_text(encoding="utf-8")) for path in paths]
+    return [rendered(path.name, path.read_text(encoding="utf-8")) for path in paths]
 
 
 def code():
@@ -155,18 +155,19 @@ def cited(source):
 
 
 @cache
-def _chapter(name, text):
+def rendered(name, text):
+    """The chapter of this file name and text; kept, since a process renders it once."""
     number = name[:2]
-    parser = _parser()
+    markdown = parser()
     env = {"number": number, "sections": []}
-    tokens = parser.parse(text, env)
+    tokens = markdown.parse(text, env)
     title = next(token.content for token in tokens if token.type == "inline")
-    html = parser.renderer.render(tokens, parser.options, env)
+    html = markdown.renderer.render(tokens, markdown.options, env)
     return Chapter(number, name, title, html, env["sections"])
 
 
 @cache
-def _parser():
+def parser():
     """The Markdown parser, with its rules for mathematics, examples, figures and links."""
     try:
         from markdown_it import MarkdownIt
@@ -174,33 +175,34 @@ def _parser():
     except ImportError:
         raise ImportError('the book needs markdown-it-py, mdit-py-plugins and latex2mathml: '
                           'pip install "toymodels_np[book]"') from None
-    parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
+    markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     rules = {
         "text": lambda tokens, i, env: _linked(tokens[i].content),
         "code_inline": lambda tokens, i, env: _code(tokens[i].content),
         "math_inline": lambda tokens, i, env: mathml(tokens[i].content),
         "math_block": lambda tokens, i, env: _equation(tokens[i].content),
-        "fence": lambda tokens, i, env: _example(tokens[i].content),
+        "fence": lambda tokens, i, env: example(tokens[i].content),
         "html_block": lambda tokens, i, env: _figure(tokens[i].content),
         "heading_open": _heading,
         "table_open": lambda tokens, i, env: '<div class="scroll"><table>\n',
         "table_close": lambda tokens, i, env: "</table></div>\n",
     }
     for name, rule in rules.items():
-        parser.add_render_rule(name, lambda self, tokens, i, options, env, rule=rule:
-                               rule(tokens, i, env))
-    return parser
+        markdown.add_render_rule(name, lambda self, tokens, i, options, env, rule=rule:
+                                 rule(tokens, i, env))
+    return markdown
 
 
 def _heading(tokens, i, env):
     """The opening tag of a heading, with its anchor; sections are noted for the contents."""
     tag = tokens[i].tag
     if tag == "h1":
+        tokens[i + 2].tag = "h2"
         return f'<h2 class="chapter" id="chapter-{env["number"]}">'
     anchor = f"section-{env['number']}-{len(env['sections']) + 1}"
-    env["sections"].append((anchor, re.sub("</?a[^>]*>", "", _parser().renderInline(
+    env["sections"].append((anchor, re.sub("</?a[^>]*>", "", parser().renderInline(
         tokens[i + 1].content, {}))))
-    tokens[i + (2 if tokens[i + 2].type == "heading_close" else 1)].tag = "h3"
+    tokens[i + 2].tag = "h3"
     return f'<h3 id="{anchor}">'
 
 
@@ -280,7 +282,7 @@ def _code(text):
     return word
 
 
-def _example(text):
+def example(text):
     """A block of code; of a doctest, what is typed and what comes out look different."""
     lines = []
     for line in text.rstrip("\n").splitlines():

@@ -174,9 +174,36 @@ def motif():
     return plots.motif(model, found).figure
 
 
+def landscape():
+    """What a proof about the whole must search: the loss of two features in one dimension at
+    p = 0.05, over both weights, with biases of 0. The two dark valleys are one minimum and its
+    mirror image, the antipodal pair; along the dashed lines one weight is 0, where one feature is
+    kept and the other is lost."""
+    law, axis = Features(2, 0.05), np.linspace(-1.5, 1.5, 61)
+    grid = np.array([[[[w, v]] for w in axis] for v in axis])
+    losses = expected_loss(ReluOutput(grid, np.zeros((*grid.shape[:2], 2))), law)
+    return lessons.landscape(axis, axis, losses, ("weight of feature 0", "weight of feature 1"))
+
+
+def price_of_interference():
+    """Five features in two dimensions at p = 0.05 as the price λ of interference in (14.1) grows
+    from 0: the loss without the price, and how much interference the solution keeps. Where the
+    solution jumps to orthogonal features, the one falls to 0 and the other jumps up."""
+    law, prices = Features(5, 0.05), np.geomspace(1e-5, 3e-2, 9)
+    found = [find_minimum(law, 2, starts=4, interference=price).model for price in prices]
+    gains = [each.W.T @ each.W for each in found]
+    kept = [(G**2).sum() - (np.diag(G)**2).sum() for G in gains]
+    return lessons.curves([
+        {"x": "price λ of interference", "y": "loss without the price", "log": "x", "curves": {
+            "loss": (prices, [expected_loss(each, law) for each in found])}},
+        {"x": "price λ of interference", "y": "Σ (W_i·W_j)² over pairs i ≠ j", "log": "x",
+         "curves": {"interference": (prices, kept)}}])
+
+
 FIGURES = {each.__name__.replace("_", "-"): each for each in (
     pentagon, samples, relu_door, schedules, exact_line, energy_of_shapes, crossing, shares, solids,
-    plateau, directions_of_attack, neurons, motif)}
+    plateau, directions_of_attack, neurons, motif, landscape,
+    price_of_interference)}
 
 
 def caption(name):

@@ -1,0 +1,192 @@
+"""The book is one page that needs no network: mathematics typeset, every link leads somewhere."""
+
+import ast
+import base64
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from toymodels_np.cli import parser as cli
+from toymodels_np.plots import lessons
+from toymodels_np.teaching import book, figures
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
+VOID = {"meta", "img", "br", "hr", "link", "input", "mspace"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Page(HTMLParser):
+    """Ids, links, sources and prose of a page, and its tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.sources, self.open = [], [], [], []
+        self.wrong, self.prose, self.formulas, self.tags = [], [], 0, set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.add(tag)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.sources += [attributes["src"]] if "src" in attributes else []
+        self.formulas += tag == "math"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if not {"pre", "code", "style"} & set(self.open):
+            self.prose.append(data)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    out = tmp_path_factory.mktemp("book")
+    assert cli.main(["book", "--out", str(out)]) == 0
+    return (out / "book.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_no_latex_is_left_and_all_of_it_is_mathml(page):
+    prose = " ".join(page.prose)
+    for raw in ("$", "\\", "{cases}", "\ue000", "\ue001", "\ue002", "\ue003"):
+        assert raw not in prose, prose[max(0, prose.find(raw) - 60):][:120]
+    written = 0
+    for path in CHAPTERS:
+        left = re.sub(r"^```.*?^```$|`[^`]*`", "", path.read_text(encoding="utf-8"),
+                      flags=re.MULTILINE | re.DOTALL)
+        written += len(re.findall(r"\$\$.+?\$\$|\$.+?\$", left, re.DOTALL))
+    extra = sum(title.count("<math") for chapter in book.chapters()
+                for _, title in chapter.sections)
+    assert page.formulas == written + extra > 1000
+
+
+def test_it_is_well_formed_and_asks_no_network(text, page):
+    assert page.wrong == [] and page.open == []
+    assert "script" not in page.tags and "link" not in page.tags
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not re.search(r"https?:|url\(|@import", re.sub(r'base64,[^"]*', "", text))
+
+
+def test_every_anchor_is_there_once(page):
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith("#") for link in page.links)
+    assert {link[1:] for link in page.links} - set(page.ids) == set()
+
+
+def test_every_equation_and_section_of_the_chapters_is_there(page):
+    for path in CHAPTERS:
+        prose = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"),
+                       flags=re.MULTILINE | re.DOTALL)
+        tags = re.findall(r"\\tag\{([^}]*)\}", prose)
+        assert {f"eq-{tag}" for tag in tags} <= set(page.ids)
+        sections = len(re.findall(r"^##+ ", prose, re.MULTILINE))
+        assert sum(each.startswith(f"section-{path.name[:2]}-") for each in page.ids) == sections
+
+
+def test_equations_and_code_link_to_each_other(text):
+    """The lines are found here in another way: each line's own text, in comments or docstrings."""
+    source = (ROOT / "toymodels_np/core/models.py").read_text(encoding="utf-8").splitlines()
+    lines = [i for i, line in enumerate(source, 1) if re.search(r"#.*\(2\.8\)", line)]
+    assert lines
+    for line in lines:
+        there = f"code:core/models.py:{line}"
+        assert f'id="{there}"' in text
+        equation = text[text.index('id="eq-2.8"'):]
+        assert f'href="#{there}"' in equation[:equation.index("</small>")]
+        row = text[text.index(f'id="{there}"'):]
+        assert 'href="#eq-2.8"' in row[:row.index("</tr>")]
+
+
+def test_citations_are_those_in_comments_and_docstrings():
+    source = '"""A (1.1)\n\nand (1.2)"""\nx = f"(1.3)"  # (2.1), (2.2)\ny = f(1.5)\n'
+    assert book.cited(source) == [(1, '"""A (1.1)', ("1.1",)), (3, 'and (1.2)"""', ("1.2",)),
+                                  (4, 'x = f"(1.3)"  # (2.1), (2.2)', ("2.1", "2.2"))]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_each_chapter_has_a_figure_that_the_code_makes(path):
+    assert book.FIGURE.findall(path.read_text(encoding="utf-8")), "<!-- figure: NAME -->"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_files_that_a_chapter_names_exist(path):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"),
+                  flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert (ROOT / name).is_file() or list((ROOT / "toymodels_np").rglob(name)), name
+
+
+def test_figures_are_pictures_with_a_caption_and_all_are_used(page):
+    used = {name for path in CHAPTERS
+            for name in book.FIGURE.findall(path.read_text(encoding="utf-8"))}
+    assert used == set(figures.FIGURES)
+    for name in used:
+        data = base64.b64decode(figures.png(name))
+        assert data.startswith(b"\x89PNG") and len(data) < 200_000
+        assert len(figures.caption(name)) > 80
+
+
+def test_an_example_shows_what_is_typed_and_what_comes_out():
+    html = book.example(">>> 1 < 2   # see (4.3)\nTrue\n>>> f()  # doctest: +ELLIPSIS\n...\n\n")
+    assert "<b>&gt;&gt;&gt; </b>1 &lt; 2" in html and '<a href="#eq-4.3">(4.3)</a>' in html
+    assert "<output>True</output>" in html and "doctest" not in html
+
+
+@pytest.mark.parametrize("latex, parts", [
+    (r"\lvert x\rvert", ['form="prefix"', 'form="postfix"']),
+    (r"\mathbb R^k", ["ℝ"]), (r"\mathbf 1", ["𝟏"]),
+    (r"\Bigl\{ a \Bigr\}", ["{", "}"]),
+    (r"\operatorname*{arg\,max}_{a}", [">arg<", ">max<"]),
+])
+def test_what_the_library_does_not_know_is_mended(latex, parts):
+    html = book.mathml(latex).replace("&#x0007B;", "{").replace("&#x0007D;", "}")
+    assert all(part in html for part in parts) and "\\" not in html
+
+
+def test_a_chapter_with_an_unknown_figure_is_refused():
+    with pytest.raises(ValueError, match="names the figure 'none', and there are only"):
+        book.rendered("00-x.md", "# 0. X\n\n<!-- figure: none -->\n")
+
+
+def test_without_chapters_the_command_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(book, "derivations", lambda: None)
+    assert cli.main(["book", "--out", str(tmp_path / "new")]) == 2
+    assert "the chapters are not there" in capsys.readouterr().err
+
+
+def test_plots_for_lessons_compute_nothing():
+    names = {node.func.attr for node in ast.walk(ast.parse(Path(lessons.__file__).read_text()))
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+    assert not names & {"forward", "loss", "sample", "fit", "solve"}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page is not opened")
+def test_a_browser_opens_it_from_a_file(text, tmp_path):
+    """The browser finds every formula, and the page is not wider than a phone."""
+    from matplotlib.image import imread
+    (tmp_path / "book.html").write_text(text, encoding="utf-8")
+    subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu",
+                    f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,1200",
+                    f"--screenshot={tmp_path / 'phone.png'}", (tmp_path / "book.html").as_uri()],
+                   check=True, capture_output=True, timeout=120)
+    picture = imread(io.BytesIO((tmp_path / "phone.png").read_bytes()))
+    assert picture.shape[:2] == (1200, 500)
+    assert (picture[..., :3].min(axis=2) < 0.5).mean() > 0.01          # something is written there
