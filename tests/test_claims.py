@@ -8,8 +8,18 @@ from hypothesis import assume, given, strategies as st
 
 import toymodels_np as tm
 from toymodels_np.experiments.base import FIRST_SEED, FRESH_SEED, Experiment, fit
-from toymodels_np.experiments.claims import (CORRECTED, FAILS, HOLDS, KINDS, NEAR, UNDECIDED,
-                                             VERDICTS, NotMeasured, place, requires)
+from toymodels_np.experiments.claims import (
+    CORRECTED,
+    FAILS,
+    HOLDS,
+    KINDS,
+    NEAR,
+    UNDECIDED,
+    VERDICTS,
+    NotMeasured,
+    place,
+    requires,
+)
 
 finite = st.floats(-1e6, 1e6)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from toymodels_np.experiments import (demonstration, introduction, phase_2_1, phase_3_2,
-                                      phase_grids)
+from toymodels_np.experiments import demonstration, introduction, phase_2_1, phase_3_2, phase_grids
 from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
 from toymodels_np.theory import energies
 
@@ -45,7 +44,8 @@ def controls():
     for name in ROWS:
         row = tm.experiments[name]
         changes = {"phase-2-1": {"lines": [], "every": 12}, "phase-3-2": {"every": 12},
-                   "introduction": {"search": 1, "models": 4, "sweep_models": 2}}
+                   "introduction": {"search": 1, "models": 4, "sweep_models": 2,
+                                    "sweep": [1.0, 0.4, 0.15, 0.05]}}
         settings = row.settings(changes=changes.get(name, {}) | row.control | {"seeds": 2})
         found[name] = [job | row.run(job) for job in row.jobs(settings)]
     return found

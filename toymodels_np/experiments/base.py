@@ -6,9 +6,9 @@ A row's file ends with EXPERIMENT = Experiment(...) and runs as
 
 import difflib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 from ..engine.train import train
 from ..store.sweep import sweep_rows

@@ -9,8 +9,8 @@ A claim speaks over runs, one a seed. Its verdict is read off the summary of the
                              or needs larger sizes
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -129,7 +129,7 @@ class Claim:
         measured = float(SUMMARIES[self.summary](numbers))
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if self.summary == "share":
-            from scipy.stats import binomtest           # here, since it takes long to import
+            from scipy.stats import binomtest  # here, since it takes long to import
             interval = binomtest(round(numbers.sum()), numbers.size).proportion_ci(CONFIDENCE)
             near = any(interval.low < bound < interval.high for bound in bounds)
         else:

@@ -15,7 +15,7 @@ from ..core.models import Linear, ReluOutput
 from ..geometry.measures import REPRESENTED, cosines, interference, norms
 from ..plots.rows import demonstration as picture
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import find_minimum
+from ..theory.minima import polish
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place
 
@@ -54,7 +54,7 @@ def polished_losses(model, features, job):
     loss = np.full(len(job["probabilities"]), np.nan)
     for i, p in enumerate(job["probabilities"]):
         if job["steps"] and np.isclose(p, job["polish"]).any():
-            loss[i] = find_minimum(features[i], job["n_hidden"], initial=model[i]).loss
+            loss[i] = polish(model[i], features[i], progress=False).loss
     return loss
 
 

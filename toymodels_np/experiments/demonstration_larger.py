@@ -15,8 +15,9 @@ LARGER = SETTINGS | {"n_features": 80, "n_hidden": 20, "decay": 0.9,
 EXPERIMENT = Experiment(
     "demonstration-larger", 3, "Demonstrating superposition: eighty features in twenty dimensions",
     SECTION, "01", LARGER | {"seeds": 2},
-    LARGER | {"polish": [0.1], "steps": 10_000, "batch_size": 1024, "learning_rate": 1e-2, "linear_steps": 10_000,
-              "linear_learning_rate": 1e-2, "seeds": 5}, run, draw, claims("larger-"))
+    LARGER | {"polish": [0.1], "steps": 10_000, "batch_size": 1024, "learning_rate": 1e-2,
+              "linear_steps": 10_000, "linear_batch_size": 1024, "linear_learning_rate": 1e-2,
+              "seeds": 5}, run, draw, claims("larger-"))
 
 
 if __name__ == "__main__":

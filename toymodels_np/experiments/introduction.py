@@ -18,7 +18,7 @@ from ..geometry.measures import DROPPED, REPRESENTED, cosines, norms
 from ..geometry.tegum import name_geometry
 from ..plots.rows import introduction as picture
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import find_minimum
+from ..theory.minima import find_minimum, polish
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place, requires
 
@@ -28,7 +28,7 @@ SETTINGS = {"n_features": 5, "n_hidden": 2, "decay": 0.9,
             "probabilities": [1.0, 0.2, 0.1], "models": 30,         # those of the text
             "sweep": [20 ** (-i / 9) for i in range(10)],           # of the notebook, 1 to 1/20
             "sweep_models": 8,
-            "search": 24, "steps": 2000, "batch_size": 128, "learning_rate": 2e-2}
+            "search": 8, "steps": 2000, "batch_size": 128, "learning_rate": 2e-2}
 
 
 def run(job):
@@ -56,7 +56,7 @@ def run(job):
         laws += [features[int(i)] for i in chosen]
     minima = [true_minimum(n, m, p, job["decay"], job["search"])
               for p in job["probabilities"] + job["sweep"]]
-    below = [find_minimum(law, m, initial=model).loss for model, law in zip(best, laws)]
+    below = [polish(model, law, progress=False).loss for model, law in zip(best, laws)]
     return result | {
         "best_W": np.stack([model.W for model in best]),
         "best_loss": np.array([expected_loss(model, law) for model, law in zip(best, laws)]),
@@ -68,7 +68,8 @@ def run(job):
 @cache
 def true_minimum(n, m, p, decay, starts):
     """The lowest minimum of the exact loss, which is the same for every seed."""
-    return find_minimum(Features(n, p, decay ** np.arange(n)), m, starts=starts)
+    law = Features(n, p, decay ** np.arange(n))
+    return find_minimum(law, m, starts=starts, progress=False)
 
 
 # -- what is measured ------------------------------------------------------------------------------

@@ -16,8 +16,19 @@ import numpy as np
 from ..theory.phase import OWN_DIMENSION
 from .base import Experiment
 from .claims import Claim, NotMeasured
-from .phase_2_1 import (APPEARED, JOINT, SECTION, SETTINGS, draw, found_by_best, of_best, of_size,
-                        run, shared_claims, success)
+from .phase_2_1 import (
+    APPEARED,
+    JOINT,
+    SECTION,
+    SETTINGS,
+    draw,
+    found_by_best,
+    of_best,
+    of_size,
+    run,
+    shared_claims,
+    success,
+)
 
 PART = 0.1                  # entries of a null direction from this part of the largest on count
 CANDIDATES = {(True, 0): "(0, 0, 1)", (False, 1): "(1, 0, 0)", (True, 1): "(0, 1, 1)",
