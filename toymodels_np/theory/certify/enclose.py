@@ -183,8 +183,9 @@ class Corners:
         self.volume = prod(self.inverse.values(), start=ball(2))
         self.columns, self.sums = {}, {}
 
-    def mean(self, beta):
-        """F_beta for a tuple of positions, the bias being the last position of all."""
+    def mean(self, beta, lower=None):
+        """F_beta for a tuple of positions, the bias being the last of all; or 2 E[u^beta T_{2 - lower}]."""
+        lower = len(beta) if lower is None else lower
         factor, terms = self.volume, [((), 0, ball(1))]
         for j in set(beta) - {self.bias}:
             m = beta.count(j)
@@ -196,7 +197,7 @@ class Corners:
                      for where, t, c in terms for on, shift, number in RATIOS[m]]
         total = ball(0)
         for where, t, c in terms:
-            total += c * self._sum(tuple(sorted(where)), len(beta) - t)
+            total += c * self._sum(tuple(sorted(where)), lower - t)
         return factor * total
 
     def _sum(self, where, d):
