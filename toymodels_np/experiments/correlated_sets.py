@@ -19,8 +19,8 @@ from ..core.features import Features
 from ..core.models import ReluOutput
 from ..geometry.measures import cosines
 from ..plots.rows import correlated_sets as picture
+from ..theory.descent import settle
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import settle
 from .base import Experiment, fit
 from .claims import Claim
 

@@ -20,8 +20,8 @@ from ..geometry.tegum import name_geometry
 from ..plots.rows import perturbed_pentagon as picture
 from ..theory import energies
 from ..theory.branches import Parameter, critical_point, stability_limit
+from ..theory.descent import settle
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import settle
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
 

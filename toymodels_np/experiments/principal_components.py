@@ -19,8 +19,8 @@ from ..geometry.measures import REPRESENTED, norms
 from ..geometry.polytopes import MERGED
 from ..geometry.tegum import name_geometry
 from ..plots.rows import principal_components as picture
+from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import descend
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
 from .correlated_sets import PAIRS, pair_cosines
@@ -30,6 +30,7 @@ COLLAPSED = MERGED                  # cos within a pair from which it is one dir
 PAPER = (0.05, 0.15)                # p at which the first and second pair collapse, read off a plot
 ALIKE = 1.005                       # a start found the lowest geometry if it loses up to so much
 BETTER = 1e-7                       # a solution carried over counts if it is lower by this fraction
+DESCENT = 60                        # steps down the exact loss, at most
 ROUNDS = 6                          # in which solutions are carried to their neighbours, at most
 SETTINGS = {"probabilities": [0.02, 0.045, 0.06, 0.09, 0.13, 0.16, 0.2, 0.3, 0.36, 0.41, 0.5, 0.75],
             "starts": 6, "steps": 1500, "batch_size": 128, "learning_rate": 2e-2, "bisections": 5}
@@ -59,7 +60,7 @@ def run(job):
 def relax(model, p):
     """Instances of `model` down the exact loss at p (K,): (model, loss (K,))."""
     features = Features(6, np.asarray(p)[:, None], correlated=PAIRS)
-    return descend(model, features, tolerance=1e-5, most_steps=60)[:2]
+    return descend(model, features, tolerance=1e-5, most_steps=DESCENT)[:2]
 
 
 def carry_over(model, loss, p):

@@ -33,8 +33,9 @@ from ..geometry.measures import (
 )
 from ..plots.rows import uniform_geometry as picture
 from ..theory import energies
+from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import descend, find_minimum
+from ..theory.minima import find_minimum
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
 
@@ -47,6 +48,11 @@ WORDS = dict(zip(SHAPES, ("3/4", "2/3", "1/2", "2/5", "3/8")))
 BIPYRAMIDS = {"triangular": (3, [1 / 2] * 2 + [2 / 3] * 3),
               "pentagonal": (5, [2 / 5] * 5 + [1 / 2] * 2)}
 SHAPE_PROBABILITY = 0.05            # at which the shapes' fractions are computed
+POLYGONS = {"digon": 2, "triangle": 3, "pentagon": 5}                   # corners
+SIMPLEXES = {"tetrahedron": 3, "4-simplex": 4}                          # dimensions
+CROWDED = "tetrahedron", "triangle"             # shapes that gain by standing side by side,
+ROOM = 6                            # in so many dimensions: whole numbers of either,
+NUDGE = 0.02                        # once their columns are moved so far off symmetric places
 SEARCHED = (("4-simplex", "tetrahedron", 1.03, 1.2), ("tetrahedron", "triangle", 1.12, 1.3),
             ("triangle", "digon", 1.4, 2.0), ("digon", "pentagon", 3.5, 5.0),
             ("pentagon", "square antiprism", 4.5, 5.5))     # windows meet between these 1/p
@@ -55,13 +61,15 @@ NEAR = 0.05                         # D* within this of a level is on its platea
 BETTER = 2e-3                       # a gain above that of all shapes by this fraction beats them
 SOURCES = -2, -1, 1, 2              # places on the grid of 1/p, from where solutions are carried,
 FAR = 1.25                          # and this far beyond, where a shape is complete sooner
+REACH = 0.3                         # of log 1/p: how far single shapes are looked for
 ROUNDS = 3                          # of carrying solutions over, at most
+DESCENT = 80                        # steps of it, at most
 FEW = 9                             # up to so many features the exact loss is quick to descend
 RTOL = 1e-7                         # of exact losses: far below what shapes differ by
 MAIN = 10                           # the largest 1/p of the main part; sparser is drawn apart
 SETTINGS = {"n_features": 48, "n_hidden": 6,
             "long": [1, 1.05, 1.1, 1.13, 1.16, 1.19, 1.22, 1.28, 1.34, 1.4, 1.46, 1.52, 1.6, 1.7,
-                     4.5, 4.6, 4.7, 4.8, 4.95, 5.1, 5.25, 5.4],
+                     4.5, 4.6, 4.7, 4.8, 4.92, 5, 5.1, 5.25],
             "short": [1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100], "compared": [2.5, 3],
             "steps": 8000, "short_steps": 5000, "batch_size": 512, "learning_rate": 1e-2,
             "carry_steps": 500, "carry_rate": 1e-3}
@@ -81,7 +89,7 @@ def run(job):
             W[i], b[i] = train_at(start[i], x[i], job, steps).parameters
     model, loss = ReluOutput(W, b), exact_losses(ReluOutput(W, b), x)
     if job["steps"]:
-        model, loss = polish_few(*carry_over(model, loss, x, job), x)
+        model, loss = polish_few(*carry_over(model, loss, x, job), x, model)
     result = {"inverse_p": x, "W": model.W, "gain": gain_of(loss, x, n, m),
               "best_gain": best_gains(x)}
     other = np.sort(np.array(job["compared"], float))
@@ -135,27 +143,41 @@ def carry_over(model, loss, x, job):
     return ReluOutput(W, b), lowest
 
 
-def polish_few(model, loss, x):
-    """Where few features are represented, these alone go down the exact loss, from where they are
-    and from where their neighbours' ended, and all others are dropped with their best bias.
+def polish_few(model, loss, x, trained):
+    """Where few features are represented, these alone go down the exact loss, and all others are
+    dropped with their best bias: (model, loss (P,)), the lowest that was found.
 
-    Returns the lowest that was found: (model, loss (P,)).
+    They begin where they are, where each number of features was represented nearby in the
+    `trained` models, and where this led to at the next 1/p on either side.
     """
     W, b, lowest = model.W.astype(np.float64), model.b.astype(np.float64), loss.copy()
-    P, n = len(x), model.n_features
-    for here, there in [*((i, i) for i in range(P)), *((i, i + 1) for i in range(P - 1))][::-1] + [
-            *((i, i - 1) for i in range(1, P))]:
-        kept, others = (norms(W[i]) >= REPRESENTED for i in (there, here))
-        if not 0 < kept.sum() <= FEW or (here != there and kept.sum() == others.sum()):
-            continue
-        part = ReluOutput(W[there][None, :, kept], b[there][None, kept])
-        part, (energy,), _ = descend(part, Features(int(kept.sum()), 1 / x[here]),
-                                     tolerance=1e-6, most_steps=80)
+
+    def descend_from(source, there, here):
+        kept = norms(source.W[there]) >= REPRESENTED
+        count = int(kept.sum())
+        if not 0 < count <= FEW:
+            return
+        part = ReluOutput(*(a[there][None, ..., kept].astype(np.float64)
+                            for a in source.parameters))
+        part, (energy,), _ = descend(part, Features(count, 1 / x[here]), tolerance=1e-6,
+                                     most_steps=DESCENT)
         dropped = energies.dropped(1 / x[here])
-        energy += (n - kept.sum()) * dropped.loss
+        energy += (len(kept) - count) * dropped.loss
         if energy < lowest[here]:
             W[here], b[here], lowest[here] = 0, dropped.bias, energy
             W[here][:, kept], b[here][kept] = part.W[0], part.b[0]
+
+    held = (norms(trained.W) >= REPRESENTED).sum(-1)                # (P,)
+    for here in np.flatnonzero((norms(W) >= REPRESENTED).sum(-1) <= FEW):
+        descend_from(ReluOutput(W, b), here, here)
+        apart = abs(np.log(x / x[here]))
+        for count in np.unique(held[(apart > 0) & (apart <= REACH)]):
+            descend_from(trained, np.where(held == count, apart, np.inf).argmin(), here)
+    for way in (-1, 1):
+        for here in range(len(x))[::way]:
+            there, number = here - way, (norms(W) >= REPRESENTED).sum(-1)
+            if 0 <= there < len(x) and number[there] != number[here]:
+                descend_from(ReluOutput(W, b), there, here)
     return ReluOutput(W, b), lowest
 
 
@@ -207,13 +229,6 @@ def _gain_from(W, b, x):
     return float(gain_of(loss, x, k, m)[0])
 
 
-ROOM = 6                            # dimensions: whole numbers of tetrahedra, triangles and digons
-NUDGE = 0.02                        # by which columns are moved off their symmetric places
-CROWDED = "tetrahedron", "triangle"
-POLYGONS = {"digon": 2, "triangle": 3, "pentagon": 5}
-SIMPLEXES = {"tetrahedron": 3, "4-simplex": 4}
-
-
 @cache
 def borders():
     """The 1/p at which the best shape changes, one a row of SEARCHED.
@@ -242,16 +257,18 @@ def best_gains(x):
     return best
 
 
-def inside(run, *names):
-    """(P,) which of a run's 1/p are in the windows of these shapes, and no model gains more there.
+def beaten(run):
+    """(P,) where a run's model gains more than every listed shape, so that a better one exists."""
+    return run["gain"] > run["best_gain"] * (1 + BETTER)
 
-    Where a model gains more than the best shape, there is a better one that is not in the list.
-    """
+
+def inside(run, *names):
+    """(P,) which of a run's 1/p are in the windows of these shapes, and not `beaten`."""
     x = run["inverse_p"]
     held = np.zeros(len(x), bool)
     for low, high in (windows()[name] for name in names):
         held |= (x >= low) & (x < high) & (x <= MAIN)
-    held &= ~(run["gain"] > run["best_gain"] * (1 + BETTER))
+    held &= ~beaten(run)
     if not held.any():
         raise NotMeasured(f"the claim speaks of 1/p where {' or '.join(names)} is best, and the "
                           f"runs have none")
@@ -462,7 +479,8 @@ def draw(runs):
     x = runs[0]["inverse_p"]
     W = np.stack([run["W"] for run in runs])                                # (R, P, m, n)
     kept = norms(W) >= REPRESENTED
-    spans = {name: (low, min(high, MAIN)) for name, (low, high) in windows().items()}
+    end = min([MAIN, *(each for run in runs for each in x[beaten(run)])])
+    spans = {name: (low, min(high, end)) for name, (low, high) in windows().items() if low < end}
     graphs = [(name, line, cosines(V)) for name, (V, line) in SHAPES.items()]
     return picture.figure(
         x, dimensions_per_feature(W), kept.sum(-1) / runs[0]["n_hidden"], feature_dimensionality(W),

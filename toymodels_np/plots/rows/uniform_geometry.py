@@ -9,6 +9,7 @@ from ..style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION, ca
 
 SHAPE_COLOURS = (VERMILION, ORANGE, BLUE, GREEN, PURPLE)
 FRACTIONS = "¾", "⅔", "½", "⅖", "⅜"
+NARROW = 0.2                        # of the stretched axis: a window so narrow has its name upright
 SIDEWAYS = 0.012                    # of the axis: dots of one p are spread, so that all are seen
 
 
@@ -35,7 +36,8 @@ def figure(x, dstar, count, D, kept, windows, graphs, size, main):
     n, m = size
     cells[0, 0].set_title(f"Dimensions for each represented feature: {n} features of equal "
                           f"importance in {m} dimensions", fontsize=STYLE["title"] + 1)
-    label(cells[1, 0], "1 / p = 1 / (1 − S), from dense to sparse", larger=2)
+    label(cells[1, 0], "1 / p = 1 / (1 − S), from dense to sparse; stretched towards 1",
+          larger=2)
     cells[0, 2].axis("off")
     draw_graphs(cells[1, 2], graphs)
     return whole
@@ -50,10 +52,8 @@ def draw_dstar(axes, x, dstar, count, *, named):
                   markeredgewidth=1.6, label=None if k else "m / number of represented features")
     for level in (1, 0.5):
         axes.axhline(level, color="0.4", linestyle="--", linewidth=1.3, zorder=0)
-    axes.set(xscale="log", ylim=(0, 2.05), xlim=_room(x))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    _ticks(axes, x)
+    axes.set_ylim(0, 1.6)
+    _scale(axes, x, wide=named)
     label(axes, None, "dimensions for a feature" if named else None, larger=2)
     if named:
         axes.legend(fontsize=STYLE["title"], frameon=False, loc="upper right")
@@ -62,9 +62,10 @@ def draw_dstar(axes, x, dstar, count, *, named):
 def draw_shares(axes, x, D, kept, graphs, *, named):
     """D_i (R, P, n) as dots, the represented ones dark, and the shapes' lines."""
     rng = np.random.default_rng(0)
-    left, right = np.log(_room(x))
-    place = np.exp(np.log(x)[:, None] + SIDEWAYS * (right - left) / (1 if named else 0.2)
-                   * rng.uniform(-0.5, 0.5, D.shape))
+    there, back = SCALES[named]
+    left, right = there(np.array(_room(x, named)))
+    aside = SIDEWAYS * (right - left) * (1 if named else 4) * rng.uniform(-0.5, 0.5, D.shape)
+    place = back(there(x)[:, None] + aside)
     for chosen, look, words in ((~kept, {"color": "0.75", "markersize": 4, "alpha": 0.5},
                                  "not represented (norm below ½)"),
                                 (kept, {"color": "black", "markersize": 8, "alpha": 0.6},
@@ -72,13 +73,12 @@ def draw_shares(axes, x, D, kept, graphs, *, named):
         axes.plot(place[chosen], D[chosen], ".", label=words, **look)
     for (_, line, _), colour in zip(graphs, SHAPE_COLOURS):
         axes.axhline(line, color=colour, linewidth=2.2, zorder=0)
-    axes.set(xscale="log", ylim=(-0.04, 1.04), xlim=_room(x))
-    _ticks(axes, x)
+    axes.set_ylim(-0.04, 1.04)
+    _scale(axes, x, wide=named)
     label(axes, None, r"$D_i$, each feature's own share of a dimension" if named else None,
           larger=2)
     if named:
-        axes.legend(fontsize=STYLE["title"], frameon=True, loc="lower left", markerscale=2.5,
-                    bbox_to_anchor=(0.0, 0.03))
+        axes.legend(fontsize=STYLE["title"], frameon=True, loc="upper right", markerscale=2.5)
 
 
 def draw_windows(axes, windows, *, on_top):
@@ -86,10 +86,12 @@ def draw_windows(axes, windows, *, on_top):
     for (name, (low, high)), colour in zip(windows.items(), SHAPE_COLOURS):
         axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0, zorder=-1)
         if on_top:
-            axes.text((low * high) ** 0.5, 1.015, name.replace(" ", "\n") + "\nbest",
+            there, back = SCALES[True]
+            narrow = there(high) - there(low) < NARROW
+            axes.text(back((there(low) + there(high)) / 2), 1.015, f"{name} best" if narrow else
+                      name.replace(" ", "\n") + "\nbest", color=colour, rotation=90 * narrow,
                       transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-                      color=colour, fontsize=STYLE["font"], fontweight="bold",
-                      rotation=90 if name == "pentagon" else 0)
+                      fontsize=STYLE["font"], fontweight="bold")
 
 
 def draw_graphs(axes, graphs):
@@ -118,12 +120,36 @@ def draw_graph(axes, cosine):
     axes.axis("off")
 
 
-def _room(x):
-    return x[0] / 1.03, x[-1] * 1.06
-
-
-def _ticks(axes, x):
-    wanted = [1, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8, 10, 20, 50, 100]
-    ticks = [each for each in wanted if x[0] <= each <= x[-1] and (x[0] < 10 or each > 10)]
+def _scale(axes, x, *, wide):
+    """The axis of 1/p: in the wide panels stretched towards 1, where most shapes change."""
+    wanted = [1, 1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8, 10, 20, 50, 100]
+    ticks = [each for each in wanted if x[0] <= each <= x[-1]]
+    axes.set_xscale("function", functions=SCALES[wide])
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
+    axes.set_xlim(*_room(x, wide))
+
+
+def _room(x, wide):
+    """The ends of the axis, a little beyond the values x."""
+    there, back = SCALES[wide]
+    first, last = there(x[[0, -1]])
+    beside = 0.02 * max(last - first, 0.1) * (1 if wide else 4)
+    return tuple(back(np.array([first - beside, last + beside])))
+
+
+def _stretch(x):
+    """The root of log x, odd about 1."""
+    u = np.log(np.maximum(x, 1e-9))
+    return np.sign(u) * np.sqrt(abs(u))
+
+
+def _stretch_back(y):
+    return np.exp(np.sign(y) * np.square(y))
+
+
+def _log(x):
+    return np.log(np.maximum(x, 1e-9))
+
+
+SCALES = {True: (_stretch, _stretch_back), False: (_log, np.exp)}       # of wide and narrow panels
