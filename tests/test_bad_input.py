@@ -63,7 +63,7 @@ CALLS = [
     ("Features: p NaN", features(p=NAN), ValueError, ["feature_probability", "finite"]),
     ("Features: p True", features(p=True), TypeError,
      ["feature_probability", "real numbers", "bool"]),
-    ("Features: p None", features(p=None), TypeError, ["feature_probability", "real numbers"]),
+    ("Features: p None", features(p=None), TypeError, ["feature_probability", "1 - S"]),
     ("Features: p text", features(p="0.5"), TypeError, ["feature_probability", "real numbers"]),
     ("Features: p complex", features(p=0.5j), TypeError,
      ["feature_probability", "real numbers", "complex"]),
@@ -861,6 +861,31 @@ ACCEPTED = [
      train(steps=np.int64(2), learning_rate=np.float32(1e-3), seed=np.uint8(3))),
     ("train: a stack on a stack", train(model=STACK, law=PAIR, schedule="cosine", progress=False)),
 ]
+
+UNTRAINED = tm.ReluOutput.init(3, 2)
+CALLS += [
+    ("Model: one parameter", lambda: tm.Model(np.ones((2, 3))), TypeError, ["Model", "W, b"]),
+    ("certify: text", lambda: tm.certify("x"), TypeError, ["minimum_or_model", "'x'"]),
+    ("certify: no features", lambda: tm.certify(UNTRAINED), ValueError, ["features", "model"]),
+    ("certify: a linear model", lambda: tm.certify(tm.Linear.init(3, 2), THREE), TypeError,
+     ["minimum_or_model", "ReluOutput", "Linear"]),
+    ("certify_global: no features", lambda: tm.certify_global(None), TypeError, ["features"]),
+    ("certify_global: two dimensions", lambda: tm.certify_global(THREE, 2), ValueError,
+     ["n_hidden", "1", "2"]),
+    ("certify_global: interference as text", lambda: tm.certify_global(THREE, interference="x"),
+     TypeError, ["interference", "'x'"]),
+    ("check_certificate: nothing in it", lambda: tm.check_certificate({}), ValueError,
+     ["certificate"]),
+    ("load_atlas: a number", lambda: tm.load_atlas(3), TypeError, ["folder", "path", "3"]),
+    ("load_atlas: no such folder", lambda: tm.load_atlas("nowhere"), FileNotFoundError,
+     ["no atlas", "nowhere"]),
+    ("polish: text", lambda: tm.polish("x", THREE), TypeError, ["model", "ReluOutput", "'x'"]),
+    ("polish: other features", lambda: tm.polish(tm.ReluOutput.init(4, 2), THREE), ValueError,
+     ["n_features=3", "n_features=4"]),
+    ("polish: coherence 2", lambda: tm.polish(UNTRAINED, THREE, coherence=2), ValueError,
+     ["coherence", "at most 1", "2"]),
+]
+
 
 
 @pytest.mark.parametrize("function, exception, words", [row[1:] for row in CALLS],

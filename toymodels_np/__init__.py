@@ -1,6 +1,6 @@
 """Toy models of superposition in NumPy: train them, look at them, solve them, check the paper."""
 
-from importlib import import_module
+from importlib import import_module as _import_module
 
 from . import early                                         # first: the rest takes its time
 from .core.features import Features
@@ -38,7 +38,7 @@ from .version import __version__
 def __getattr__(name):
     """`plots` is imported when it is asked for: matplotlib takes as long as all the rest."""
     if name == "plots":
-        return import_module(".plots", __name__)
+        return _import_module(".plots", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

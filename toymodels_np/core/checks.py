@@ -45,7 +45,8 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     Floating dtypes are kept, integers become float64, `dtype` overrides; devices are kept.
     """
     xp = array_module(value)
-    if isinstance(value, np.ma.MaskedArray):
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked")
     try:
         result = xp.asarray(value)

@@ -237,7 +237,7 @@ def _partition(n, correlated, anticorrelated):
     named = Counter(i for members in correlated + anticorrelated for i in members)
     repeated = sorted(i for i, count in named.items() if count > 1)
     if repeated:
-        raise ValueError(f"a feature may be named once, but {repeated} appear more than once")
+        raise ValueError(f"correlated and anticorrelated sets name a feature once, not {repeated}")
     return (*(FeatureSet("correlated", members) for members in correlated),
             *(FeatureSet("anticorrelated", members) for members in anticorrelated),
             *(FeatureSet("correlated", (i,)) for i in range(n) if i not in named))
@@ -248,7 +248,7 @@ def _index_sets(name, sets, n):
     try:
         sets = [tuple(members) for members in sets]
     except TypeError:
-        raise TypeError(f"{name} must be a list of sets of indices, got {sets!r}") from None
+        raise TypeError(f"{name} must be a sequence of sets of indices, got {sets!r}") from None
     for number, members in enumerate(sets):
         sets[number] = tuple(checks.integer(f"an index in {name}", i, minimum=0) for i in members)
         if len(members) < 2:

@@ -24,8 +24,7 @@ def check_gradient(model, x, features, *, seed=0):
     model = model.astype(np.float64)
     x = checks.array("x", x, dtype=np.float64)
     loss, gradient = model.loss_and_grad(x, features)
-    g = gradient.parameters
-    lead = np.shape(loss)
+    g, lead = gradient.parameters, np.shape(loss)
     noise = [rng.standard_normal(a.shape) for a in g]
     v = [a / _norm(noise, lead, a.ndim) + b / _norm(g, lead, b.ndim) for a, b in zip(noise, g)]
     claimed = _dot(v, g, lead)

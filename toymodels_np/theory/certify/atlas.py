@@ -57,6 +57,8 @@ def load_atlas(folder=None):
     folder : where its JSON files are; by default those that come with the package
     Raises FileNotFoundError if there are none.
     """
+    if not isinstance(folder, (str, Path, type(None))):
+        raise TypeError(f"folder must be a path, got {folder!r}")
     files = sorted(Path(folder or FOLDER).glob("*.json"))
     if not files:
         raise FileNotFoundError(f"there is no atlas in {folder or FOLDER}")
