@@ -12,6 +12,7 @@ from ..engine.backends import BACKENDS
 from ..experiments import NAMES
 from ..experiments.command import add_options, run as run_experiment
 from ..store.shell import Parser, exit_code
+from ..teaching.tutor import add_options as add_learn, run_learn
 from ..version import __version__
 from . import commands
 from .commands import COMMAND
@@ -130,6 +131,7 @@ VERBS = {               # name -> what it does, its options, what is said of it,
                "--quick --out out"),
     "book": (commands.run_book, _add_book,
              "write the book, all derivations with their figures in one HTML file", "--out out"),
+    "learn": (run_learn, add_learn, "exercises that know your mistake, and a tutor", "--copy mine"),
 }
 HELPS = {
     "n_features": "n", "n_hidden": "m", "feature_probability": "P(x_i != 0), one or n numbers",

@@ -1,3 +1,3 @@
-"""teaching: learn it. Exercises that know the usual mistakes, and a tutor that goes through them."""
+"""teaching: learn it. Exercises that know the usual mistakes, and a tutor for them."""
 
 from .script import check as check

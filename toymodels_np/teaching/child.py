@@ -1,4 +1,4 @@
-"""The process in which a learner's file is loaded and checked: with limits, and with nothing to say.
+"""The process in which a learner's file is loaded and checked: limited, and silent.
 
 `judge_file` starts it and gives it SECONDS and MEMORY. It answers in one line of JSON; whatever the
 learner's code prints goes nowhere.

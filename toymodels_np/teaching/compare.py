@@ -62,7 +62,7 @@ def _as_array(given):
 
 
 def close(a, b, tolerance):
-    """Whether arrays of one shape agree, relative to the largest entry of b; NaN agrees with NaN."""
+    """Whether arrays of one shape agree, relative to b's largest entry; NaN agrees with NaN."""
     finite = abs(b[np.isfinite(b)])
     scale = max(finite.max(initial=0.0), SMALLEST)
     return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))

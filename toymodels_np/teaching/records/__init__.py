@@ -5,9 +5,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..exercise import chained
-from . import features, models
+from . import features, geometry, learning, models, theory
 
-EXERCISES = chained([*features.EXERCISES, *models.EXERCISES])
+EXERCISES = chained(one for chapter in (features, models, geometry, theory, learning)
+                    for one in chapter.EXERCISES)
 
 
 def find(name):

@@ -54,7 +54,8 @@ SAMPLER = Exercise(
         Mistake("p and 1 - p are mixed up: a feature is on with probability p",
                 lambda p, batch_size, seed: _switched(p, batch_size, seed, lambda u: u < 1 - p)),
         Mistake("features that are on are 1 and not uniform in [0, 1]",
-                lambda p, batch_size, seed: (_switched(p, batch_size, seed, lambda u: u < p) > 0) * 1.0),
+                lambda p, batch_size, seed: 1.0 * (_switched(
+                    p, batch_size, seed, lambda u: u < p) > 0)),
         Mistake("the values are drawn before the switches: the law is the same, and the numbers "
                 "are others than the package's", _values_first),
         Mistake("one number decides both whether a feature is on and how strongly", _one_number),

@@ -1,0 +1,244 @@
+"""Exercises on weights as geometry: shares of a dimension, interference, rotations, shapes."""
+
+import numpy as np
+
+from ...core.models import ReluHidden, ReluOutput
+from ...geometry.measures import (feature_dimensionality, gram, interference, leverage_scores,
+                                  norms)
+from ...geometry.polytopes import cross_polytope, digon, polygon, simplex
+from ...geometry.tegum import name_geometry
+from ..exercise import Exercise, Mistake
+
+
+def _weights(draw):
+    m = draw.integer(1, 3)
+    return (draw.weights(m, draw.integer(m, 4)),)
+
+
+def _unit(W):
+    return W / np.linalg.norm(W, axis=0)
+
+
+def _off_diagonal(A):
+    return A * (1 - np.eye(len(A)))
+
+
+# -- 7: dimensionality
+
+def _rows_as_features(W):
+    W = np.where(W.any(1, keepdims=True), W, 1.0)
+    return (W ** 2).sum(1) / ((W / np.linalg.norm(W, axis=1, keepdims=True) @ W.T) ** 2).sum(1)
+
+
+DIMENSIONALITY = Exercise(
+    name="07_dimensionality", title="a feature's share of a dimension", function="dimensionality",
+    inputs=_weights, answer=feature_dimensionality,
+    mistakes=(
+        Mistake("the feature itself is left out of the sum below",
+                lambda W: (W ** 2).sum(0) / _off_diagonal((_unit(W).T @ W) ** 2).sum(1)),
+        Mistake("the norm above is not squared",
+                lambda W: norms(W) / ((_unit(W).T @ W) ** 2).sum(1)),
+        Mistake("the wrong vector of the two has unit length: W_i does, and not W_j",
+                lambda W: (W ** 2).sum(0) / ((W.T @ _unit(W)) ** 2).sum(1)),
+        Mistake("no vector is scaled to unit length below",
+                lambda W: (W ** 2).sum(0) / (gram(W) ** 2).sum(1)),
+        Mistake("the overlaps are not squared",
+                lambda W: (W ** 2).sum(0) / abs(_unit(W).T @ W).sum(1)),
+        Mistake("m and n are swapped: features are columns of W", _rows_as_features)),
+    hints=("Write Ŵ_i = W_i / ‖W_i‖. The overlaps Ŵ_i · W_j are one matrix product.",
+           "((W / norm).T @ W) ** 2, summed over j, which is its last axis."),
+    solution="geometry.measures:feature_dimensionality", line="return square / np.where",
+    shown="A feature alone has a dimension, 1; one of an antipodal pair has ½, one of a triangle "
+          "⅔, one of a pentagon ⅖. The paper's uniform geometry is a plot of these numbers.")
+
+
+# -- 8: leverage
+
+LEVERAGE = Exercise(
+    name="08_rank", title="why the shares add up to the rank at most", function="leverage",
+    inputs=_weights, answer=leverage_scores,
+    mistakes=(
+        Mistake("WW' is not inverted", lambda W: np.diag(W.T @ W @ W.T @ W)),
+        Mistake("all of the features are summed up, which gives the rank",
+                lambda W: leverage_scores(W).sum()),
+        Mistake("you return the dimensionality D_i, which the leverage bounds from above",
+                feature_dimensionality),
+        Mistake("the pseudoinverse is that of W'W, and the middle of W' … W is (m, m)",
+                lambda W: np.diag(np.linalg.pinv(W.T @ W))),
+        Mistake("the score is squared", lambda W: leverage_scores(W) ** 2),
+        Mistake("m and n are swapped: there is one score a feature, a column of W",
+                lambda W: leverage_scores(W.T))),
+    hints=("W' (WW')^+ W is a projection, and you need its diagonal. ^+ is np.linalg.pinv.",
+           "np.diag(W.T @ np.linalg.pinv(W @ W.T) @ W)"),
+    solution="geometry.measures:leverage_scores", line="return ((Vt * counts",
+    shown="A projection's trace is its rank, so leverage scores add up to the rank of W. By "
+          "Cauchy and Schwarz D_i is never above them: Σ D_i <= rank. Where it is an equality the "
+          "features pack efficiently, and D_i is a share in the full sense.")
+
+
+# -- 9: interference
+
+INTERFERENCE = Exercise(
+    name="09_interference", title="how far others reach into a feature's direction",
+    function="interference", inputs=_weights, answer=interference,
+    mistakes=(
+        Mistake("the feature itself is counted among the others",
+                lambda W: ((_unit(W).T @ W) ** 2).sum(1)),
+        Mistake("both vectors are scaled to unit length, which makes short features count",
+                lambda W: _off_diagonal((_unit(W).T @ _unit(W)) ** 2).sum(1)),
+        Mistake("no vector is scaled to unit length",
+                lambda W: _off_diagonal(gram(W) ** 2).sum(1)),
+        Mistake("the wrong vector of the two has unit length: W_j does, and not W_i",
+                lambda W: _off_diagonal((W.T @ _unit(W)) ** 2).sum(1)),
+        Mistake("the overlaps are not squared",
+                lambda W: _off_diagonal(abs(_unit(W).T @ W)).sum(1)),
+        Mistake("overlaps of opposite sign cancel: the sum is squared and not its terms",
+                lambda W: _off_diagonal(_unit(W).T @ W).sum(1) ** 2)),
+    hints=("The overlaps are Ŵ_i · W_j with j ≠ i: leave the diagonal out.",
+           "Subtract ‖W_i‖², which is the squared overlap of i with itself."),
+    solution="geometry.measures:interference", line="return _finite(squares.sum(-1)",
+    shown="This number colours the paper's bars: 0 is a feature with a dimension to itself, and "
+          "1 or more one that shares its direction with others in full.")
+
+
+# -- 10: rotations
+
+def _turn(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def _change(model, W, b, x, Q):
+    return abs(model(Q @ W, b).forward(x) - model(W, b).forward(x)).max()
+
+
+def _rotation(W, b, x, angle):
+    return tuple(_change(model, W, b, x, _turn(angle)) for model in (ReluOutput, ReluHidden))
+
+
+def _untied(W, b, x, angle):
+    QW = _turn(angle) @ W
+    change = abs(np.maximum(x @ QW.T @ W + b, 0) - ReluOutput(W, b).forward(x)).max()
+    return change, _rotation(W, b, x, angle)[1]
+
+
+def _average(W, b, x, angle):
+    return 0.0, abs(ReluHidden(_turn(angle) @ W, b).forward(x)
+                    - ReluHidden(W, b).forward(x)).mean()
+
+
+ROTATION = Exercise(
+    name="10_rotation", title="a rotation that nobody sees, and one that everybody sees",
+    function="changes",
+    inputs=lambda draw: (draw.weights(2, n := draw.integer(2, 3)), draw.array(n, values=(0., 0.5)),
+                         draw.array(draw.integer(1, 2), n, values=(0., 1., 0.5)),
+                         draw.one_of((0.5, 1.0, 2.0))),
+    answer=_rotation, tolerance=1e-6,
+    mistakes=(
+        Mistake("only the encoder is turned: the tied decoder has to turn with it", _untied),
+        Mistake("the hidden layer of the second model has no ReLU",
+                lambda W, b, x, angle: (0.0, 0.0)),
+        Mistake("the matrix turns the other way: it is [[cos, -sin], [sin, cos]]",
+                lambda W, b, x, angle: _rotation(W, b, x, -angle)),
+        Mistake("the angle is taken for degrees",
+                lambda W, b, x, angle: _rotation(W, b, x, np.radians(angle))),
+        Mistake("the changes are averaged and their largest is asked for", _average),
+        Mistake("the matrix is not orthogonal: one of its sines has the wrong sign",
+                lambda W, b, x, angle: tuple(
+                    _change(model, W, b, x, abs(_turn(angle)) * np.sign(np.cos(angle)))
+                    for model in (ReluOutput, ReluHidden)))),
+    hints=("(QW)'(QW) = W'Q'QW = W'W, so the first change is 0 up to rounding.",
+           "Write both forward passes as functions of W, call them with W and with Q @ W."),
+    solution="core.models:ReluHidden._forward", line="h = _relu(a)",
+    shown="A linear hidden layer has no preferred axes: W and QW are one model. A ReLU on the "
+          "hidden layer breaks that, and neurons become a privileged basis that one can read.")
+
+
+# -- 17: the simplex
+
+def _simplex_view(W):
+    W = np.asarray(W, float)
+    return len(W) * 1.0, gram(W)
+
+
+def _unscaled(k):
+    return simplex(k) * np.sqrt(k / (k + 1))
+
+
+def _full(k):
+    centred = np.eye(k + 1) - 1 / (k + 1)
+    return centred / np.linalg.norm(centred, axis=0)
+
+
+SIMPLEX = Exercise(
+    name="17_simplex", title="k + 1 features in k dimensions, all alike", function="simplex",
+    inputs=lambda draw: (draw.integer(1, 6),), answer=simplex, view=_simplex_view,
+    mistakes=(
+        Mistake("the columns do not have length 1", _unscaled),
+        Mistake("the corners are left in k + 1 dimensions, of which they span k", _full),
+        Mistake("there are k corners and not k + 1", lambda k: simplex(k)[:, :k]),
+        Mistake("features are rows: W is (k, k + 1), with a column a feature",
+                lambda k: simplex(k).T),
+        Mistake("the last corner is missing its place: the first k are orthogonal",
+                lambda k: np.column_stack([np.eye(k), -np.ones(k) / np.sqrt(k)]))),
+    hints=("Start from the k + 1 unit vectors of k + 1 dimensions, and subtract their mean.",
+           "The result spans k dimensions: np.linalg.svd gives k orthonormal rows of coordinates. "
+           "Any rotation of the result will do. Scale the columns at the end."),
+    solution="geometry.polytopes:simplex", line="corners = np.linalg.svd(centred)",
+    shown="All cosines are -1/k: the least possible for k + 1 vectors. W'W is then a multiple of "
+          "the projection orthogonal to (1, …, 1), which is what a model learns that has one "
+          "dimension less than it has features.")
+
+
+# -- 18: names
+
+SHAPES = {"2 orthogonal": np.eye(2), "digon": digon(), "triangle": polygon(3),
+          "2 digons": cross_polytope(2), "tetrahedron": simplex(3), "pentagon": polygon(5),
+          "digon + dropped": np.array([[1.0, -1.0, 0.0]]), "3 digons": cross_polytope(3)}
+
+
+def _name_inputs(draw):
+    W = SHAPES[draw.one_of(tuple(SHAPES))]
+    order = list(range(W.shape[1]))
+    first = draw.integer(0, len(order) - 1)
+    return (draw.one_of((1.0, 2.0, 0.5)) ** 2 * gram(W[:, order[first:] + order[:first]]),)
+
+
+def _name(G):
+    values, vectors = np.linalg.eigh(G)
+    kept = values > 1e-9
+    return name_geometry(vectors[:, kept].T * np.sqrt(values[kept])[:, None])
+
+
+def _by_count(G):
+    return {2: "digon", 3: "triangle", 4: "2 digons", 5: "pentagon", 6: "3 digons"}[len(G)]
+
+
+def _instead(names):
+    """The mistake that gives other names to some geometries."""
+    return lambda G: names.get(_name(G), _name(G))
+
+
+NAMING = Exercise(
+    name="18_name_a_geometry", title="the name of a shape, from its Gram matrix", function="name",
+    inputs=_name_inputs, answer=_name,
+    mistakes=(
+        Mistake("features are counted and not looked at", _by_count),
+        Mistake("the scale matters: only features of length 1 are recognised",
+                lambda G: _name(G) if abs(np.diag(G).max() - 1) < 1e-9 else "irregular"),
+        Mistake("a dropped feature is overlooked", _instead({"digon + dropped": "digon"})),
+        Mistake("four features are a tetrahedron where two pairs of them are orthogonal",
+                _instead({"2 digons": "tetrahedron"})),
+        Mistake("signs are overlooked: an antipodal pair has the cosine -1 and is not orthogonal",
+                _instead({"digon": "2 orthogonal"})),
+        Mistake("shapes have no names where they split: 2 or 3 digons are orthogonal pairs",
+                _instead({"2 digons": "irregular", "3 digons": "irregular"}))),
+    hints=("Divide by the largest diagonal entry; then the entries are cosines. A feature with a "
+           "zero on the diagonal is dropped.",
+           "Off the diagonal: a triangle has -1/2, a tetrahedron -1/3, a pentagon 0.309 and "
+           "-0.809, digons -1 within a pair and 0 between pairs."),
+    solution="geometry.tegum:geometry_of", line="names = [_name(W, part)",
+    shown="A geometry is its Gram matrix: rotations change W and leave W'W alone. What is "
+          "orthogonal splits into tegum factors, each with a name of its own.")
+
+EXERCISES = (DIMENSIONALITY, LEVERAGE, INTERFERENCE, ROTATION, SIMPLEX, NAMING)
