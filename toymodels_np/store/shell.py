@@ -17,7 +17,9 @@ from multiprocessing.connection import wait
 from tqdm.auto import tqdm
 
 from .. import early
+from ..machine import memory
 
+WORKER = 2**26                          # bytes of memory that a process takes for itself, at least
 KNOWN_ERRORS = (ValueError, TypeError, OSError, ArithmeticError, RuntimeError, ImportError,
                 MemoryError)
 
@@ -82,8 +84,10 @@ class WorkerPool(ProcessPoolExecutor):
 def worker_pool(workers):
     """None for one worker, else a pool of processes that leave Ctrl-C to this one.
 
-    None of them outlives this process, however that ends.
+    None of them outlives this process, however that ends. ValueError if they would not fit into the
+    memory that is free.
     """
+    memory("--workers", workers * WORKER)
     if workers == 1:
         yield None
         return
