@@ -25,7 +25,7 @@ READY = "ready"
 
 def judge_file(exercise, path, seconds=SECONDS):
     """The Verdict on the file at `path`, whatever is in it."""
-    command = [sys.executable, "-m", __name__, str(path), exercise.name]
+    command = [sys.executable, "-P", "-m", __name__, str(path), exercise.name]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, cwd=Path(path).absolute().parent,
                           env=_environment(), encoding="utf-8", errors="replace") as process:
@@ -53,8 +53,8 @@ def _listen(exercise, process, seconds):
         return Verdict(*json.loads(text))
     except (ValueError, TypeError):
         if late.is_set():
-            return Verdict(False, f"{exercise.file} was still running after {seconds:g} seconds; "
-                                  f"does a loop never end?")
+            return Verdict(False, f"{exercise.file} was still running after {seconds:g} seconds: "
+                                  f"a loop may never end.")
         return Verdict(False, f"{exercise.file} ended the program before it could be checked; let "
                               f"{exercise.function} return the answer instead.")
 
@@ -85,6 +85,7 @@ def load(exercise, path):
         where = f" in line {error.lineno}" if getattr(error, "lineno", None) else ""
         why = getattr(error, "msg", None) or first_line(error)
         return None, Verdict(False, f"{exercise.file} cannot be read by Python{where}: {why}.")
+    sys.path.append(str(Path(path).absolute().parent))      # last: no file of theirs hides others
     space = {"__name__": "exercise", "__file__": str(path)}
     raised = call(lambda: exec(code, space), ())
     if isinstance(raised, Raised):
@@ -104,8 +105,9 @@ def _read(path):
         return Path(path).read_text(encoding="utf-8"), ""
     except UnicodeDecodeError:
         return "", "is not a text in UTF-8"
-    except OSError as error:
-        return "", f"cannot be read: {os.strerror(error.errno) if error.errno else error}"
+    except (OSError, ValueError) as error:      # ValueError: a null character in the path
+        number = getattr(error, "errno", None)
+        return "", f"cannot be read: {os.strerror(number) if number else error}"
 
 
 def _limit_memory():

@@ -90,9 +90,16 @@ def show(value):
         try:
             text = np.array2string(np.asarray(value), precision=5, separator=", ", threshold=40,
                                    suppress_small=False, formatter={"float_kind": "{:.5g}".format})
-        except (ValueError, TypeError, OverflowError):
-            text = repr(value)
+        except Exception:               # such as lists of unequal lengths
+            text = _repr(value)
     else:
-        text = repr(value)
+        text = _repr(value)
     text = " ".join(text.split())
     return text if len(text) <= WIDEST else f"{text[:WIDEST - 2]} …"
+
+
+def _repr(value):
+    try:
+        return repr(value)
+    except Exception:                   # a learner's class, or an integer of too many digits
+        return f"a {type(value).__name__}"

@@ -5,10 +5,10 @@ own. The solution that a learner may see is read from the package's source: ther
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Callable
 
 PACKAGE = __package__.partition(".")[0]
 

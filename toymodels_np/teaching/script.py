@@ -1,5 +1,6 @@
 """What stands at the foot of an exercise: `check(__file__)`."""
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def check(path):
     It does nothing where the file is not the program that was started: the tutor loads it too. With
     --traceback on the command line the traceback of an error is shown under its sentence.
     """
-    if sys._getframe(1).f_globals.get("__name__") != "__main__":
+    if inspect.currentframe().f_back.f_globals.get("__name__") != "__main__":
         return
     try:
         exercise = of_file(path)

@@ -12,7 +12,7 @@ EXERCISES = chained(one for chapter in (features, models, geometry, theory, lear
 
 
 def find(name):
-    """The exercise that is meant by its number, its name, or the path of its file; or ValueError."""
+    """The exercise that its number, its name or the path of its file means, or ValueError."""
     plain = Path(str(name)).name.removesuffix(".py").strip().lower()
     for one in EXERCISES:
         if plain in (one.name, one.name.partition("_")[2]):

@@ -1,0 +1,338 @@
+"""Exercises: the stub is not written yet, the package's answer passes, each known mistake gets its
+own message and no other's, mutated answers never pass, and nothing a learner does is a crash."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toymodels_np.teaching import child
+from toymodels_np.teaching.checker import Raised, call, diagnose, examine, judged
+from toymodels_np.teaching.compare import same, show, trouble
+from toymodels_np.teaching.draw import drawn
+from toymodels_np.teaching.exercise import deciding_line, source
+from toymodels_np.teaching.records import EXERCISES, find, of_file
+
+FOLDER = Path(__file__).parents[1] / "examples" / "exercises"
+MUTANTS = 10                    # of the answer of every exercise, at least
+
+each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.name)
+
+
+def one_sentence(said):
+    return len(said.strip()) > 10 and "\n" not in said and said.endswith(".") \
+        and "Traceback" not in said
+
+
+# -- the files
+
+def test_every_file_is_an_exercise_and_the_other_way_round():
+    assert sorted(path.name for path in FOLDER.iterdir() if path.suffix == ".py") == \
+        [one.file for one in EXERCISES]
+    assert [one.number for one in EXERCISES] == list(range(1, len(EXERCISES) + 1))
+    assert len(EXERCISES) >= 18
+
+
+@each
+def test_a_card_says_what_it_has_to(exercise):
+    text = (FOLDER / exercise.file).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    card = ast.get_docstring(tree)
+    assert card.startswith(f"{exercise.number}. ") and f"python {exercise.file}" in card
+    assert re.search(r"^goal  .*^read  .*^difficulty  [1-5] of 5$.*^minutes     \d+$", card,
+                     re.DOTALL | re.MULTILINE)
+    for path in re.findall(r"(?:derivations|toymodels_np)/[\w/-]+\.(?:md|py)", card):
+        assert (FOLDER.parents[1] / path).is_file()
+    assert text.endswith("\n\n\ncheck(__file__)\n") and text.count("raise NotImplementedError") == 1
+    function, = (one for one in tree.body if isinstance(one, ast.FunctionDef))
+    assert function.name == exercise.function
+    arguments = [one.arg for one in function.args.args]
+    assert arguments == list(inspect.signature(exercise.answer).parameters)
+
+
+@each
+def test_the_package_has_the_solution_and_the_line(exercise):
+    path, first, text = source(exercise)
+    assert (FOLDER.parents[1] / path).read_text(encoding="utf-8").count(text) == 1
+    assert text.count(exercise.line) == 1
+    path, number, line = deciding_line(exercise)
+    lines = (FOLDER.parents[1] / path).read_text(encoding="utf-8").splitlines()
+    assert exercise.line in line and lines[number - 1].strip() == line
+
+
+# -- the checker
+
+@each
+def test_the_stub_is_not_written_yet(exercise):
+    function, verdict = child.load(exercise, FOLDER / exercise.file)
+    assert verdict is None
+    verdict = examine(exercise, function)
+    assert not verdict.solved and "not written yet" in verdict.said and one_sentence(verdict.said)
+
+
+@each
+def test_the_answer_of_the_package_passes(exercise):
+    assert examine(exercise, exercise.answer).solved
+    assert len(exercise.hints) == 2 and len(exercise.mistakes) >= 4 and exercise.shown
+    assert exercise.next == (None if exercise is EXERCISES[-1]
+                             else EXERCISES[exercise.number].name)
+
+
+@each
+def test_every_mistake_gets_its_own_message_and_no_others(exercise):
+    inputs = drawn(exercise)
+    assert len({one.said for one in exercise.mistakes}) == len(exercise.mistakes)
+    views = []
+    for mistake in exercise.mistakes:
+        answers = [call(mistake.function, one) for one in inputs]
+        assert any(judged(exercise, a, one) for a, one in zip(answers, inputs)), mistake.said
+        assert diagnose(exercise, answers) is mistake
+        views.append([call(exercise.view, (a,)) for a in answers])
+    for i, mine in enumerate(views):
+        for j, other in enumerate(views):
+            alike = all(same(a, b, exercise.tolerance) for a, b in zip(mine, other))
+            assert alike == (i == j)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES[3::7], ids=lambda one: one.name)
+def test_the_message_has_the_smallest_example(exercise):
+    for mistake in exercise.mistakes[:2]:
+        verdict = examine(exercise, mistake.function)
+        assert not verdict.solved and one_sentence(verdict.said) and mistake.said in verdict.said
+        assert re.search(r"yours is .*, expected is .*, with \w+ = ", verdict.said)
+        assert verdict == examine(exercise, mistake.function)
+
+
+def test_the_example_is_the_smallest():
+    """One sample, one feature; what is not needed is as simple as can be."""
+    said = examine(find("loss"), find("loss").mistakes[1].function).said
+    assert "the importance multiplies x and not the error" in said
+    assert said.endswith("with x = [[0]], output = [[1]], importance = [0.5].")
+    said = examine(find("forward"), find("forward").mistakes[0].function).said
+    assert said.endswith("yours is [[-1]], expected is [[0]], with W = [[0]], b = [-1], "
+                         "x = [[0]].")
+
+
+def test_an_unknown_mistake_is_told_without_a_name():
+    said = examine(find("loss"), lambda x, output, importance: 17.0).said
+    assert said.startswith("Your answer is not right; yours is 17, expected is 0, with x = [[0]]")
+
+
+# -- mutated answers
+
+def numbers(change):
+    """A mutation of every array of an answer."""
+    def mutate(answer):
+        if isinstance(answer, tuple):
+            return tuple(mutate(one) for one in answer)
+        return change(np.asarray(answer, float))
+    return mutate
+
+
+def first_only(change):
+    """A mutation of the first part of a tuple, or of the first entry of an array."""
+    def mutate(answer):
+        if isinstance(answer, tuple):
+            return (numbers(change)(answer[0]), *answer[1:])
+        a = np.array(answer, float)
+        a.flat[0] = change(a.flat[0])
+        return a
+    return mutate
+
+
+NUMBERS = [numbers(change) for change in (
+    lambda a: -a, lambda a: 2 * a, lambda a: a / 2, lambda a: a + 1, lambda a: a - 1,
+    lambda a: 1.001 * a, lambda a: a**2, lambda a: a.T, lambda a: np.roll(a, 1),
+    lambda a: np.flip(a), lambda a: a[..., :-1] if a.ndim else a + 2, lambda a: a[None],
+    lambda a: a.sum(0) if a.ndim else 0 * a, lambda a: a.mean(), lambda a: 0 * a,
+    lambda a: a + 1e-4, lambda a: abs(a) + 1e-3, lambda a: a * len(np.atleast_1d(a)))] + [
+    first_only(lambda a: -a), first_only(lambda a: a + 0.5), first_only(lambda a: 2 * a),
+    lambda a: list(np.ravel(a)) if not isinstance(a, tuple) else a[::-1],
+    lambda a: a[:1] if isinstance(a, tuple) else (a, a)]
+WORDS = [str.upper, str.title, lambda s: s[::-1], lambda s: s + " ", lambda s: s[:-1],
+         lambda s: "", lambda s: [s], lambda s: s.encode(), len, lambda s: s + "s",
+         lambda s: s.replace("d", "t"), lambda s: f"2 {s}", lambda s: " ".join(s)]
+TRUTHS = [lambda t: not t, lambda t: True, lambda t: False, int, float, str, lambda t: [t],
+          lambda t: (t,), lambda t: np.array(t), lambda t: None if t else False,
+          lambda t: True if t else None]
+
+
+def mutations(answer):
+    if isinstance(answer, (bool, np.bool_)):
+        return TRUTHS
+    return WORDS if isinstance(answer, str) else NUMBERS
+
+
+def alike(a, b):
+    """Whether a mutation did nothing: the same types, shapes and bits."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, (str, bool, type(None))) or isinstance(b, (str, bool, type(None))):
+        return type(a) is type(b) and a == b
+    return not isinstance(b, (tuple, bytes)) and not isinstance(a, tuple) \
+        and np.array_equal(np.asarray(a), np.asarray(b))
+
+
+@each
+def test_mutated_answers_never_pass(exercise):
+    """Such as a sign, a factor, an axis, off by one. Those that change nothing do not count."""
+    inputs = drawn(exercise)
+    answers = [exercise.answer(*one) for one in inputs]
+    refused = 0
+    for mutate in mutations(answers[0]):
+        mutants = [mutate(one) for one in answers]
+        if all(alike(a, b) for a, b in zip(answers, mutants)):
+            continue
+        seen = [call(exercise.view, (one,)) for one in mutants]
+        before = [exercise.view(one) for one in answers]
+        if not any(isinstance(one, Raised) for one in seen) and \
+                all(same(a, b, 1e-9) for a, b in zip(seen, before)):
+            continue                    # such as a simplex that is turned: it is right
+        assert any(judged(exercise, a, one) for a, one in zip(mutants, inputs))
+        refused += 1
+    assert refused >= MUTANTS
+
+
+# -- whatever else a learner may do
+
+class Hostile:
+    def __array__(self, *_, **__):
+        raise RuntimeError("no array today")
+
+    def __repr__(self):
+        raise ValueError("no repr either")
+
+
+def recurse(*arguments):
+    return recurse(*arguments)
+
+
+def raising(error):
+    def function(*arguments):
+        raise error
+    return function
+
+
+RETURNS = [None, np.nan, np.inf, "text", "", b"bytes", object, {}, {"W": 1}, set(), [], (),
+           [[1, 2], [3]], [None], [np.nan], 1j, 10**400, np.zeros((0, 3)), np.zeros((2, 3, 4, 5)),
+           np.zeros(2 * 10**6), np.array(["a"]), np.array([None]), True, iter([1]), len, ...,
+           np.datetime64("2020-01-01"), (None, None), ("a", "b"), (1.0, 2.0, 3.0, 4.0),
+           np.ma.masked, range(3), type, -7.25]
+ERRORS = [ValueError("bad"), KeyError("k"), ZeroDivisionError(), SystemExit(), SystemExit(3),
+          KeyboardInterrupt(), MemoryError(), RuntimeError("many\nlines\nof text"), StopIteration(),
+          AssertionError(), GeneratorExit(), Exception("x" * 10_000), NotImplementedError(),
+          UnicodeDecodeError("utf-8", b"", 0, 1, "bad")]
+SIGNATURES = [lambda: 1, lambda x: x if False else None, lambda *, key: key, 17, "text", None, int,
+              lambda a, b, c, d, e, f, g: 0]
+
+
+@pytest.mark.parametrize("name", ["loss", "moments", "phase_boundary", "gradient_check"])
+def test_no_answer_is_a_crash(name):
+    exercise = find(name)
+    functions = [lambda *_, value=value: value for value in RETURNS]
+    functions += [raising(error) for error in ERRORS] + SIGNATURES + [recurse]
+    for function in [*functions, lambda *_: Hostile(), lambda *_: (yield)]:
+        verdict = examine(exercise, function)
+        assert not verdict.solved and one_sentence(verdict.said), verdict
+        assert len(verdict.said) < 1000
+
+
+def test_arguments_are_copies():
+    """A function that changes its arguments spoils nobody's answer."""
+    def spoil(W, b, x):
+        result = find("forward").answer(W, b, x)
+        W[:], b[:], x[:] = 9, 9, 9
+        return result
+    assert examine(find("forward"), spoil).solved
+
+
+def test_a_random_answer_is_a_sentence():
+    rng = np.random.default_rng(0)
+    verdict = examine(find("loss"), lambda x, output, importance: rng.random())
+    assert not verdict.solved and one_sentence(verdict.said)
+
+
+FILES = {
+    "syntax": b"def loss(:\n", "indent": b"def loss(x):\nreturn 1\n", "empty": b"",
+    "no function": b"x = 1\n", "not a function": b"loss = 3\n", "latin-1": b"# \xe9\xff\n",
+    "null": b"x = 1\0\n", "import": b"import no_such_module\n", "raises": b"1 / 0\n",
+    "exits": b"import sys\nsys.exit(0)\n", "not implemented": b"raise NotImplementedError\n",
+    "long": b"#" * (10**6 + 1), "deep": b"(" * 5000 + b")" * 5000,
+    "class": b"class loss:\n    pass\n", "await": b"await x\n", "return": b"return 1\n",
+    "coroutine": b"async def loss(x, output, importance):\n    return 1.0\n",
+    "tab": b"if 1:\n\tx = 1\n        y = 2\n", "interrupt": b"raise KeyboardInterrupt\n",
+    "digits": b"x = " + b"9" * 5000 + b"\n", "check": b"check(__file__)\n",
+    "deleted": b"def loss(): pass\ndel loss\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::SyntaxWarning")
+def test_no_file_is_a_crash(tmp_path, name):
+    path = tmp_path / "04_loss.py"
+    path.write_bytes(FILES[name])
+    function, verdict = child.load(find(4), path)
+    verdict = verdict or examine(find(4), function)
+    assert not verdict.solved and one_sentence(verdict.said)
+
+
+def test_no_place_is_a_crash(tmp_path):
+    (tmp_path / "04_loss.py").mkdir()
+    for path in (tmp_path / "nothing.py", tmp_path, tmp_path / "04_loss.py", "\0", "x" * 5000):
+        _, verdict = child.load(find(4), path)
+        assert one_sentence(verdict.said)
+
+
+def test_values_are_shown_in_one_line():
+    for value in (np.zeros((50, 50)), "a\nb", [[1], [2, 3]], 1 / 3, True, 10**500, (1, "a")):
+        assert "\n" not in show(value) and len(show(value)) <= 160
+    assert show(np.array([[1.0, -0.5]])) == "[[1, -0.5]]" and show(1 / 3) == "0.333333"
+
+
+def test_what_is_compared():
+    assert trouble([1, 2], np.array([1.0, 2.0]), 1e-7) == ""
+    assert trouble(np.float32(0.1), 0.1, 1e-7) == "" and trouble(0.1001, 0.1, 1e-7)
+    assert trouble(1e-9, 0.0, 1e-7) == "is not right" and trouble(1e-12, 0.0, 1e-7) == ""
+    assert "shape" in trouble([1.0], 1.0, 1e-7) and "NaN" in trouble(np.nan, 1.0, 1e-7)
+
+
+def test_exercises_are_found_by_any_of_their_names():
+    for name in ("7", "07", "dimensionality", "07_dimensionality", "07_dimensionality.py",
+                 "some/where/07_dimensionality.py", 7):
+        assert find(name).name == "07_dimensionality"
+    for name in ("", "0", "99", "-1", "dimension", "7.5", "no", "x" * 1000, "٧", "\0", None, 1e9):
+        with pytest.raises(ValueError, match="there is no exercise"):
+            find(name)
+    with pytest.raises(ValueError, match="keep the name"):
+        of_file("mine.py")
+
+
+# -- in a process of its own
+
+BODIES = {
+    "loop": ("while True: pass", "still running"),
+    "print": ("while True: print('a' * 1000)", "still running"),
+    "exit": ("import os; os._exit(0)", "ended the program"),
+    "memory": ("return [bytearray(2**28) for _ in range(100)]", "memory"),
+    "input": ("return float(input())", "EOFError"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_code_that_does_not_return(tmp_path, name):
+    body, said = BODIES[name]
+    path = tmp_path / "04_loss.py"
+    path.write_text(f"def loss(x, output, importance):\n    {body}\n", encoding="utf-8")
+    verdict = child.judge_file(find(4), path, seconds=1 if said == "still running" else 60)
+    assert not verdict.solved and said in verdict.said and one_sentence(verdict.said)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_process_passes_who_prints(tmp_path):
+    path = tmp_path / "04_loss.py"
+    path.write_text("print('hello')\ndef loss(x, output, importance):\n    print(x)\n"
+                    "    return (importance * (x - output)**2).sum(1).mean()\n", encoding="utf-8")
+    assert child.judge_file(find(4), path).solved
