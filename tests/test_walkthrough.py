@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, are in step with their scripts, and ask before they show."""
+"""The notebooks run from top to bottom, are in step with their scripts, and ask first."""
 
 import ast
 import re

@@ -158,8 +158,8 @@ tm.plots.gram(best.W)
 
 # %% [markdown]
 # Each set has an orthogonal basis of its own for the whole space, and the two lie across each
-# other. With too little room, and dense features, members of a set collapse into one direction, their
-# principal component; sparse ones are told apart.
+# other. With too little room, and dense features, members of a set collapse into one direction,
+# their principal component; sparse ones are told apart.
 #
 # **Predict.** Three pairs in two dimensions. Which shape for $p = 0.6$, and which for $p = 0.05$?
 

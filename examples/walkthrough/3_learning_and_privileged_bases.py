@@ -120,11 +120,11 @@ for p in probabilities:
 
 # %% [markdown]
 # Vulnerability rises with the number of features per dimension, and it rises faster: between
-# $\lambda$ and $\lambda^2$ (chapter 10). Exercise [25_attack](../exercises/25_attack.py) finds the best
-# attack of a given length.
+# $\lambda$ and $\lambda^2$ (chapter 10). Exercise [25_attack](../exercises/25_attack.py) finds the
+# best attack of a given length.
 #
-# **Talk.** Is superposition *the* cause of adversarial examples? What would have to be true of a real
-# network for this to be the explanation?
+# **Talk.** Is superposition *the* cause of adversarial examples? What would have to be true of a
+# real network for this to be the explanation?
 #
 # ## A basis that means something
 #

@@ -26,7 +26,8 @@ import toymodels_np as tm
 # %% [markdown]
 # ## Computing, not only storing
 #
-# The model is to answer $|x|$ of signed features, $y' = \mathrm{relu}(W_2\,\mathrm{relu}(W_1 x) + b)$.
+# The model is to answer $|x|$ of signed features, $y' = \mathrm{relu}(W_2\,\mathrm{relu}(W_1 x) +
+# b)$.
 #
 # **Predict.** How many neurons does $|x|$ of *one* feature need? With which weights?
 
@@ -58,8 +59,8 @@ tm.plots.stack(best[3])
 tm.plots.stack(best[6])
 
 # %% [markdown]
-# With room to spare a neuron does one side. Without it, neurons do several, and the model *computes*
-# in superposition.
+# With room to spare a neuron does one side. Without it, neurons do several, and the model
+# *computes* in superposition.
 #
 # ## The asymmetric motif
 #
@@ -76,8 +77,9 @@ found, = tm.asymmetric_motifs(model)
 tm.plots.motif(model, found)
 
 # %% [markdown]
-# Inhibition is free where a ReLU cuts it off. One large disturbance can be taken back by one neuron,
-# and what is left is small. Exercise [24_asymmetric_motif](../exercises/24_asymmetric_motif.py) builds one.
+# Inhibition is free where a ReLU cuts it off. One large disturbance can be taken back by one
+# neuron, and what is left is small. Exercise
+# [24_asymmetric_motif](../exercises/24_asymmetric_motif.py) builds one.
 #
 # **Predict.** What happens to the loss when the inhibition of −4 is cut to 0?
 
@@ -146,8 +148,8 @@ print(f"the energies cross at importance {point.value:.9f}, "
 #
 # 1. **Which shapes are the minima?** For more features than a simplex has and more than three
 #    dimensions, most sparse minima are "irregular". Is there an order in them that we cannot name?
-# 2. **Is it the global minimum?** `tm.certify_global` settles the case of one hidden dimension. What
-#    would it take for two?
+# 2. **Is it the global minimum?** `tm.certify_global` settles the case of one hidden dimension.
+#    What would it take for two?
 # 3. **Does training find it?** How often, and does the answer get worse as models get larger?
 # 4. **What does hysteresis do to real training**, in which the data change slowly?
 # 5. **How do correlations of real features look**, and which of the shapes survive them?

@@ -271,7 +271,8 @@ def _cited_by(number):
 def _linked(text):
     """Text as HTML, in which numbers of equations and of chapters are links."""
     linked = NUMBER.sub(r'<a href="#eq-\1">(\1)</a>', escape(text, quote=False))
-    return CHAPTER.sub(lambda match: f'<a href="#chapter-{int(match[2]):02}">{match[0]}</a>', linked)
+    return CHAPTER.sub(lambda match: f'<a href="#chapter-{int(match[2]):02}">{match[0]}</a>',
+                       linked)
 
 
 def _code(text):
