@@ -54,10 +54,15 @@ RECORDS = {"AtlasEntry", "Certificate", "CriticalPoint", "Flow", "GlobalCertific
            "Minimum", "Motif", "Neuron", "PhaseDiagram", "Plateau", "StabilityLimit", "StackPlot",
            "SweepReport", "NotConverged"}
 UNCHECKED = {"from_parameters", "unchecked_loss_and_grad"}
+# The innermost loops of geometry and energies: their callers have checked what they are given.
+INNER = {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.output_loss"}
 SLOW = {"certify_global": 0.3, "phase_diagram": 0.3, "critical_point": 0.3, "stability_limit": 0.3,
         "gradient_flow": 0.3, "load_atlas": 0.2, "command report": 0.1, "command claims": 0.1,
         "command experiment": 0.2}             # how often beside the others
-NAN_IS_SAID = {"load_sweep"}                    # and may stand for what is missing
+# NaN stands for what is missing, or comes out of a model into which the caller wrote it: what
+# computes one batch in IEEE arithmetic passes it on, and all that lasts or concludes refuses it.
+NAN_IS_SAID = {"load_sweep", "Model.forward", "Model.loss", "Model.loss_and_grad", "Model.astype",
+               "Model.__getitem__"}
 CLASSES = ("Features", "Model", "ReluOutput", "Linear", "ReluHidden", "AbsoluteValue", "Claim",
            "Parameter")
 
@@ -74,7 +79,9 @@ def targets():
             own = getattr(thing, "__module__", "").startswith("toymodels_np")
             # a figure of a row takes what the row has measured: no `ax`
             drawn = prefix != "plots." or own and "ax" in inspect.signature(thing).parameters
-            if own and inspect.isfunction(thing) and not name.startswith("_") and drawn:
+            here = not prefix.startswith(("energies", "poly")) or thing.__module__ == where.__name__ \
+                if own else False
+            if here and inspect.isfunction(thing) and drawn and prefix + name not in INNER:
                 found[prefix + name] = thing
     for name in CLASSES:
         cls = getattr(tm, name)
@@ -295,7 +302,11 @@ def run_command(words):
         lines = said.getvalue().strip().splitlines()
         if end.code == 2 and not (len(lines) == 1 and lines[0].startswith("error: ")):
             raise AssertionError(f"not one line: {said.getvalue()[:200]!r}") from None
-        return None
+        raise Refused(f"exit code {end.code}: {said.getvalue()}") from None
+
+
+class Refused(Exception):
+    """The parser of the command line has said why in a line, or has shown its help."""
 
 
 # -- the child: what became of it -----------------------------------------------------------------
@@ -348,7 +359,7 @@ def judge(error, name):
     where = f"{said} [{Path(last.filename).name}:{last.lineno}]"
     if isinstance(error, MemoryError):
         return "blown up", where
-    if isinstance(error, IndexError) and name.endswith("__getitem__"):
+    if isinstance(error, Refused) or isinstance(error, IndexError) and name.endswith("__getitem__"):
         return "refused", said                          # as Python's sequences do
     own = "toymodels_np" in Path(last.filename).parts and raises(last.filename, last.lineno)
     system = isinstance(error, OSError) and error.filename is not None

@@ -155,7 +155,7 @@ GOOD = {
     "branch_b": lambda rng: tm.ReluOutput([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 0.5]),
     "parameter": lambda rng: tm.Parameter(law_at, 0.2, 1.0), 
     "motif": lambda rng: tm.Motif(0, 1, (0,), (1,), 2.0, 1.0, -0.5, 0.5, None),
-    "curves": lambda rng: [("one", [0.1, 0.2, 0.3], [1.0, 0.5, 0.2])],
+    "curves": lambda rng: {"one": ([0.1, 0.2, 0.3], [1.0, 0.5, 0.2])},
     "point": one_of(None), "limits": one_of(None),
     "path_or_dict": lambda rng: certificate().to_dict(), "width": one_of(3), "format": one_of(None),
     "factors": lambda rng: [np.eye(2), np.ones((1, 2)) * [1, -1]]}
@@ -255,7 +255,7 @@ RECORDS = [
     lambda: tm.ReluOutput(np.zeros((M, N)), np.zeros(N)), lambda: tm.ReluOutput.init(200, 40),
     lambda: history().model, history, minimum, lambda: tm.Parameter(law_at, 0.2, 1.0), flow,
     diagram, lambda: tm.ReluOutput.init(N, M, dtype="float64"), lambda: spoiled_history(),
-    lambda: tm.Neuron((1,), 0.5), lambda: np.random.RandomState(0), lambda: [generator_like()]]
+    lambda: tm.describe_neurons(tm.ReluHidden.init(N, M)), lambda: np.random.RandomState(0), lambda: [generator_like()]]
 
 
 def generator_like():

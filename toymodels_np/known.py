@@ -20,7 +20,7 @@ WHAT = ("features", "models")                   # files that say what a model an
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "b570dd2f58f5f68f",
+    "features": "7737d20316850d8a",
     "models": "53bfbe460191c5cf",
     "optim": "3494dc227b60fcd7",
     "loop": "dee39282e62a8317",

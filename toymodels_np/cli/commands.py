@@ -194,7 +194,11 @@ def _executor(options):
             raise ImportError(
                 '--dask needs dask and distributed: pip install "toymodels_np[dask]"'
             ) from None
-        with Client(options.dask, timeout=10) as client:
+        try:
+            client = Client(options.dask, timeout=10)
+        except (ValueError, OSError) as error:
+            raise type(error)(f"--dask {options.dask!r} cannot be reached: {error}") from None
+        with client:
             yield client.get_executor()
     else:
         with worker_pool(options.workers) as pool:

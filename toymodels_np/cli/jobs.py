@@ -223,6 +223,7 @@ def _values(key, values):
             for name in ("start", "stop")
         )
         points = checks.integer(f"points of {key}", values["points"])
+        checks.memory(f"points of {key}", 200 * points)
         values = (np.geomspace if scale == "log" else np.linspace)(low, high, points).tolist()
     if not isinstance(values, list) or not values:
         raise ValueError(

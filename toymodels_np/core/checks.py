@@ -50,8 +50,8 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
         raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked")
     try:
         result = xp.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
+    except (TypeError, ValueError, MemoryError) as error:
+        raise TypeError(f"{name} must be real numbers: {str(error) or 'too large'}") from None
     if result.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {result.dtype}")
     if ndim is not None and result.ndim != ndim:
@@ -60,11 +60,11 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
         raise ValueError(f"{name} must have at least {min_ndim} axes, got shape {result.shape}")
     if 0 in result.shape:
         raise ValueError(f"{name} must not be empty, got shape {result.shape}")
+    memory(name, 24 * result.size)
     if not bool(xp.isfinite(result).all()):
         raise ValueError(f"{name} must be finite, got NaN or infinite entries")
-    if dtype is None and result.dtype.kind in "iu":
-        dtype = np.float64
-    return result if dtype is None else result.astype(dtype, copy=False)
+    kept = np.float64 if result.dtype.kind in "iu" else result.dtype
+    return result.astype(kept if dtype is None else dtype, copy=False)
 
 
 def weights(W, name="W"):
@@ -81,7 +81,8 @@ def choice(name, value, allowed):
 
 def precision(name, value):
     """`value` as the dtype float32 or float64, else ValueError."""
-    if value not in (np.float32, np.float64, float, "float32", "float64"):
+    if not isinstance(value, (str, type, np.dtype)) or value not in (
+            np.float32, np.float64, float, "float32", "float64"):
         raise ValueError(f"{name} must be float32 or float64, got {value!r}")
     return np.dtype(value)
 

@@ -101,7 +101,7 @@ class Features:
 
     def target(self, x):
         """What the model should output for `x`: x itself, or |x| if signed. Same shape."""
-        return abs(x) if self.signed else x
+        return abs(checks.array("x", x)) if self.signed else checks.array("x", x)
 
     # -- the sampler ----------------------------------------------------------------------------
 

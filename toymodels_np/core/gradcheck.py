@@ -21,8 +21,7 @@ def check_gradient(model, x, features, *, seed=0):
     rng = random_stream(checks.seed(seed), CHECK_STREAM, 0)
     if not isinstance(model, Model):
         raise TypeError(f"model must be a tm.Model, such as ReluOutput, got {model!r}")
-    model = model.astype(np.float64)
-    x = checks.array("x", x, dtype=np.float64)
+    model, x = model.astype(np.float64), checks.array("x", x, dtype=np.float64)
     loss, gradient = model.loss_and_grad(x, features)
     g, lead = gradient.parameters, np.shape(loss)
     noise = [rng.standard_normal(a.shape) for a in g]
@@ -39,7 +38,7 @@ def check_gradient(model, x, features, *, seed=0):
         measured = (8 * near - far) / (12 * t)                                              # (2.14)
         size = np.maximum(abs(measured), abs(claimed))
         best = np.minimum(best, abs(measured - claimed) / np.where(size > 0, size, 1))
-    return float(best.max())
+    return float(checks.array("the error of the gradient", best).max())
 
 
 def _dot(a, b, lead):

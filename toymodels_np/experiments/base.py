@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core import checks
 from ..engine.train import train
 from ..store.sweep import sweep_rows
 
@@ -50,8 +51,10 @@ class Experiment:
 
         Raises ValueError for a setting that there is none of, or a value of another sort.
         """
+        if not isinstance(full, bool):
+            raise TypeError(f"full must be True or False, got {full!r}")
         settings = dict(self.full if full else self.quick)
-        for key, value in dict(changes).items():
+        for key, value in _changes(changes):
             if key not in settings:
                 near = difflib.get_close_matches(key, settings, 1)
                 raise ValueError(f"unknown setting {key!r} for {self.name}: " + (
@@ -64,7 +67,11 @@ class Experiment:
         return settings
 
     def jobs(self, settings, first_seed=FIRST_SEED):
-        """One job a seed."""
+        """One job a seed; `settings` are a dictionary with "seeds", how many."""
+        checks.integer("first_seed", first_seed, minimum=0)
+        if not isinstance(settings, dict):
+            raise TypeError(f"settings must be a dictionary, got {settings!r}")
+        checks.memory("seeds", 500 * checks.integer("seeds", settings.get("seeds")))
         rest = {key: value for key, value in settings.items() if key != "seeds"}
         return [rest | {"seed": first_seed + i} for i in range(settings["seeds"])]
 
@@ -90,6 +97,14 @@ def fit(model, features, job, **options):
     if job["steps"] == 0 or options["steps"] == 0:
         return model
     return train(model, features, progress=False, **options).model
+
+
+def _changes(changes):
+    """The items of a dictionary, or of what makes one, else TypeError."""
+    try:
+        return dict(changes).items()
+    except (TypeError, ValueError):
+        raise TypeError(f"changes must be a dictionary of settings, got {changes!r}") from None
 
 
 def _check_sort(key, known, value):

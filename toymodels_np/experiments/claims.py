@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core import checks
+
 HOLDS, CORRECTED, FAILS, UNDECIDED = VERDICTS = (
     "holds", "holds with a correction", "does not reproduce", "undecided")
 KINDS = {"paper": "the paper says so", "identity": "a theorem or an identity",
@@ -69,23 +71,26 @@ class Claim:
     def __post_init__(self):
         for argument, value, allowed in (("summary", self.summary, SUMMARIES),
                                          ("kind", self.kind, KINDS)):
-            if value not in allowed:
+            if not isinstance(value, str) or value not in allowed:
                 raise ValueError(f"{argument} of the claim {self.name!r} must be one of "
                                  f"{', '.join(allowed)}, got {value!r}")
-        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        bounds = [checks.real(f"a bound of the claim {self.name!r}", bound)
+                  for bound in (self.low, self.high) if bound is not None]
         if not bounds or not np.isfinite(bounds).all() or bounds != sorted(bounds):
             raise ValueError(f"the claim {self.name!r} must have a lower or an upper bound, the "
                              f"lower one below, got low={self.low}, high={self.high}")
 
     def check(self, runs, controls=(), *, full=False):
         """The claim's record over these runs and control runs: a dictionary, ready for JSON."""
+        _check_runs("runs", runs)
+        _check_runs("controls", controls)
         record = {"name": self.name, "section": self.section, "kind": self.kind,
                   "sentence": self.sentence, "measured": None, "summary": self.summary,
                   "spread": None, "count": 0, "control": None, "control_verdict": None,
                   "control_reason": "", "expected": self.expected or self._bounds(),
                   "correction": "", "reason": ""}
         try:
-            numbers = self._numbers(self.measure(runs))
+            numbers = self._numbers(self.measure, runs)
         except NotMeasured as missing:
             return record | {"verdict": UNDECIDED, "reason": f"not measured: {missing}",
                              "control_reason": "the claim itself was not measured"}
@@ -107,14 +112,20 @@ class Claim:
         try:
             if self.control is None and not controls:
                 raise NotMeasured("this experiment has no control runs")
-            numbers = self._numbers(
-                self.measure(controls) if self.control is None else self.control(runs))
+            numbers = self._numbers(*((self.measure, controls) if self.control is None
+                                      else (self.control, runs)))
         except NotMeasured as missing:
             return {"control_reason": f"not measured: {missing}"}
         measured, verdict = self._judge(numbers)
         return {"control": measured, "control_verdict": verdict}
 
-    def _numbers(self, values):
+    def _numbers(self, measure, runs):
+        """What the runs give, (k,), if these are numbers."""
+        try:
+            values = measure(runs)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"the claim {self.name!r} cannot be measured on these runs: "
+                             f"{type(error).__name__}: {error}") from error
         numbers = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
         if not numbers.size or not np.isfinite(numbers).all():
             raise ArithmeticError(f"the claim {self.name!r} measured {numbers.tolist()}, "
@@ -145,6 +156,12 @@ class Claim:
         if self.low is None or self.high is None:
             return f"at least {self.low:g}" if self.high is None else f"at most {self.high:g}"
         return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+
+
+def _check_runs(name, runs):
+    """TypeError unless the runs are a list."""
+    if not isinstance(runs, (list, tuple)):
+        raise TypeError(f"{name} must be a list of results, one a seed, got {runs!r}")
 
 
 def place(values, wanted, name):

@@ -27,12 +27,13 @@ KEYS = ["W", "b", "columns", "digest", "format", "index", "law", "loss", "radius
 def check_certificate(path_or_dict):
     """True if all that a certificate (file or dict) says is so, else a ValueError with a reason."""
     try:
-        record = path_or_dict
-        if not isinstance(record, dict):
+        if not isinstance(record := path_or_dict, dict):
+            need(Path(record).is_file(), f"there is no file {record!r} to read")
             record = json.loads(Path(record).read_text(encoding="utf-8"))
         with ctx.workprec(256):
             verify(record)
-    except (KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
+    except (json.JSONDecodeError, UnicodeError, LookupError, TypeError, AttributeError,
+            RecursionError, ZeroDivisionError) as error:
         raise ValueError(f"this is no certificate: {type(error).__name__}: {error}") from None
     return True
 
@@ -166,7 +167,7 @@ def row_terms(law, i, gains, bias, floor):
 
 
 def derivatives(law, rows, places, box, floor=False):
-    """Loss, gradient and Hessian (or a lower bound of it) in the `places` of `rows` moved by `box`."""
+    """Loss, gradient, Hessian (or a lower bound of it) in the `places` of `rows` moved by `box`."""
     *W, b = rows = [list(row) for row in rows]
     for x, (c, j) in enumerate(places):
         rows[c][j] += box[x, 0]
