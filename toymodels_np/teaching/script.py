@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import textwrap
 from pathlib import Path
 
 from ..store.shell import KNOWN_ERRORS
@@ -9,6 +10,8 @@ from .child import judge_file
 from .exercise import deciding_line
 from .progress import remember
 from .records import find, of_file
+
+WIDTH = 96                  # columns of a paragraph
 
 
 def check(path):
@@ -37,5 +40,5 @@ def spoken(exercise, verdict, traceback=False):
         return f"{verdict.said}{end}"
     path, number, line = deciding_line(exercise)
     onward = f"Next: {find(exercise.next).file}" if exercise.next else "That was the last exercise."
-    return (f"{exercise.name} is solved. {exercise.shown}\n"
-            f"The package does it in {path}, line {number}:\n\n    {line}\n\n{onward}")
+    shown = textwrap.fill(f"{exercise.name} is solved. {exercise.shown}", WIDTH)
+    return (f"{shown}\nThe package does it in {path}, line {number}:\n\n    {line}\n\n{onward}")

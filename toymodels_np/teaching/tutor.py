@@ -172,20 +172,18 @@ def watch(folder, exercise, traceback=False, changes=None):
             changes = import_module("watchfiles").watch(folder, recursive=False)
         except ImportError:
             raise ImportError(WATCH_EXTRA) from None
+    print(f"Watching {exercise.file}; Ctrl-C ends it.")
     options = argparse.Namespace(traceback=traceback)
-    print(f"Watching {exercise.file}; Ctrl-C ends it, and all that is solved is kept.")
-    _check(folder, exercise, options)
-    exercise = _onward(folder, exercise)
-    for changed in changes:
-        names = {Path(path).name for _, path in changed}
-        if exercise is None:
-            break
-        if exercise.file in names:
-            print(flush=True)
-            _check(folder, exercise, options)
-            exercise = _onward(folder, exercise)
-        if exercise is None:
-            break
+    try:
+        _check(folder, exercise, options)
+        exercise = _onward(folder, exercise)
+        while exercise is not None and (changed := next(changes, None)) is not None:
+            if exercise.file in {Path(path).name for _, path in changed}:
+                print(flush=True)
+                _check(folder, exercise, options)
+                exercise = _onward(folder, exercise)
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)(f"what is solved is kept; go on with: {COMMAND} --watch") from None
     return 0
 
 
