@@ -186,9 +186,10 @@ def landscape():
 
 
 def price_of_interference():
-    """Five features in two dimensions at p = 0.05 as the price λ of interference in (14.1) grows
-    from 0: the loss without the price, and how much interference the solution keeps. Where the
-    solution jumps to orthogonal features, the one falls to 0 and the other jumps up."""
+    """Five features in two dimensions at p = 0.05 as the price λ of interference in (14.1) grows.
+    On the left the loss without that price, on the right how much interference the solution
+    keeps. Up to about 3·10⁻⁴ interference is given up at almost no loss; at the end no two of the
+    features that are left interfere, and three of the five are lost."""
     law, prices = Features(5, 0.05), np.geomspace(1e-5, 3e-2, 9)
     found = [find_minimum(law, 2, starts=4, interference=price).model for price in prices]
     gains = [each.W.T @ each.W for each in found]
