@@ -68,11 +68,11 @@ FEW = 9                             # up to so many features the exact loss is q
 RTOL = 1e-7                         # of exact losses: far below what shapes differ by
 MAIN = 10                           # the largest 1/p of the main part; sparser is drawn apart
 SETTINGS = {"n_features": 48, "n_hidden": 6,
-            "long": [1, 1.05, 1.1, 1.13, 1.16, 1.19, 1.22, 1.28, 1.34, 1.4, 1.46, 1.52, 1.6, 1.7,
-                     4.5, 4.6, 4.7, 4.8, 4.92, 5, 5.1, 5.25],
-            "short": [1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100], "compared": [2.5, 3],
-            "steps": 8000, "short_steps": 5000, "batch_size": 512, "learning_rate": 1e-2,
-            "carry_steps": 500, "carry_rate": 1e-3}
+            "long": [1, 1.05, 1.1, 1.12, 1.14, 1.16, 1.24, 1.28, 1.34, 1.4, 1.46, 1.52,
+                     4.5, 4.6, 4.7, 4.78, 4.86, 4.95, 5.03, 5.1, 5.2],
+            "short": [1.6, 1.7, 1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100],
+            "compared": [2.5, 3], "steps": 8000, "short_steps": 5000, "batch_size": 512,
+            "learning_rate": 1e-2, "carry_steps": 500, "carry_rate": 1e-3}
 
 
 
