@@ -30,6 +30,7 @@ NUMBER = re.compile(r"(?<![\w\])])\(([1-9]\d?\.[1-9]\d?)\)")        # of an equa
 CHAPTER = re.compile(r"\b([Cc]hapters?) (\d+)\b")
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 FIGURE = re.compile(r"<!-- figure: ([\w-]+) -->")
+SPACES = re.compile(" {3,}")                    # that only line comments up
 OPTION = re.compile(r"\s*# doctest: [+\-A-Z_, ]+$")
 
 # What the library does not know is written in other words. Bars become letters of their own, which
@@ -121,7 +122,8 @@ def code():
     parts = []
     for path, lines in files.items():
         rows = "".join(f'<tr id="code:{path}:{each.line}"><td>{each.line}</td>'
-                       f"<td><code>{_linked(each.text)}</code></td></tr>" for each in lines)
+                       f"<td><code>{_linked(SPACES.sub("  ", each.text))}</code></td></tr>"
+                       for each in lines)
         parts.append(f'<h3 id="code:{path}"><code>{path}</code></h3>\n'
                      f'<div class="scroll"><table class="lines">{rows}</table></div>')
     return "\n".join(parts)
