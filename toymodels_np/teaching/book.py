@@ -122,7 +122,7 @@ def code():
     parts = []
     for path, lines in files.items():
         rows = "".join(f'<tr id="code:{path}:{each.line}"><td>{each.line}</td>'
-                       f"<td><code>{_linked(SPACES.sub("  ", each.text))}</code></td></tr>"
+                       f"<td><code>{_linked(SPACES.sub('  ', each.text))}</code></td></tr>"
                        for each in lines)
         parts.append(f'<h3 id="code:{path}"><code>{path}</code></h3>\n'
                      f'<div class="scroll"><table class="lines">{rows}</table></div>')
