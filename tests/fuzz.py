@@ -51,20 +51,19 @@ ROOT = Path(__file__).parents[1]
 
 # Records that calls return hold what they are given, and what says "without checks" has none.
 RECORDS = {"AtlasEntry", "Certificate", "CriticalPoint", "Flow", "GlobalCertificate", "History",
-           "Minimum", "Motif", "Neuron", "PhaseDiagram", "Plateau", "StabilityLimit", "StackPlot",
-           "SweepReport", "NotConverged"}
+           "Minimum", "Motif", "Neuron", "NotConverged", "Parameter", "PhaseDiagram", "Plateau",
+           "StabilityLimit", "StackPlot", "SweepReport"}
 UNCHECKED = {"from_parameters", "unchecked_loss_and_grad"}
 # The innermost loops of geometry and energies: their callers have checked what they are given.
 INNER = {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.output_loss"}
 SLOW = {"certify_global": 0.3, "phase_diagram": 0.3, "critical_point": 0.3, "stability_limit": 0.3,
         "gradient_flow": 0.3, "load_atlas": 0.2, "command report": 0.1, "command claims": 0.1,
         "command experiment": 0.2}             # how often beside the others
-# NaN stands for what is missing, or comes out of a model into which the caller wrote it: what
-# computes one batch in IEEE arithmetic passes it on, and all that lasts or concludes refuses it.
-NAN_IS_SAID = {"load_sweep", "Model.forward", "Model.loss", "Model.loss_and_grad", "Model.astype",
-               "Model.__getitem__"}
-CLASSES = ("Features", "Model", "ReluOutput", "Linear", "ReluHidden", "AbsoluteValue", "Claim",
-           "Parameter")
+# NaN stands for what is missing, says that a gradient is none, or comes out of a model into which
+# the caller wrote it: one batch is IEEE arithmetic, and all that lasts or concludes refuses it.
+NAN_IS_SAID = {"load_sweep", "check_gradient", "Model.forward", "Model.loss",
+               "Model.loss_and_grad", "Model.astype", "Model.__getitem__"}
+CLASSES = ("Features", "Model", "ReluOutput", "Linear", "ReluHidden", "AbsoluteValue", "Claim")
 
 
 @cache
@@ -79,8 +78,8 @@ def targets():
             own = getattr(thing, "__module__", "").startswith("toymodels_np")
             # a figure of a row takes what the row has measured: no `ax`
             drawn = prefix != "plots." or own and "ax" in inspect.signature(thing).parameters
-            here = not prefix.startswith(("energies", "poly")) or thing.__module__ == where.__name__ \
-                if own else False
+            here = own and name[0] != "_" and (
+                prefix in ("", "plots.") or thing.__module__ == where.__name__)
             if here and inspect.isfunction(thing) and drawn and prefix + name not in INNER:
                 found[prefix + name] = thing
     for name in CLASSES:
@@ -204,8 +203,6 @@ def own_object(name, rng):
     cls = name.split(".")[0]
     if cls == "Claim":
         return tm.Claim("a-claim", "Section", "It is so.", hostile.measure, 0.0, 4.0)
-    if cls == "Parameter":
-        return tm.Parameter(hostile.law_at, 0.2, 1.0)
     if cls == "Certificate":
         return hostile.certificate()
     if cls == "Features":
@@ -235,9 +232,11 @@ def masked(value):
 
 # -- the child: the command line ------------------------------------------------------------------
 
-WORDS = ["0", "1", "-1", "2", "3", "1.5", "nan", "inf", "-inf", "1e400", "1e-320", "1e30", "10**9",
-         "1000000000", "1000000000000000000", "9" * 400, "x", "", " ", "0,1", "0,0", "0,9", ",", "é",
-         "--", "-", "True", "null", "[1]", "seeds=1", "seeds=-1", "steps=x", "steps=1e400", "=", "a=b",
+WORDS = ["0", "1", "-1", "2", "3", "1.5", "nan", "inf", "-inf", "1e400", "1e-320", "1e30",
+         "1000000000", "1000000000000000000", "9" * 400, "x", "", " ", "0,1", "0,0", "0,9", ",",
+         "é",
+         "--", "-", "True", "null", "[1]", "seeds=1", "seeds=-1", "steps=x", "steps=1e400", "=",
+         "a=b",
          "steps=NaN", "steps=[", "[" * 3000, "adam", "Linear", "cupy", "x.png", "x.svg", "x.txt"]
 MANY = {"--workers": ["0", "-1", "x", "nan", "1e3", "1000000000"], "--dask": ["nonsense", ""],
         "--json": None, "--out": None, "--figure": None, "--resume": None}
@@ -247,7 +246,8 @@ BASES = {"train": "--features 3 --hidden 2 --probability 0.2 --steps 4 --batch-s
          "experiment": "introduction --out NEW --seeds 1 --set steps=0", "claims":
          "--seeds 1 --out NEW", "report": "--seeds 1 --out NEW"}
 CONFIG = {"task": '"minimum"', "n_features": "2", "n_hidden": "1", "starts": "1", "seeds": "1"}
-TOML = ["0", "-1", "nan", "inf", '"x"', "[]", "[1, 2]", "true", "10" + "0" * 300, "1e300", "1979-05-27",
+TOML = ["0", "-1", "nan", "inf", '"x"', "[]", "[1, 2]", "true", "10" + "0" * 300, "1e300",
+        "1979-05-27",
         "{ start = 0.1, stop = 1, points = 1000000000 }", "{ start = 0, stop = 1, points = 2 }",
         "{}", "[[0, 1]]", "1000000000", "0.5"]
 
@@ -514,8 +514,8 @@ def main():
 
     def tell(record):
         if record["outcome"] in FAULTS:
-            print(f"{record['number']:6d} {record['outcome']:9s} {record['name']}({record['call']}) "
-                  f"-> {record['detail']}", flush=True)
+            print(f"{record['number']:6d} {record['outcome']:9s} "
+                  f"{record['name']}({record['call']}) -> {record['detail']}", flush=True)
 
     records = run(options.seed, range(options.first, options.first + options.calls), tell)
     print(table(records))

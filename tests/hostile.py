@@ -221,14 +221,17 @@ def with_entry(entry, shape=(2, 3)):
     return a
 
 
-NUMBERS = [0, 1, -1, 2, 3, 7, 64, 10**3, 10**5, 10**6, 10**9, 10**18, 2**31, 2**63, 10**400, -10**18,
+NUMBERS = [0, 1, -1, 2, 3, 7, 64, 10**3, 10**5, 10**6, 10**9, 10**18, 2**31, 2**63, 10**400,
+           -10**18,
            0.5, -0.5, 1.5, 1e-300, 5e-324, 1e-30, 1e30, 1e39, 1e155, 1.7e308, float("nan"),
            float("inf"), -float("inf"), -0.0, 1j, True, False, Fraction(1, 3), Decimal("0.5"),
            Fraction(1, 10**400), np.float16(0.5), np.int8(3), np.uint64(2**64 - 1),
            np.longdouble(0.5), np.bool_(True), np.float64("nan"), np.datetime64("2020-01-01")]
-THINGS = [None, "", "x", "0.1", "float16", "nan", "é" * 300, b"x", [], {}, (), set(), frozenset({1}),
+THINGS = [None, "", "x", "0.1", "float16", "nan", "é" * 300, b"x", [], {}, (), set(),
+          frozenset({1}),
           object(), int, tm.Features, tm.ReluOutput, np, len, Ellipsis, NotImplemented, slice(None),
-          range(3), range(10**9), {"x": 1}, [1, "a"], [[1, 2], [3]], [None], [[]], [{}], [-1], (0, 0),
+          range(3), range(10**9), {"x": 1}, [1, "a"], [[1, 2], [3]], [None], [[]], [{}], [-1],
+          (0, 0),
           [(0, 1)], [(0,)], [(0, 10**9)], "01", {0: 1}, [float("nan")], [10**400], [{"x": 1}] * 2]
 ARRAYS = [
     lambda: np.ones((2, 3)), lambda: np.ones(3), lambda: np.ones(()), lambda: np.zeros((2, 3)),
@@ -246,7 +249,8 @@ ARRAYS = [
     lambda: np.ma.MaskedArray([0.1, 0.2, 0.3], [False, True, False]), lambda: np.ones((300, 3)),
     lambda: np.ones((3, 200)), nested, lambda: (i for i in range(3)), lambda: count()]
 RECORDS = [
-    lambda: tm.Features(N, 1e-320), lambda: tm.Features(N, 1e-30), lambda: tm.Features(N, 0.5, 1e39),
+    lambda: tm.Features(N, 1e-320), lambda: tm.Features(N, 1e-30),
+    lambda: tm.Features(N, 0.5, 1e39),
     lambda: tm.Features(N, 0.5, 1e300), lambda: tm.Features(N, 0.5, 0), lambda: tm.Features(7, 0.5),
     lambda: tm.Features(200, 0.1), lambda: tm.Features(N, [[0.5]] * 4), lambda: Shifted(N, 0.2),
     lambda: tm.Features(N, 0.5, 5e-324), lambda: Leaky.init(N, M), lambda: tm.ReluOutput.init(4, 1),
@@ -255,7 +259,8 @@ RECORDS = [
     lambda: tm.ReluOutput(np.zeros((M, N)), np.zeros(N)), lambda: tm.ReluOutput.init(200, 40),
     lambda: history().model, history, minimum, lambda: tm.Parameter(law_at, 0.2, 1.0), flow,
     diagram, lambda: tm.ReluOutput.init(N, M, dtype="float64"), lambda: spoiled_history(),
-    lambda: tm.describe_neurons(tm.ReluHidden.init(N, M)), lambda: np.random.RandomState(0), lambda: [generator_like()]]
+    lambda: tm.describe_neurons(tm.ReluHidden.init(N, M)), lambda: np.random.RandomState(0),
+    lambda: [generator_like()]]
 
 
 def generator_like():
@@ -297,7 +302,8 @@ def spoil(value, rng):
     """(the good value made worse, words), or None where there is no such thing for it."""
     if isinstance(value, np.ndarray) and value.ndim:
         ways = {"nan": lambda a: set_first(a, np.nan), "inf": lambda a: set_first(a, np.inf),
-                "huge": lambda a: a * 1e155, "tiny": lambda a: a * 1e-160, "1e300": lambda a: a * 1e300,
+                "huge": lambda a: a * 1e155, "tiny": lambda a: a * 1e-160,
+                "1e300": lambda a: a * 1e300,
                 "object": lambda a: a.astype(object), "text": lambda a: a.astype(str),
                 "masked": lambda a: np.ma.MaskedArray(a, mask=a == a.flat[0]),
                 "half": lambda a: a.astype(np.float16), "turned": lambda a: a.T,
@@ -311,7 +317,8 @@ def spoil(value, rng):
                 "tiny": lambda m: changed(m, 1e-300), "1e20": lambda m: changed(m, 1e20)}
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         ways = {"text": str, "list": lambda a: [a], "array": np.asarray, "negative": lambda a: -a,
-                "float": float, "1e9 times": lambda a: a * 10**9, "1e18 times": lambda a: a * 10**18,
+                "float": float, "1e9 times": lambda a: a * 10**9,
+                "1e18 times": lambda a: a * 10**18,
                 "masked": lambda a: np.ma.MaskedArray(a, True), "numpy": np.float32}
     else:
         return None

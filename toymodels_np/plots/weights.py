@@ -18,6 +18,7 @@ from .style import STYLE, feature_colour, label, panel
 DRAWN = 0.02                # a column shorter than this part of the longest is named as dropped
 NUMBERED = 24               # up to so many features get their number
 SHARED = Normalize(0, 1), "viridis"                     # the colours of interference
+LARGEST = 1e100                                         # entry of a W whose squares can be drawn
 FRACTIONS = {"3/4 tetrahedron": 3 / 4, "2/3 triangle": 2 / 3, "1/2 digon": 1 / 2,
              "2/5 pentagon": 2 / 5, "3/8 square antiprism": 3 / 8, "0 dropped": 0.0}
 
@@ -32,6 +33,8 @@ def geometry(W, *, ax=None):
     if len(W) > 3:
         raise ValueError(f"W must have 1, 2 or 3 hidden dimensions to be drawn, got shape "
                          f"{W.shape}: tm.plots.gram(W) draws any number")
+    if abs(W).max() > LARGEST:
+        raise OverflowError(f"W is too large to be drawn: its entries reach {abs(W).max():.3g}")
     axes = panel(ax, size=(5.6, 5.6), space=len(W) == 3)
     length = np.linalg.norm(W, axis=0)
     limit = 1.22 * length.max() if length.max() > 0 else 1.0

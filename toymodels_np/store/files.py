@@ -205,18 +205,20 @@ def write_arrays(path, arrays):
             got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
             raise TypeError(f"array {name!r} must be a plain NumPy array of numbers or text, got "
                             f"{type(array).__name__} {got}".rstrip())
-    with (
-        os_errors_as(f"cannot write {path}"),
-        replacing(path) as stream,
-        zipfile.ZipFile(stream, "w") as archive,
-    ):
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")             # dated 1980, always
-            member.create_system = 3
-            with archive.open(member, "w", force_zip64=True) as file:
-                np.lib.format.write_array(
-                    file, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
-                )
+    with os_errors_as(f"cannot write {path}"), replacing(path) as stream:
+        archive = zipfile.ZipFile(stream, "w")
+        try:
+            for name, array in arrays.items():
+                member = zipfile.ZipInfo(f"{name}.npy")         # dated 1980, always
+                member.create_system = 3
+                with archive.open(member, "w", force_zip64=True) as file:
+                    np.lib.format.write_array(
+                        file, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
+                    )
+            archive.close()
+        except BaseException:
+            archive.fp = None           # its end would raise, in place of an interrupt
+            raise
 
 
 def read_arrays(path):

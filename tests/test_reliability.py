@@ -1,0 +1,178 @@
+"""Nothing silent, nothing lost: what hostile callers found once, each held by a test."""
+
+import pickle
+import random
+import sys
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import toymodels_np as tm
+from toymodels_np.store import files
+
+LAW = tm.Features(3, 0.2)
+
+
+def trained(**options):
+    return tm.train(tm.ReluOutput.init(3, 2), LAW, **{
+        "steps": 4, "batch_size": 4, "record_every": 2, "progress": False} | options)
+
+
+# -- what save accepts, load reads ----------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", [0, 2**64, int("7" * 500)], ids=["0", "2^64", "500 digits"])
+def test_what_save_accepts_load_reads(tmp_path, seed):
+    run = trained(seed=seed)
+    tm.save(tmp_path / "run.npz", run)
+    read = tm.load(tmp_path / "run.npz")
+    assert read.settings == run.settings
+    assert read.model.W.tobytes() == run.model.W.tobytes()
+
+
+# -- sizes are checked first ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, call", [
+    ("n_features", lambda: tm.Features(10**12, 0.1)),
+    ("batch_size", lambda: trained(batch_size=10**18)),
+    ("batch_size", lambda: LAW.sample(np.random.default_rng(0), 10**15)),
+    ("n_instances", lambda: tm.ReluOutput.init(3, 2, 10**15)),
+    ("W", lambda: tm.gram(np.broadcast_to(1.0, (10**7, 10**7))))])
+def test_a_size_beyond_memory_is_a_sentence(name, call):
+    with pytest.raises(ValueError, match=f"{name} is too large: .* GiB of memory, and .* free"):
+        call()
+
+
+def test_a_set_of_many_members_takes_no_square_of_them():
+    members = tuple(range(200_000))
+    assert tm.Features(200_000, 0.1, correlated=[members]).sets[0].members == members
+
+
+# -- threads --------------------------------------------------------------------------------------
+
+def test_threads_that_train_at_once_leave_blas_as_it_was():
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    threads = [threading.Thread(target=trained, kwargs={"steps": 50}) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+# -- masks and numbers that are none --------------------------------------------------------------
+
+MASKED = np.ma.MaskedArray(np.ones((2, 3)), mask=np.eye(2, 3))
+
+
+@pytest.mark.parametrize("call", [
+    lambda: tm.gram(MASKED), lambda: tm.name_geometry(MASKED), lambda: LAW.target(MASKED),
+    lambda: tm.ReluOutput(MASKED, np.zeros(3)), lambda: tm.Features(3, MASKED[0]),
+    lambda: tm.ReluOutput.init(3, 2).forward(MASKED), lambda: tm.align(MASKED, np.ones((2, 3))),
+    lambda: tm.energies.enumerated_loss(MASKED, np.zeros(3), 0.1)])
+def test_masks_are_not_lost(call):
+    with pytest.raises(TypeError, match="a masked one"):
+        call()
+
+
+# -- what is shared, and what is frozen -----------------------------------------------------------
+
+def test_features_and_models_share_nothing_with_their_caller():
+    p, W = np.full(3, 0.2), np.ones((2, 3))
+    law, model = tm.Features(3, p), tm.ReluOutput(W, np.zeros(3))
+    p[:], W[:] = 0.9, 7
+    assert (law.feature_probability == 0.2).all() and (model.W == 1).all()
+
+
+def test_features_do_not_change_even_where_they_were_pickled():
+    for law in (LAW, pickle.loads(pickle.dumps(LAW))):
+        with pytest.raises(AttributeError, match="features do not change"):
+            law.feature_probability = 0.5
+        with pytest.raises(ValueError, match="read-only"):
+            law.feature_probability[0] = 0.5
+
+
+def test_a_run_with_settings_that_are_none_is_not_resumed():
+    run = trained()
+    run.settings["learning_rate"] = -5
+    with pytest.raises(ValueError, match="learning_rate"):
+        tm.resume(run, steps=1, progress=False)
+
+
+# -- sentences where there were raw errors --------------------------------------------------------
+
+CLAIM = tm.Claim("a-claim", "Section", "It is so.", lambda runs: [r["y"] for r in runs], 0.0, 1.0)
+EXPERIMENT = tm.experiments["introduction"]
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: CLAIM.check(3), "runs must be a list"),
+    (lambda: CLAIM.check([{"x": 1}]), "cannot be measured on these runs: KeyError: 'y'"),
+    (lambda: EXPERIMENT.jobs(64), "settings must be a dictionary, got 64"),
+    (lambda: EXPERIMENT.jobs({"seeds": "x"}), "seeds must be an integer"),
+    (lambda: EXPERIMENT.settings(changes=0.5), "changes must be a dictionary"),
+    (lambda: LAW.target("x"), "x must be an array of real numbers"),
+    (lambda: tm.ReluOutput.init(3, 2).astype(np.ones(3)), "dtype must be float32 or float64"),
+    (lambda: LAW.sample(np.random.default_rng(0), 2, dtype=np.ones(3)), "dtype must be float32"),
+    (lambda: tm.check_certificate("\0"), "there is no file"),
+    (lambda: tm.Claim("a", "S", "It.", len, "x"), "must be a real number, got 'x'")])
+def test_what_is_wrong_is_said(call, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        call()
+
+
+# -- interrupted at any moment --------------------------------------------------------------------
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the n-th line that runs in files of the package."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def __call__(self, frame, event, argument):
+        if "toymodels_np" not in frame.f_code.co_filename:
+            return None
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self
+
+    def __enter__(self):
+        sys.settrace(self)
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+
+def square(job):
+    return {"y": job["x"] ** 2}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_sweep_interrupted_anywhere_keeps_what_was_finished(tmp_path, number):
+    jobs = [{"x": x} for x in range(6)]
+    after = random.Random(number).randrange(200, 6000)
+    try:
+        with Interrupter(after):
+            tm.sweep(square, jobs, tmp_path / "out", progress=False, version="1")
+    except KeyboardInterrupt:
+        pass
+    kept = len(list((tmp_path / "out").glob("??/*.npz")))
+    report = tm.sweep(square, jobs, tmp_path / "out", progress=False, version="1")
+    assert (report.found, report.computed, report.damaged) == (kept, 6 - kept, 0)
+    assert sorted(tm.load_sweep(tmp_path / "out")["y"].tolist()) == [0, 1, 4, 9, 16, 25]
+    files.clear_leftovers(tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("call", [
+    lambda: tm.find_minimum(tm.Features(2, 0.1), 1, starts=2, progress=False).loss,
+    lambda: tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1],
+                             progress=False).loss.item()], ids=["minimum", "phases"])
+def test_an_interrupted_search_leaves_nothing_behind(call, number):
+    expected = call()
+    with pytest.raises(KeyboardInterrupt), Interrupter(random.Random(number).randrange(1, 500)):
+        call()
+    assert call() == expected
