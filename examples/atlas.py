@@ -1,11 +1,12 @@
-"""Write the atlas: minima and saddles of small models of equal features, certified where they can be.
+"""Write the atlas: minima and saddles of small models of equal features, certified where they can
+be.
 
     python examples/atlas.py [FOLDER]
 
 For every size and probability the distinct minima that a few searches find, lowest first, and the
-saddles of index 1 that are reached from them by climbing along the softest direction. Each is handed
-to `tm.certify`; what it cannot prove is kept with the reason. The atlas that comes with the package
-lies in toymodels_np/theory/certify/atlas, from where `tm.load_atlas()` reads it.
+saddles of index 1 that are reached from them by climbing along the softest direction. Each is
+handed to `tm.certify`; what it cannot prove is kept with the reason. The atlas that comes with the
+package lies in toymodels_np/theory/certify/atlas, from where `tm.load_atlas()` reads it.
 """
 
 import json
@@ -65,7 +66,8 @@ def cell(n, m, p):
     """The atlas entries of one size and probability."""
     features = tm.Features(n, p)
     low = minima(features, m)
-    return [atlas.entry(model, features, loss, tm.name_geometry(model.W), tm.certify(model, features))
+    return [atlas.entry(model, features, loss, tm.name_geometry(model.W),
+                        tm.certify(model, features))
             for loss, model in low + saddles(features, low)]
 
 

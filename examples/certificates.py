@@ -1,14 +1,14 @@
 """Minima that are proved: the pentagon, the two digons, and a saddle that leads away from these.
 
-Five features in two dimensions, p = 0.05. Each stationary point is proved in ball arithmetic to exist,
-to be alone in a box, and to be a minimum or a saddle; each certificate is written to a file, and
-checked by a program that shares nothing with the one that made it. The figure shows the three models,
-the intervals in which their losses lie, and the boxes in which each is alone.
+Five features in two dimensions, p = 0.05. Each stationary point is proved in ball arithmetic to
+exist, to be alone in a box, and to be a minimum or a saddle; each certificate is written to a file,
+and checked by a program that shares nothing with the one that made it. The figure shows the three
+models, the intervals in which their losses lie, and the boxes in which each is alone.
 """
 
+import common
 import numpy as np
 
-import common
 import toymodels_np as tm
 from toymodels_np.theory.certify.climb import climb
 
@@ -35,16 +35,17 @@ def draw(models, certificates, path):
     """Models above; below the losses, and the widths of their intervals beside the boxes' radii."""
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(2, 3, figsize=(11, 7), height_ratios=[3, 2], layout="constrained")
-    for ax, (name, model) in zip(axes[0], models.items()):
+    for ax, (name, model) in zip(axes[0], models.items(), strict=True):
         tm.plots.geometry(model.W, ax=ax)
         ax.set_title(f"{name}\nindex {certificates[name].index}, proved")
     for ax in axes[1]:
         ax.remove()
     left, right = (figure.add_subplot(axes[1, 0].get_gridspec()[1, k]) for k in (slice(0, 2), 2))
-    for k, (name, c) in enumerate(certificates.items()):
+    for k, c in enumerate(certificates.values()):
         low, high = map(float, c.loss_interval)
         left.plot(low, k, "o", color="black")
-        left.annotate(f"{low:.15f}", (low, k), xytext=(0, 8), textcoords="offset points", ha="center")
+        left.annotate(f"{low:.15f}", (low, k), xytext=(0, 8), textcoords="offset points",
+                      ha="center")
         right.plot([float(c.loss_interval[1] - c.loss_interval[0]), float(c.radius)], [k, k], "-o",
                    color="black")
     left.set(yticks=range(3), yticklabels=list(certificates), ylim=(-0.5, 2.7), xlabel="exact loss")

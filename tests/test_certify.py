@@ -1,4 +1,4 @@
-"""Certificates: enclosures hold what exact fractions say, and nothing that is false is certified."""
+"""Certificates: enclosures hold what exact fractions say; nothing that is false is certified."""
 
 import ast
 import copy
@@ -12,18 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
+from toymodels_np.theory.certify import bounds, local
+from toymodels_np.theory.certify.certificate import decimal, digest, from_dict
+from toymodels_np.theory.certify.climb import climb
+from toymodels_np.theory.certify.enclose import (
+    Kink,
+    Law,
+    ball,
+    balls_of,
+    enclosure,
+    interval,
+    law_of,
+    rational,
+)
 
 flint = pytest.importorskip("flint")
-
-from toymodels_np.theory.certify import bounds, local                       # noqa: E402
-from toymodels_np.theory.certify.certificate import decimal, digest, from_dict   # noqa: E402
-from toymodels_np.theory.certify.climb import climb                         # noqa: E402
-from toymodels_np.theory.certify.enclose import (Kink, Law, ball, balls_of, enclosure, interval,  # noqa: E402
-                                                 law_of, rational)
 
 CHECKER = Path(tm.__file__).parent / "theory" / "certify" / "check.py"
 
@@ -36,6 +42,7 @@ def many_bits():
 
 
 # -- exact fractions: every support, every corner of its cube ------------------------------------
+
 
 def mean_power(a, b, own, power):
     """E[u_own z_+^power] for z = b + a·u, or without u_own where own is None, in fractions."""
@@ -79,10 +86,16 @@ def exact_loss(law, W, b):
             cost += Fraction(1, 3) - 2 * mean_power(a, b[i], own, 1)
         total += law.importance[i][0] * weight * cost
     pairs = sum(G[i][j] ** 2 for i in range(n) for j in range(n) if i != j)
-    return total + law.interference[0] * pairs + law.weight_decay[0] * sum(w * w for row in W for w in row)
+    return (
+        total
+        + law.interference[0] * pairs
+        + law.weight_decay[0] * sum(w * w for row in W for w in row)
+    )
 
 
-NUMBERS = st.sampled_from([Fraction(k, 8) for k in range(-12, 13)] + [Fraction(1, 10**4), Fraction(0)])
+NUMBERS = st.sampled_from(
+    [Fraction(k, 8) for k in range(-12, 13)] + [Fraction(1, 100), Fraction(0)]
+)
 CHANCES = st.sampled_from([Fraction(1, 20), Fraction(1, 3), Fraction(9, 10), Fraction(1)])
 
 
@@ -97,11 +110,20 @@ def cases(draw):
     p = [draw(CHANCES) for _ in range(n)]
     if len(sets) < n:
         p[1] = p[0]
-    importance = [draw(st.sampled_from([Fraction(1), Fraction(7, 10), Fraction(0)])) for _ in range(n)]
-    penalties = draw(st.sampled_from([Fraction(0), Fraction(1, 5)])), draw(st.sampled_from([Fraction(0), Fraction(-1, 9)]))
+    importance = [
+        draw(st.sampled_from([Fraction(1), Fraction(7, 10), Fraction(0)])) for _ in range(n)
+    ]
+    penalties = (
+        draw(st.sampled_from([Fraction(0), Fraction(1, 5)])),
+        draw(st.sampled_from([Fraction(0), Fraction(-1, 9)])),
+    )
     point = lambda values: tuple((x, x) for x in values)
     law = Law(n, point(p), point(importance), tuple(sets), *point(penalties))
-    return law, [[draw(NUMBERS) for _ in range(n)] for _ in range(m)], [draw(NUMBERS) for _ in range(n)]
+    return (
+        law,
+        [[draw(NUMBERS) for _ in range(n)] for _ in range(m)],
+        [draw(NUMBERS) for _ in range(n)],
+    )
 
 
 def lifted(rows, radius=0):
@@ -109,25 +131,26 @@ def lifted(rows, radius=0):
 
 
 def holds(enclosed, x):
-    return enclosed.contains(flint.fmpq(x.numerator, x.denominator))
+    """Whether a Fraction lies in a ball, decided in fractions."""
+    return abs(rational(enclosed.mid()) - x) <= rational(enclosed.rad())
 
 
 @settings(max_examples=200)
 @given(cases())
 def test_the_loss_of_exact_fractions_lies_in_its_enclosure(case):
     law, W, b = case
-    loss, = enclosure(law, lifted(W), *lifted([b]), 0)
+    (loss,) = enclosure(law, lifted(W), *lifted([b]), 0)
     exact = exact_loss(law, W, b)
     assert holds(loss, exact)
     assert loss.rad() < 1e-12
-    wide, = enclosure(law, lifted(W, Fraction(1, 1000)), *lifted([b], Fraction(1, 1000)), 0)
+    (wide,) = enclosure(law, lifted(W, Fraction(1, 1000)), *lifted([b], Fraction(1, 1000)), 0)
     assert holds(wide, exact)
 
 
 def test_a_formula_that_is_slightly_wrong_would_be_noticed():
     law = law_of(tm.Features(2, 0.5))
     W, b = [[Fraction(1), Fraction(-3, 4)]], [Fraction(1, 10), Fraction(0)]
-    loss, = enclosure(law, lifted(W), *lifted([b]), 0)
+    (loss,) = enclosure(law, lifted(W), *lifted([b]), 0)
     assert holds(loss, exact_loss(law, W, b))
     assert not holds(loss, exact_loss(law, W, [Fraction(1, 10), Fraction(1, 10**12)]))
 
@@ -135,13 +158,17 @@ def test_a_formula_that_is_slightly_wrong_would_be_noticed():
 @settings(max_examples=40)
 @given(cases(), st.integers(0, 2**31))
 def test_gradient_and_hessian_hold_the_differences_of_the_exact_loss(case, seed):
-    """The mean value theorem: a difference of the loss over a box lies in the gradient's enclosure there."""
+    """The mean value theorem: a difference of the loss over a box lies in the gradient's enclosure
+    there.
+    """
     law, W, b = case
     m, n = len(W), law.n
     rng, step = np.random.default_rng(seed), Fraction(1, 2**7)
     direction = [Fraction(int(x)) for x in rng.integers(-2, 3, m * n + n)]
-    move = lambda s: ([[w + s * direction[c * n + j] for j, w in enumerate(row)] for c, row in enumerate(W)],
-                      [x + s * direction[m * n + i] for i, x in enumerate(b)])
+    move = lambda s: (
+        [[w + s * direction[c * n + j] for j, w in enumerate(row)] for c, row in enumerate(W)],
+        [x + s * direction[m * n + i] for i, x in enumerate(b)],
+    )
     try:
         _, g, _ = enclosure(law, lifted(W, 2 * step), *lifted([b], 2 * step))
     except Kink:
@@ -151,20 +178,29 @@ def test_gradient_and_hessian_hold_the_differences_of_the_exact_loss(case, seed)
 
 
 def test_the_hessian_holds_second_differences_of_the_exact_loss():
-    law = law_of(tm.Features(3, 0.3, [1, 0.8, 0.6], anticorrelated=[(0, 2)]), Fraction(1, 10), Fraction(1, 20))
-    W = [[Fraction(3, 4), Fraction(-1, 2), Fraction(0)], [Fraction(1, 8), Fraction(0), Fraction(7, 8)]]
+    law = law_of(
+        tm.Features(3, 0.3, [1, 0.8, 0.6], anticorrelated=[(0, 2)]),
+        Fraction(1, 10),
+        Fraction(1, 20),
+    )
+    W = [
+        [Fraction(3, 4), Fraction(-1, 2), Fraction(0)],
+        [Fraction(1, 8), Fraction(0), Fraction(7, 8)],
+    ]
     b, h = [Fraction(-1, 10), Fraction(1, 5), Fraction(1, 10)], Fraction(1, 2**12)
     flat = [*W[0], *W[1], *b]
     at = lambda theta: exact_loss(law, [theta[:3], theta[3:6]], theta[6:])
     _, _, H = enclosure(law, lifted(W, 2 * h), *lifted([b], 2 * h))
     for i, j in product(range(9), repeat=2):
         shift = lambda s, t: [x + s * h * (k == i) + t * h * (k == j) for k, x in enumerate(flat)]
-        second = (at(shift(1, 1)) - at(shift(1, -1)) - at(shift(-1, 1)) + at(shift(-1, -1))) / (4 * h * h)
+        second = (at(shift(1, 1)) - at(shift(1, -1)) - at(shift(-1, 1)) + at(shift(-1, -1))) / (
+            4 * h * h
+        )
         assert holds(H[i, j], second), (i, j)
 
 
 def test_a_second_kind_of_interval_arithmetic_agrees():
-    """mpmath's intervals, on the loss of two features with all four supports written out by hand."""
+    """mpmath's intervals, on two features, with all four supports written out by hand."""
     iv = pytest.importorskip("mpmath").iv
     W, b, p = [0.96, -0.97], [0.09, 0.11], 0.3
     term = lambda z, s: (iv.mpf([max(z.a, 0), max(z.b, 0)])) ** s / factorial(s)
@@ -174,14 +210,22 @@ def test_a_second_kind_of_interval_arithmetic_agrees():
         s, t = s * s, s * t
         one = lambda a: 2 * (term(c + a, 3) - term(c, 3)) / a
         both = 2 * (term(c + s + t, 4) - term(c + s, 4) - term(c + t, 4) + term(c, 4)) / (s * t)
-        edge = 2 * (term(c + s + t, 3) - term(c + s, 3)) / t                    # E relu^2 at u = 1
+        edge = 2 * (term(c + s + t, 3) - term(c + s, 3)) / t  # E relu^2 at u = 1
         cross_one = (2 * term(c + s, 2) - one(s)) / (2 * s)
         cross_both = (edge - both) / (2 * s)
-        total += q / 3 + (1 - q) ** 2 * 2 * term(c, 2) + q * (1 - q) * (one(s) - 2 * cross_one + one(t))
+        total += (
+            q / 3 + (1 - q) ** 2 * 2 * term(c, 2) + q * (1 - q) * (one(s) - 2 * cross_one + one(t))
+        )
         total += q * q * (both - 2 * cross_both)
-    law = Law(2, (interval("p", Fraction(p)),) * 2, (interval("I", 1),) * 2,
-              (("correlated", (0,)), ("correlated", (1,))))
-    loss, = enclosure(law, lifted([[Fraction(w) for w in W]]), *lifted([[Fraction(x) for x in b]]), 0)
+    law = Law(
+        2,
+        (interval("p", Fraction(p)),) * 2,
+        (interval("I", 1),) * 2,
+        (("correlated", (0,)), ("correlated", (1,))),
+    )
+    (loss,) = enclosure(
+        law, lifted([[Fraction(w) for w in W]]), *lifted([[Fraction(x) for x in b]]), 0
+    )
     assert float(total.a) <= float(loss) <= float(total.b) and float(total.delta) < 1e-11
 
 
@@ -205,16 +249,20 @@ def test_the_bounds_of_branch_and_bound_are_the_loss_and_its_slopes_at_a_point(c
         except Kink:
             continue
         assert abs(balls.active[i] / 3 + plain[0] - own[0] - value) < 1e-12
-        assert all(abs(x - y - s) < 1e-12 or s.rad() > 0.01
-                   for x, y, s in zip(plain[1:], own[1:], [slope[-1], *slope[:-1]]))
+        assert all(
+            abs(x - y - s) < 1e-12 or s.rad() > 0.01
+            for x, y, s in zip(plain[1:], own[1:], [slope[-1], *slope[:-1]])
+        )
 
 
 def enclosure_of_row(balls, i, gains, bias):
     from toymodels_np.theory.certify.enclose import output_loss
+
     return output_loss(balls, i, gains, bias, 1)
 
 
 # -- what is certified -----------------------------------------------------------------------------
+
 
 def pair():
     """Two features of one importance in one dimension, at p = 1/2."""
@@ -234,8 +282,12 @@ def test_the_pentagon_is_a_strict_local_minimum():
     pentagon = tm.find_minimum(features, 2, starts=4)
     certificate = tm.certify(pentagon, features)
     low, high = certificate.loss_interval
-    assert certificate.proved and certificate.index == 0 and certificate.radius >= Fraction(1, 10**5)
-    assert low < Fraction("0.0089035937242762") + Fraction(1, 10**16) and high > Fraction("0.0089035937242762")
+    assert (
+        certificate.proved and certificate.index == 0 and certificate.radius >= Fraction(1, 10**5)
+    )
+    assert low < Fraction("0.0089035937242762") + Fraction(1, 10**16) and high > Fraction(
+        "0.0089035937242762"
+    )
     assert high - low < Fraction(1, 10**12)
     assert certificate.hessian_rank == 14 and certificate.learning_coefficient == 7
     assert tm.check_certificate(certificate.to_dict())
@@ -251,15 +303,21 @@ def test_two_digons_and_the_saddle_that_leads_away_from_them():
     assert saddle.proved and saddle.index == 1 and tm.check_certificate(saddle.to_dict())
     assert saddle.loss_interval[0] > minimum.loss_interval[1]
     with pytest.raises(ArithmeticError, match="proved minimum"):
-        saddle.learning_coefficient
+        print(saddle.learning_coefficient)
 
 
 def test_loss_jumps_of_the_second_derivative_are_no_obstacle():
-    """A feature with a dimension of its own has the bias 0, where the loss is not twice differentiable."""
+    """A feature with a dimension of its own has the bias 0, where the loss is not twice
+    differentiable.
+    """
     features = tm.Features(2, 0.5, [1, 0.5])
     model = tm.ReluOutput(np.eye(2), np.zeros(2))
     certificate = tm.certify(model, features)
-    assert certificate.proved and certificate.index == 0 and float(certificate.loss_interval[1]) < 1e-30
+    assert (
+        certificate.proved
+        and certificate.index == 0
+        and float(certificate.loss_interval[1]) < 1e-30
+    )
     assert tm.check_certificate(certificate.to_dict())
 
 
@@ -267,21 +325,26 @@ def test_penalties_move_what_is_certified():
     features, strength = tm.Features(2, 0.5), 0.001
     model = tm.certify(*pair()).model
     off = tm.certify(model, features, interference=strength)
-    assert not off.proved and "the ball" in off.reason           # the model is no minimum of this loss
+    assert not off.proved and "the ball" in off.reason  # the model is no minimum of this loss
     law = law_of(features, strength, 0.01)
     gauge, start = local.fix_gauge(model.W, model.b)
     moved = gauge.matrix(local.newton(law, gauge, start))
-    held = tm.certify(tm.ReluOutput(*(np.array(a, float) for a in moved)), features,
-                      interference=strength, weight_decay=0.01)
+    held = tm.certify(
+        tm.ReluOutput(*(np.array(a, float) for a in moved)),
+        features,
+        interference=strength,
+        weight_decay=0.01,
+    )
     assert held.proved and held.index == 0 and tm.check_certificate(held.to_dict())
     penalty = sum(exact_penalty(moved[0], strength, 0.01))
     assert float(held.loss_interval[0]) == pytest.approx(
-        tm.expected_loss(held.model, features) + penalty, abs=1e-14)
+        tm.expected_loss(held.model, features) + penalty, abs=1e-14
+    )
 
 
 def exact_penalty(W, strength, decay):
     G = np.array(W, float).T @ np.array(W, float)
-    return strength * ((G**2).sum() - (np.diag(G)**2).sum()), decay * np.trace(G)
+    return strength * ((G**2).sum() - (np.diag(G) ** 2).sum()), decay * np.trace(G)
 
 
 def test_a_point_that_is_off_is_certified_as_its_neighbour_or_not_at_all():
@@ -296,23 +359,28 @@ def test_a_point_that_is_off_is_certified_as_its_neighbour_or_not_at_all():
 
 
 def test_flat_directions_and_kinks_are_refused_with_what_failed():
-    flat = tm.certify(tm.ReluOutput(np.array([[1.0, 0.0]]), np.array([0.0, -1.0])), tm.Features(2, 0.5))
+    flat = tm.certify(
+        tm.ReluOutput(np.array([[1.0, 0.0]]), np.array([0.0, -1.0])), tm.Features(2, 0.5)
+    )
     assert not flat.proved and "singular" in flat.reason
     kink = tm.certify(tm.ReluOutput(np.zeros((1, 2)), np.zeros(2)), tm.Features(2, 0.5))
     assert not kink.proved and "kink" in kink.reason
 
 
-@pytest.mark.parametrize("given, features, error, sentence", [
-    (3, tm.Features(2, 0.5), TypeError, "Minimum or a ReluOutput"),
-    (tm.Linear.init(2, 1), tm.Features(2, 0.5), TypeError, "single ReluOutput"),
-    (tm.ReluOutput.init(2, 1, 2), tm.Features(2, 0.5), TypeError, "single ReluOutput"),
-    (tm.ReluOutput.init(2, 1), None, ValueError, "features must be given"),
-    (tm.ReluOutput.init(2, 1), tm.Features(3, 0.5), ValueError, "the model has 2 features"),
-    (tm.ReluOutput.init(2, 1), tm.Features(2, 0.5, signed=True), ValueError, "signed"),
-    (tm.ReluOutput.init(9, 2), tm.Features(9, 0.5), ValueError, "at most 8"),
-    (tm.ReluOutput.init(2, 1), tm.Features(2, [[0.5]]), ValueError, "instance axis"),
-    (tm.ReluOutput.init(2, 1), "none", TypeError, "features"),
-])
+@pytest.mark.parametrize(
+    "given, features, error, sentence",
+    [
+        (3, tm.Features(2, 0.5), TypeError, "Minimum or a ReluOutput"),
+        (tm.Linear.init(2, 1), tm.Features(2, 0.5), TypeError, "single ReluOutput"),
+        (tm.ReluOutput.init(2, 1, 2), tm.Features(2, 0.5), TypeError, "single ReluOutput"),
+        (tm.ReluOutput.init(2, 1), None, ValueError, "features must be given"),
+        (tm.ReluOutput.init(2, 1), tm.Features(3, 0.5), ValueError, "the model has 2 features"),
+        (tm.ReluOutput.init(2, 1), tm.Features(2, 0.5, signed=True), ValueError, "signed"),
+        (tm.ReluOutput.init(9, 2), tm.Features(9, 0.5), ValueError, "at most 8"),
+        (tm.ReluOutput.init(2, 1), tm.Features(2, [[0.5]]), ValueError, "instance axis"),
+        (tm.ReluOutput.init(2, 1), "none", TypeError, "features"),
+    ],
+)
 def test_what_cannot_be_certified_is_refused_in_a_sentence(given, features, error, sentence):
     with pytest.raises(error, match=sentence):
         tm.certify(given, features)
@@ -335,6 +403,7 @@ def test_penalties_that_make_no_sense_are_refused(strength):
 
 # -- the checker -----------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def good():
     model, features = pair()
@@ -351,14 +420,25 @@ def test_the_checker_is_short_and_shares_nothing():
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0
             imported.add(node.module)
-    assert imported <= {"flint", "fractions", "functools", "hashlib", "json", "math", "pathlib", "sys"}
+    assert imported <= {
+        "flint",
+        "fractions",
+        "functools",
+        "hashlib",
+        "json",
+        "math",
+        "pathlib",
+        "sys",
+    }
 
 
 def test_the_checker_runs_alone_on_a_file(good, tmp_path):
     path = tmp_path / "pair.json"
     from_dict(good).save(path)
     assert tm.check_certificate(path) and json.loads(path.read_text()) == good
-    alone = subprocess.run([sys.executable, "-I", str(CHECKER), str(path)], capture_output=True, text=True)
+    alone = subprocess.run(
+        [sys.executable, "-I", str(CHECKER), str(path)], capture_output=True, text=True
+    )
     assert alone.stdout == "True\n", alone.stderr
 
 
@@ -383,6 +463,7 @@ def put(record, path, value):
 
 def tampered(good):
     """Every place of the certificate with one digit changed, or one more."""
+
     def change(value, k):
         if isinstance(value, int):
             return value + 1
@@ -390,7 +471,8 @@ def tampered(good):
         if not digits:
             return value + "x"
         i = digits[k % len(digits)]
-        return value[:i] + str((int(value[i]) + 1) % 10) + value[i + 1:]
+        return value[:i] + str((int(value[i]) + 1) % 10) + value[i + 1 :]
+
     for path in places(good):
         for k in (0, -1, 3):
             yield path, put(good, path, lambda v: change(v, k))
@@ -409,7 +491,13 @@ def false_claims(good):
     """Certificates whose digest fits and whose claim is false."""
     shift = lambda amount: lambda text: decimal(Fraction(text) + amount)
     for path in [("W", 0, 0), ("W", 0, 1), ("b", 0), ("b", 1)]:
-        for amount in (Fraction(1, 1000), Fraction(-1, 1000), Fraction(1, 4000), Fraction(-1, 4000), Fraction(1)):
+        for amount in (
+            Fraction(1, 1000),
+            Fraction(-1, 1000),
+            Fraction(1, 4000),
+            Fraction(-1, 4000),
+            Fraction(1),
+        ):
             yield path, put(good, path, shift(amount))
     for index in (1, 2, -1, True, None, "0", 4):
         yield "index", put(good, ("index",), lambda _: index)
@@ -436,7 +524,11 @@ def false_claims(good):
     yield "format", put(good, ("format",), lambda _: "another")
     yield "n", put(good, ("law", "n"), lambda _: 3)
     yield "more", good | {"more": 1}
-    yield "kink", put(put(good, ("W",), lambda _: [["0", "0"]]), ("b",), lambda _: ["0", "0"]) | {"columns": []}
+    yield (
+        "kink",
+        put(put(good, ("W",), lambda _: [["0", "0"]]), ("b",), lambda _: ["0", "0"])
+        | {"columns": []},
+    )
 
 
 def test_a_false_claim_is_rejected_even_with_a_digest_that_fits(good):
@@ -467,21 +559,30 @@ def test_reading_is_the_inverse_of_writing(good):
     assert from_dict(good).to_dict() == good
 
 
-@pytest.mark.parametrize("x", [Fraction(0), Fraction(-1, 8), Fraction(5), Fraction(1, 3), Fraction(-12345, 1000)])
+@pytest.mark.parametrize(
+    "x", [Fraction(0), Fraction(-1, 8), Fraction(5), Fraction(1, 3), Fraction(-12345, 1000)]
+)
 def test_decimals_are_exact(x):
     assert Fraction(decimal(x)) == x
 
 
 def test_a_float_is_read_as_itself_and_as_its_decimal():
     low, high = interval("p", 0.1)
-    assert low == Fraction(1, 10) and high == Fraction(0.1) and interval("p", 0.5) == (Fraction(1, 2),) * 2
+    assert (
+        low == Fraction(1, 10)
+        and high == Fraction(0.1)
+        and interval("p", 0.5) == (Fraction(1, 2),) * 2
+    )
     assert rational(ball(Fraction(3, 8))) == Fraction(3, 8)
 
 
 def test_without_python_flint_a_sentence_names_the_extra():
-    code = ("import sys; sys.modules['flint'] = None\nimport toymodels_np as tm\n"
-            "for call in (lambda: tm.certify(tm.ReluOutput.init(2, 1), tm.Features(2, 0.5)),\n"
-            "             lambda: tm.certify_global(tm.Features(2, 0.5)), lambda: tm.check_certificate('x')):\n"
-            "    try: call()\n    except ImportError as error: print(error)\n")
+    code = (
+        "import sys; sys.modules['flint'] = None\nimport toymodels_np as tm\n"
+        "for call in (lambda: tm.certify(tm.ReluOutput.init(2, 1), tm.Features(2, 0.5)),\n"
+        "             lambda: tm.certify_global(tm.Features(2, 0.5)),\n"
+        "             lambda: tm.check_certificate('x')):\n"
+        "    try: call()\n    except ImportError as error: print(error)\n"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.count("install the extra `certify`") == 3, run.stdout + run.stderr

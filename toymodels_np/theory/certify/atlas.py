@@ -1,6 +1,7 @@
 """The atlas: certified minima and saddles of small models, kept beside the code as JSON.
 
-`examples/atlas.py` writes it, `load_atlas` reads it, and every certificate in it can be checked anew.
+`examples/atlas.py` writes it, `load_atlas` reads it, and every certificate in it can be checked
+anew.
 """
 
 import json

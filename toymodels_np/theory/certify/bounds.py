@@ -4,10 +4,10 @@
     plain    E relu(z)^2 and its derivatives in the bias and in every gain, given who is active
     own      the derivatives of these in the output's own gain
 
-Features are never negative, so that z rises with the bias and with every gain, and with z rises every
-entry of plain and own. The loss and its slopes are plain - own: what they can be in a box follows from
-`moments` at its lowest and its highest corner (13.10). These are exact points: nothing is divided by a
-ball with a radius worth mentioning, and a gain that is exactly 0 is left out.
+Features are never negative, so that z rises with the bias and with every gain, and with z rises
+every entry of plain and own. The loss and its slopes are plain - own: what they can be in a box
+follows from `moments` at its lowest and its highest corner (13.10). These are exact points: nothing
+is divided by a ball with a radius worth mentioning, and a gain that is exactly 0 is left out.
 """
 
 from math import factorial
@@ -16,8 +16,8 @@ from .enclose import ball
 
 
 def moments(law, i, gains, bias):
-    """(plain, own) of output i at exact gains (n balls) and bias: lists of the value, the slope in the
-    bias, and the slopes in the n gains. The loss is P(x_i ≠ 0)/3 + plain - own.
+    """(plain, own) of output i at exact gains (n balls) and bias: lists of the value, the slope in
+    the bias, and the slopes in the n gains. The loss is P(x_i ≠ 0)/3 + plain - own.
     """
     n = len(gains)
     zero = ball(0)
@@ -33,7 +33,9 @@ def moments(law, i, gains, bias):
 
 
 def _given(a, bias, own):
-    """`moments` given who is active: the value, the slope in the bias, and those in the active gains."""
+    """`moments` given who is active: the value, the slope in the bias, and those in the active
+    gains.
+    """
     k = len(a)
     z = [bias]
     for gain in a:
@@ -72,15 +74,16 @@ def _without(a, bias, own, j):
         return result, []
     if own != j:
         return result, [*second[:2 + j], second[1] / 2, *second[2 + j:]]
-    # own == j: E u relu(z) = E relu(z) / 2, and so on; the step's mean is the second derivative / 2.
+    # own == j: E u relu(z) = E relu(z) / 2, and so on; the step's mean is the second derivative /
+    # 2.
     steps = _second_in_bias(rest, bias)
     return result, [slope, steps[0] / 2, *[x / 2 for x in steps[1:1 + j]], steps[0] / 3,
                     *[x / 2 for x in steps[1 + j:]]]
 
 
 def _second_in_bias(a, bias):
-    """Second derivatives of E relu(z)^2 in the bias twice, and in the bias and each gain; no gain is 0
-    but where z has one sign.
+    """Second derivatives of E relu(z)^2 in the bias twice, and in the bias and each gain; no gain
+    is 0 but where z has one sign.
     """
     z, k = [bias], len(a)
     for gain in a:
@@ -99,7 +102,8 @@ def _second_in_bias(a, bias):
 
 
 def _corner_sums(a, z):
-    """Σ_v ± 2 T_s(z_v) / Π a for s = k, k + 1, k + 2: over all v, over v_j = 1, over v_i = v_j = 1."""
+    """Σ_v ± 2 T_s(z_v) / Π a for s = k, k + 1, k + 2: over all v, over v_j = 1, over v_i = v_j = 1.
+    """
     k, zero = len(a), ball(0)
     total, single = [zero] * 3, [[zero] * 3 for _ in a]
     double = {(i, j): zero for j in range(k) for i in range(j)}

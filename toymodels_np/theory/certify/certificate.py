@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core import checks
-from ...known import stranger
 from ...core.models import Model, ReluOutput
+from ...known import stranger
 from ..minima import Minimum
 from .enclose import Law, bounds, law_of, precise
 from .local import Gauge, NotProved, Proof, fix_gauge, newton, rotated_into
@@ -63,11 +63,14 @@ class Certificate:
     def learning_coefficient(self):
         """Half the rank of the Hessian at a strict local minimum, else ArithmeticError."""
         if not self.proved or self.index:
-            raise ArithmeticError("the learning coefficient is half the rank at a proved minimum only")
+            raise ArithmeticError("the learning coefficient is half the rank at a proved minimum "
+                                  "only")
         return self.hessian_rank / 2
 
     def to_dict(self):
-        """The certificate as JSON can hold it, with its digest. Raises ValueError if nothing is proved."""
+        """The certificate as JSON can hold it, with its digest. Raises ValueError if nothing is
+        proved.
+        """
         self._need()
         pairs = lambda intervals: [[str(low), str(high)] for low, high in intervals]
         law = {"n": self.law.n, "probability": pairs(self.law.probability),
@@ -83,6 +86,8 @@ class Certificate:
 
     def save(self, path):
         """Write the certificate to `path` as JSON. Raises ValueError if nothing is proved."""
+        if not isinstance(path, (str, Path)):
+            raise TypeError(f"path must be a path (str or pathlib.Path), got {path!r}")
         Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     def _need(self):

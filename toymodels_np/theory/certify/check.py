@@ -15,7 +15,7 @@ import json
 import sys
 from fractions import Fraction
 from functools import cache
-from math import factorial
+from math import factorial, prod
 from pathlib import Path
 
 from flint import arb, arb_mat, ctx, fmpq
@@ -135,7 +135,7 @@ def read_law(law):
 def mean(gains, powers, c, s):
     """E[Π_j u_j^powers_j T_s(c + Σ_j gains_j u_j)], T_s(z) = relu(z)^s / s!, T_{-1} the delta."""
     if not gains and s > 0:
-        return c.nonnegative_part() ** s / factorial(s)
+        return prod([c.nonnegative_part()] * s) / factorial(s)
     if not gains:
         need(s == 0 or c > 0 or c < 0, "the box touches a kink of the loss")
         return arb(0) if s < 0 or c < 0 else arb(1) if c > 0 else arb(0.5, 0.5)
@@ -180,7 +180,7 @@ def derivatives(law, rows, places, box, floor=False):
         first, second = law["importance"][i] * first, law["importance"][i] * second
         loss += law["importance"][i] * value + mu * G[i][i]
         for j in (j for j in range(n) if j != i):          # add λ Σ_{j≠i} G_ij² + μ G_ii
-            loss += lam * G[i][j] ** 2
+            loss += lam * G[i][j] * G[i][j]
             first[j, 0] += 2 * lam * G[i][j]
             second[j, j] += 2 * lam
         first[i, 0] += mu

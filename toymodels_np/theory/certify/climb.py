@@ -10,7 +10,7 @@ from ..exact.loss import expected_loss_and_grad
 
 DIFFERENCE = 1e-5           # step of the Hessian's differences
 LONGEST = 0.1               # step of theta at once
-FLAT = 1e-7                 # eigenvalues of the Hessian below this part of the largest are left alone
+FLAT = 1e-7                 # eigenvalues below this part of the largest are left alone
 
 
 def climb(model, features, *, steps=100, tolerance=1e-9):

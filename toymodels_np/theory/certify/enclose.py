@@ -1,4 +1,5 @@
-"""Guaranteed enclosures of the loss of ReluOutput, its gradient and its Hessian, in ball arithmetic.
+"""Guaranteed enclosures of the loss of ReluOutput, its gradient and its Hessian, in ball
+arithmetic.
 
     a, k     gains and number of the active features        c    the bias, or bias and small terms
     v        a corner of the cube [0, 1]^k                  z_v  c + a·v
@@ -32,7 +33,7 @@ class Kink(ArithmeticError):
 class Law(NamedTuple):
     """What the loss is made of, as exact rational intervals (low, high).
 
-    n : int       probability, importance : n intervals each       sets : ((kind, members), …), all features
+    n : int     probability, importance : n intervals each     sets : ((kind, members), …), of all
     interference, weight_decay : the intervals of λ and μ in λ Σ_{i≠j} (W_i·W_j)² + μ ‖W‖²
     """
 
@@ -85,16 +86,18 @@ def interval(name, value):
 
 
 def law_of(features, interference=0.0, weight_decay=0.0):
-    """The Law of Features and penalties. Raises TypeError or ValueError for what cannot be enclosed."""
+    """The Law of Features and penalties. Raises TypeError or ValueError for what cannot be
+    enclosed.
+    """
     if strange := stranger(features):
         raise TypeError(f"only the package's own features can be certified, and {strange}")
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
     if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} instances; "
-                         f"take features[i]")
+        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
+                         f"instances; take features[i]")
     if features.signed:
-        raise ValueError("signed features cannot be certified: their target |x| is not in the formula")
+        raise ValueError("signed features cannot be certified: the formula knows no target |x|")
     if features.n_features > MOST_FEATURES:
         raise ValueError(f"at most {MOST_FEATURES} features can be certified, "
                          f"got {features.n_features}")
@@ -146,8 +149,15 @@ def unit():
     return ball(0, 1)
 
 
+def power(x, k):
+    """x^k for k >= 0 by multiplication: Arb's own power of a ball around 0 is not finite."""
+    return prod((x for _ in range(k)), start=ball(1))
+
+
 def truncated(z, s):
-    """T_s(z) = max(z, 0)^s / s!; the step for s = 0 and the delta for s = -1, where z must not contain 0."""
+    """T_s(z) = max(z, 0)^s / s!; the step for s = 0 and the delta for s = -1, where z must not
+    contain 0.
+    """
     if z > 0:
         return z**s / factorial(s) if s > 0 else ball(1 + s)
     if z < 0 or (s > 0 and z == 0):
@@ -155,16 +165,18 @@ def truncated(z, s):
     if s == -1:
         raise Kink(f"an output's ReLU switches inside the box while no active feature moves it: "
                    f"z is in {z.str(5)}")
-    return unit() if s == 0 else z.nonnegative_part() ** s / factorial(s)
+    return unit() if s == 0 else power(z.nonnegative_part(), s) / factorial(s)
 
 
 # -- one output, one set of active features --------------------------------------------------------
 
 class Corners:
-    """F_beta for one list of active gains: alternating truncated powers over a cube's corners. (13.2)
+    """F_beta for one list of active gains: alternating truncated powers over a cube's corners.
+    (13.2)
 
-    A gain whose ball contains 0, or nearly, is not divided by: a Taylor step of order 0 replaces its
-    variable by the ball [0, 1] in z, and keeps the exact moment 1/(m + 1) of the power in front. (13.3)
+    A gain whose ball contains 0, or nearly, is not divided by: a Taylor step of order 0 replaces
+    its variable by the ball [0, 1] in z, and keeps the exact moment 1/(m + 1) of the power in
+    front. (13.3)
     """
 
     def __init__(self, gains, bias):
@@ -184,7 +196,9 @@ class Corners:
         self.columns, self.sums = {}, {}
 
     def mean(self, beta, lower=None):
-        """F_beta for a tuple of positions, the bias being the last of all; or 2 E[u^beta T_{2 - lower}]."""
+        """F_beta for a tuple of positions, the bias being the last of all; or 2 E[u^beta T_{2 -
+        lower}].
+        """
         lower = len(beta) if lower is None else lower
         factor, terms = self.volume, [((), 0, ball(1))]
         for j in set(beta) - {self.bias}:
@@ -220,11 +234,13 @@ RATIOS = {1: ((True, 0, 1), (False, 1, -1)),
 
 
 def output_terms(gains, bias, own, order, floor=False):
-    """l = F - F_own given who is active, and its derivatives in gains and bias: (l, gradient, Hessian).
+    """l = F - F_own given who is active, and its derivatives in gains and bias: (l, gradient,
+    Hessian).
 
     `own` is the position of the output's own feature among the active ones, or None. The Hessian is
-    {(j, k): entry} for j <= k; what is above `order` is left out. With `floor`, a Hessian that jumps
-    between 0 and a positive semidefinite one, as the ReLU switches in the box, becomes 0. (13.8)
+    {(j, k): entry} for j <= k; what is above `order` is left out. With `floor`, a Hessian that
+    jumps between 0 and a positive semidefinite one, as the ReLU switches in the box, becomes 0.
+    (13.8)
     """
     corners, places = Corners(gains, bias), range(len(gains) + 1)
     if floor and own is None and not corners.large and corners.z[0].contains(0):
@@ -277,9 +293,9 @@ def enclosure(law, W, b, order=2, floor=False):
     """Balls for the loss (order 0), its gradient (1) and its Hessian (2) on a box of parameters.
 
     law : Law or Balls       W : m lists of n balls       b : n balls
-    Returns (loss, gradient [P], Hessian arb_mat (P, P)) in the order W row by row, then b, as far as
-    `order` asks. With `floor` the Hessian is only a lower bound, in the order of quadratic forms.
-    Raises Kink where the second derivative is unbounded on the box.
+    Returns (loss, gradient [P], Hessian arb_mat (P, P)) in the order W row by row, then b, as far
+    as `order` asks. With `floor` the Hessian is only a lower bound, in the order of quadratic
+    forms. Raises Kink where the second derivative is unbounded on the box.
     """
     law = balls_of(law) if isinstance(law, Law) else law
     m, n = len(W), len(b)
@@ -344,10 +360,11 @@ def _add_bend(hessian, slope, i, m, n):
 
 
 def _add_penalties(law, W, G, loss, gradient, hessian, order):
-    """λ Σ_{i≠j} (W_i·W_j)² + μ ‖W‖² on top: returns the loss, changes the gradient and the Hessian."""
+    """λ Σ_{i≠j} (W_i·W_j)² + μ ‖W‖² on top: returns the loss, changes the gradient and the Hessian.
+    """
     strength, decay, m, n = law.interference, law.weight_decay, len(W), len(W[0])
     if not decay.is_zero():
-        loss += decay * sum((w**2 for row in W for w in row), ball(0))
+        loss += decay * sum((w * w for row in W for w in row), ball(0))
         for c in range(m if order > 0 else 0):
             for k in range(n):
                 gradient[c * n + k] += 2 * decay * W[c][k]
@@ -356,7 +373,7 @@ def _add_penalties(law, W, G, loss, gradient, hessian, order):
         return loss
     for k in range(n):
         others = [j for j in range(n) if j != k]
-        loss += strength * sum((G[k][j] ** 2 for j in others), ball(0))
+        loss += strength * sum((G[k][j] * G[k][j] for j in others), ball(0))
         for c in range(m if order > 0 else 0):
             here = c * n + k
             gradient[here] += 4 * strength * sum((G[k][j] * W[c][j] for j in others), ball(0))

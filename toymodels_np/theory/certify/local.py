@@ -1,11 +1,12 @@
 """Proof of one stationary point: Newton for a guess, then Krawczyk's test and an interval LDL'.
 
     theta    all free parameters: W row by row and b, without the entries that the gauge holds at 0
-    centre   an exact rational point        X  the box centre ± radius      C  about the inverse Hessian
+    centre   an exact rational point      X  the box centre ± radius      C  about the inverse of H
     K        Krawczyk's image of X, relative to the centre
 
-What is proved about X: exactly one stationary point theta* lies in it, and the Hessian has `index` negative and no
-zero eigenvalue on all of X. Equations (13.k) are in derivations/13-open-problems.md.
+What is proved about X: exactly one stationary point theta* lies in it, and the Hessian has `index`
+negative and no zero eigenvalue on all of X. Equations (13.k) are in
+derivations/13-open-problems.md.
 """
 
 from fractions import Fraction
@@ -21,7 +22,7 @@ NEWTON_STEPS = 12
 STRENGTH = Fraction(1, 2**20)   # by which a loss must be convex if Krawczyk's test does not apply
 SURE = Fraction(9, 10)          # |1 - C H| up to this is below 1 for the checker too
 STILL = Fraction(1, 10**34)     # a Newton step this short ends the iteration
-INDEPENDENT = 1e-6              # a column counts as a new direction above this fraction of the longest
+INDEPENDENT = 1e-6              # of the longest column: what is left of a new direction
 RADII = [Fraction(k, 10**e) for e in range(1, 21) for k in (5, 2, 1)]       # to be bisected
 
 
@@ -106,8 +107,9 @@ def evaluate(law, gauge, theta, order=2, floor=False):
 
 
 def newton(law, gauge, start):
-    """A stationary point near floats `start`, as Fractions of DIGITS decimals. Raises NotProved where
-    Newton's method runs away. Entries next to 0 are first taken for 0, as symmetric solutions have it.
+    """A stationary point near floats `start`, as Fractions of DIGITS decimals. Raises NotProved
+    where Newton's method runs away. Entries next to 0 are first taken for 0, as symmetric solutions
+    have it.
     """
     law = balls_of(middle_of(law))
     for nothing in NOTHING:
@@ -201,7 +203,8 @@ class Proof:
                         f"needed, and the loss is not sure to be convex there")
 
     def largest_radius(self):
-        """Bisect for the largest radius that passes; the loss at theta* by Taylor's formula. (13.7)"""
+        """Bisect for the largest radius that passes; the loss at theta* by Taylor's formula. (13.7)
+        """
         low, high, best, failure = 0, len(RADII) - 2, None, None
         while low <= high:
             k = (low + high) // 2

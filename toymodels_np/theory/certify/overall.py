@@ -1,12 +1,12 @@
 """Global minima of models with one hidden dimension, by branch and bound in ball arithmetic.
 
-    w, b     weights (n,) and biases (n,)       box     low <= w <= high, and what is left of each bias
+    w, b     weights (n,) and biases (n,)      box     low <= w <= high, and the rest of each bias
     piece    an interval of one bias            U       an upper bound of the global minimum
     slopes   of an output's loss in its bias and its gains, as (lowest, highest)
 
 A box of weights is dropped when no b can make it hold a global minimiser, is done when it lies in a
-box in which a stationary point is proved to be alone, and is halved otherwise. Biases separate: each
-output is minimised over its own. Equations (13.k) are in derivations/13-open-problems.md.
+box in which a stationary point is proved to be alone, and is halved otherwise. Biases separate:
+each output is minimised over its own. Equations (13.k) are in derivations/13-open-problems.md.
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ BITS = 160                      # of midpoints while boxes are bounded
 class GlobalCertificate:
     """What is proved about the global minimum of a model with one hidden dimension.
 
-    proved : whether every box was settled; if not, `reason` says how many were not, and `open_boxes`
-        lists some of their weights
+    proved : whether every box was settled; if not, `reason` says how many were not, and
+        `open_boxes` lists some of their weights
     loss_interval : (low, high), Fractions around the global minimum
     minimisers : a Certificate each; every global minimiser lies, up to the sign of w, in one of
         their boxes, and is the stationary point there
@@ -69,9 +69,9 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
     """
     law = law_of(features, interference)
     if checks.integer("n_hidden", n_hidden) != 1:
-        raise ValueError(f"n_hidden must be 1: more hidden dimensions are out of reach, got {n_hidden}")
+        raise ValueError(f"n_hidden must be 1: more dimensions are out of reach, got {n_hidden}")
     if law.n > MOST_FEATURES:
-        raise ValueError(f"features must be at most {MOST_FEATURES} for a global proof, got {law.n}")
+        raise ValueError(f"features must be at most {MOST_FEATURES} for this proof, got {law.n}")
     if any(len(members) > 1 for _, members in law.sets):
         raise ValueError("features must be independent for a global proof, got sets")
     if any(low <= 0 for low, _ in law.importance):
@@ -87,7 +87,8 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
 
 
 class Box:
-    """Weights between low and high (lists of exact balls) and, for each output, pieces of its bias."""
+    """Weights between low and high (lists of exact balls) and, for each output, pieces of its bias.
+    """
 
     def __init__(self, low, high, pieces):
         self.low, self.high, self.pieces = low, high, pieces
@@ -143,7 +144,9 @@ def _share(box, radius):
 
 
 def weight_bounds(law, upper):
-    """Rational bounds of |w_i| at every global minimiser, from an upper bound of the minimum. (13.9)"""
+    """Rational bounds of |w_i| at every global minimiser, from an upper bound of the minimum.
+    (13.9)
+    """
     result = []
     for (importance, _), (p, _) in zip(law.importance, law.probability):
         share = min(1 - 3 * p / 4, 3 * upper / (importance * p))
@@ -165,8 +168,8 @@ def first_box(law, radius):
 
 
 class Piece(NamedTuple):
-    """An interval of a bias, the output's slopes in a box (lowest, highest; value, bias, gains), and a
-    lower bound of its loss there.
+    """An interval of a bias, the output's slopes in a box (lowest, highest; value, bias, gains),
+    and a lower bound of its loss there.
     """
 
     low: object
@@ -187,14 +190,18 @@ def larger(box, j, i):
 
 
 class Minimisers:
-    """The stationary points that are known so far, each alone in its box, and the lowest loss of all."""
+    """The stationary points that are known so far, each alone in its box, and the lowest loss of
+    all.
+    """
 
     def __init__(self, law):
         self.law, self.upper, self.failure = law, None, ""
         self.certificates, self.homes, self.looks = [], [], 0
 
     def look(self, w, b):
-        """Certify what Newton's method finds near w (n,), b (n,), and its twins among equal features."""
+        """Certify what Newton's method finds near w (n,), b (n,), and its twins among equal
+        features.
+        """
         self.looks += 1
         certificate = certify_law(np.array([w], dtype=float), np.array(b, dtype=float), self.law)
         if not certificate.proved:
@@ -227,9 +234,10 @@ class Minimisers:
                    and all(abs(x - y) <= two.radius for x, y in zip(one.b, two.b)) for s in (1, -1))
 
     def hold(self, low, high):
-        """Whether the box from low to high, weights then biases, lies in the box of a known point."""
-        return any(all(l <= x for l, x in zip(home[0], low)) and all(x <= h for x, h in zip(high, home[1]))
-                   for home in self.homes)
+        """Whether the box from low to high, weights then biases, lies in the box of a known point.
+        """
+        return any(all(l <= x for l, x in zip(first, low))
+                   and all(x <= h for x, h in zip(high, last)) for first, last in self.homes)
 
 
 class Tester:
@@ -243,9 +251,10 @@ class Tester:
         self.alike = [(i, j) for j in range(law.n) for i in range(j) if kinds[i] == kinds[j]]
 
     def settles(self, box):
-        """Whether the box holds no global minimiser but a known one; its pieces shrink in passing."""
+        """Whether the box holds no global minimiser but a known one; its pieces shrink in passing.
+        """
         upper, importance = ball(self.known.upper), self.law.importance
-        gains = self._gains(box)
+        gains = self.gains_of(box)
         if self._own_slopes_fail(gains, upper) or self._mirrored(box):
             return True
         outputs = []
@@ -253,7 +262,8 @@ class Tester:
             outputs.append(self._output(box, gains, i))
             if not outputs[-1]:
                 return True                                             # no bias is left
-        least = [importance[i] * lowest(piece.loss for piece in out) for i, out in enumerate(outputs)]
+        least = [weight * lowest(piece.loss for piece in out)
+                 for weight, out in zip(importance, outputs)]
         if sum(least, ball(0)) > upper or any(x > y for x, y in zip(least, self.dropped)):
             return True
         slopes = self._weight_slopes(box, outputs)
@@ -261,7 +271,7 @@ class Tester:
             return True
         spare = upper - self._penalty(box)
         spare += sum((s.abs_upper() * side / 2 for s, side in zip(slopes, box.sides)), ball(0))
-        centred = [[importance[i] * self._centred(gains, i, piece) for piece in out]
+        centred = [[importance[i] * self.centred(gains, i, piece) for piece in out]
                    for i, out in enumerate(outputs)]
         least = [lowest(values) for values in centred]
         spare -= sum(least, ball(0))
@@ -275,7 +285,8 @@ class Tester:
         return self.known.hold(low, high) or self._found(box, low, high)
 
     def _own_slopes_fail(self, gains, upper):
-        """Whether the gains of the outputs' own features alone cost too much, whatever else. (13.9)"""
+        """Whether the gains of the outputs' own features alone cost too much, whatever else. (13.9)
+        """
         total = ball(0)
         for i, dropped in enumerate(self.dropped):
             low, high, least = gains[0][i][i], gains[1][i][i], ball(0)
@@ -290,16 +301,19 @@ class Tester:
         return bool(total > upper)
 
     def _mirrored(self, box):
-        """Whether an exchange of two features of one kind, or of signs, leads to a box that stays."""
+        """Whether an exchange of two features of one kind, or of signs, leads to a box that stays.
+        """
         return any(larger(box, j, i) for i, j in self.alike)
 
-    def _centred(self, gains, i, piece):
-        """A lower bound of output i's loss over the piece, with the weights at the middle of the box."""
+    def centred(self, gains, i, piece):
+        """A lower bound of output i's loss over the piece, with the weights at the middle of the
+        box.
+        """
         at = moments(self.law, i, gains[2][i], (piece.low + piece.high) / 2)
         tilt = max(map(abs, piece.slopes[1])) * (piece.high - piece.low) / 2
         return self.law.active[i] / 3 + at[0][0] - at[1][0] - tilt
 
-    def _gains(self, box):
+    def gains_of(self, box):
         """(lowest, highest, at the middle) of all products w_i w_j, each an n × n list."""
         n = len(box.low)
         low, high = [[None] * n for _ in range(n)], [[None] * n for _ in range(n)]
@@ -348,7 +362,8 @@ class Tester:
                     total[i] += s[k] * w[k]
         if not strength.is_zero():
             for k in range(n):
-                total[k] += 4 * strength * w[k] * sum((w[j] ** 2 for j in range(n) if j != k), ball(0))
+                others = sum((w[j] * w[j] for j in range(n) if j != k), ball(0))
+                total[k] += 4 * strength * w[k] * others
         return total
 
     def _penalty(self, box):
@@ -358,7 +373,9 @@ class Tester:
         return self.law.interference * sum((s * (total - s) for s in squares), ball(0))
 
     def _found(self, box, low, high):
-        """Look for an unknown stationary point in a small box that stays; whether it settles the box."""
+        """Look for an unknown stationary point in a small box that stays; whether it settles the
+        box.
+        """
         known = self.known
         if known.looks >= MOST_LOOKS or max(box.sides) > ball(LOOK):
             return False

@@ -4,9 +4,9 @@
     lo, hi     the lowest and the highest corner of a box of gains and bias
     D          2 E[u_o^m u^gamma δ(z)], the part of the Hessian that is no monotone function (13.11)
 
-The Hessian of `enclose.py` is a difference of large terms, and its balls grow a thousand times faster
-than what it can be. Here every term is a mean that rises, or falls, with the gains and the bias, so
-that the two corners bound it. Boxes may be a hundred times as wide.
+The Hessian of `enclose.py` is a difference of large terms, and its balls grow a thousand times
+faster than what it can be. Here every term is a mean that rises, or falls, with the gains and the
+bias, so that the two corners bound it. Boxes may be a hundred times as wide.
 """
 
 from fractions import Fraction
@@ -14,7 +14,18 @@ from math import comb, factorial
 from typing import NamedTuple
 
 from .bounds import moments
-from .enclose import Balls, Corners, Law, ball, balls_of, bounds, enclosure, flint, precise, rational
+from .enclose import (
+    Balls,
+    Corners,
+    Law,
+    ball,
+    balls_of,
+    bounds,
+    enclosure,
+    flint,
+    precise,
+    rational,
+)
 from .local import NotProved, fix_gauge, inertia, newton
 
 
@@ -22,7 +33,7 @@ class Stretch(NamedTuple):
     """A branch of strict local minima that is proved to exist for every p in [low, high].
 
     low, high : Fractions       energy : (low, high), Fractions around the loss at the middle of P
-    slope : (low, high), around dE/dp on all of P       radius, reach : of the box of uniqueness, and
+    slope : (low, high), around dE/dp on all of P      radius, reach : of the box of uniqueness, and
         how far from its centre the minimum can be
     """
 
@@ -41,10 +52,12 @@ def equal_law(n, low, high):
 
 
 def slopes_of(law, low, high):
-    """Balls whose weights are the derivatives of P(A) = p^k (1 - p)^(n - k) in p, on [low, high]."""
+    """Balls whose weights are the derivatives of P(A) = p^k (1 - p)^(n - k) in p, on [low, high].
+    """
     p, n = ball(low, high), law.n
     supports = []
-    for k, on in ((len(on), on) for _, on in balls_of(equal_law(n, Fraction(1, 2), Fraction(1, 2))).supports):
+    for _, on in balls_of(equal_law(n, Fraction(1, 2), Fraction(1, 2))).supports:
+        k = len(on)
         up = k * p ** (k - 1) * (1 - p) ** (n - k) if k else ball(0)
         down = (n - k) * p**k * (1 - p) ** (n - k - 1) if k < n else ball(0)
         supports.append((up - down, on))
@@ -52,7 +65,8 @@ def slopes_of(law, low, high):
 
 
 def tight_hessian(law, W, b):
-    """The Hessian (P, P) on a box, as `enclosure` has it, with the bounds of (13.10) and (13.11)."""
+    """The Hessian (P, P) on a box, as `enclosure` has it, with the bounds of (13.10) and (13.11).
+    """
     m, n = len(W), len(b)
     size, library = m * n + n, flint()
     result = library.arb_mat(size, size)
@@ -122,9 +136,11 @@ class Delta:
 
 @precise
 def stretch(W, b, low, high, radius):
-    """Prove that near floats W (m, n), b (n,) there is one strict local minimum for each p in [low, high].
+    """Prove that near floats W (m, n), b (n,) there is one strict local minimum for each p in [low,
+    high].
 
-    n equal, independent features of importance 1. Returns a Stretch; raises NotProved with what fails.
+    n equal, independent features of importance 1. Returns a Stretch; raises NotProved with what
+    fails.
     """
     low, high, radius = Fraction(low), Fraction(high), Fraction(radius)
     n, middle = len(b), (low + high) / 2
@@ -144,8 +160,8 @@ def stretch(W, b, low, high, radius):
         raise NotProved("the gauge: a column may vanish in the box")
     reach = _reach(H, g)
     if reach >= radius:
-        raise NotProved(f"Krawczyk's test: the minimum may be {float(reach):.3g} away, in a box of radius "
-                        f"{float(radius):.3g}")
+        raise NotProved(f"Krawczyk's test: the minimum may be {float(reach):.3g} away, in a box of "
+                        f"radius {float(radius):.3g}")
     near = [x + ball(-reach, reach) for x in point]
     slope = _loss_bounds(slopes_of(law, low, high), *gauge.unpack(near))
     size = flint().arb_mat([[ball(-reach, reach)] for _ in centre]).transpose()
