@@ -176,7 +176,7 @@ def test_features_without_weights_or_output_cost_what_they_must(n, p, seed):
                                importance @ (p / 3 - p * constant + constant**2), rtol=1e-11,
                                atol=1e-15)
     W = rng.normal(size=(2, n))
-    off = -(W * W).sum() - 1                                                # no output is ever on
+    off = -abs(W.T @ W).sum(-1).max() - 1                                   # no output is ever on
     np.testing.assert_allclose(energies.enumerated_loss(W, np.full(n, off), p, importance),
                                p / 3 * importance.sum(),
                                rtol=1e-12)

@@ -20,10 +20,10 @@ WHAT = ("features", "models")                   # files that say what a model an
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "7737d20316850d8a",
-    "models": "53bfbe460191c5cf",
+    "features": "6440710ad23b0a1e",
+    "models": "862f1a9aeccb62e2",
     "optim": "3494dc227b60fcd7",
-    "loop": "dee39282e62a8317",
+    "loop": "c106e2fc252a9959",
 }
 
 

@@ -17,11 +17,12 @@ from ..experiments import NAMES
 from ..experiments.claims import KINDS, VERDICTS
 from ..experiments.command import print_records, run_all, save_figure, write_json, write_text
 from ..report import page
-from ..store.files import check_folder, check_writable
+from ..store.files import check_folder, check_writable, os_errors_as
 from ..store.runs import load, save
 from ..store.shell import worker_pool
 from ..store.sweep import load_sweep, sweep
 from ..teaching.book import book
+from ..theory.certify import check_certificate
 from ..theory.minima import find_minimum
 from ..theory.phase import phase_diagram
 from .jobs import check_job, judge, read_config, run_job, training_settings
@@ -150,6 +151,19 @@ def run_book(options):
     check_folder(options.out)
     check_writable(path)
     write_text(path, book())
+
+
+def run_check(options):
+    """Exit code 1 if the certificate does not hold."""
+    with os_errors_as(f"cannot read {options.path}"):
+        options.path.read_bytes()
+    try:
+        check_certificate(options.path)
+    except ValueError as error:
+        print(f"{options.path} proves nothing: {error}")
+        return 1
+    print(f"{options.path} holds: all that it says is proved anew")
+    return 0
 
 
 def _print_counts(records):

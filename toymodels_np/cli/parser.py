@@ -78,6 +78,10 @@ def _add_show(parser):
     _add_overwrite(parser)
 
 
+def _add_check(parser):
+    parser.add_argument("path", type=Path, metavar="FILE", help="file of Certificate.save")
+
+
 def _add_phase(parser):
     parser.add_argument("--features", type=int, default=2, metavar="N", help="n")
     parser.add_argument("--hidden", type=int, default=1, metavar="N", help="m")
@@ -131,6 +135,8 @@ VERBS = {               # name -> what it does, its options, what is said of it,
                "--quick --out out"),
     "book": (commands.run_book, _add_book,
              "write the book, all derivations with their figures in one HTML file", "--out out"),
+    "check": (commands.run_check, _add_check, "check a certificate that a minimum or saddle has",
+              "pentagon.json"),
     "learn": (run_learn, add_learn, "exercises that know your mistake, and a tutor", "--copy mine"),
 }
 HELPS = {

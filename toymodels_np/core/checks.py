@@ -1,4 +1,4 @@
-"""What public functions ask of their arguments, with a sentence where the answer is no."""
+"""Checks of arguments; each that fails raises an error with a sentence."""
 
 import math
 import numbers
@@ -55,7 +55,8 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     if result.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {result.dtype}")
     if ndim is not None and result.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, got shape {result.shape}")
+        raise ValueError(f"{name} must have {ndim} {'axis' if ndim == 1 else 'axes'}, "
+                         f"got shape {result.shape}")
     if result.ndim < min_ndim:
         raise ValueError(f"{name} must have at least {min_ndim} axes, got shape {result.shape}")
     if 0 in result.shape:

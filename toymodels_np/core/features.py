@@ -24,7 +24,7 @@ from . import checks
 ARGUMENTS = ("n_features", "feature_probability", "importance", "signed", "correlated",
              "anticorrelated")
 LAW = (*ARGUMENTS, "sets", "n_instances")       # what the law sets; a subclass may keep more
-BYTES = 400                                     # of memory that a feature takes, mostly for its set
+BYTES = 400                                     # that a feature takes in memory, most for its set
 
 
 class FeatureSet(NamedTuple):
@@ -131,8 +131,6 @@ class Features:
         x = rng.random((B, self.n_features), dtype=dtype)
         return on * (2 * x - 1 if self.signed else x)
 
-    # -- the same law with other arguments ------------------------------------------------------
-
     def replace(self, **changes):
         """The same class and law but for some arguments: `features.replace(importance=1.0)`."""
         for name in set(changes) - set(ARGUMENTS):
@@ -186,7 +184,7 @@ class Features:
         rngs = list(rng) if isinstance(rng, (list, tuple)) else None
         for r in rngs or [rng]:
             if not isinstance(r, np.random.Generator):
-                raise TypeError(f"rng must be a numpy.random.Generator or a list, got {r!r}")
+                raise TypeError(f"rng must be a Generator or a list of some, got {rng!r}")
         if None not in (rngs, self.n_instances) and len(rngs) != self.n_instances:
             raise ValueError(f"rng must hold one generator for each of the {self.n_instances} "
                              f"instances, got {len(rngs)}")

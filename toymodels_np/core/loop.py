@@ -104,13 +104,13 @@ def batch(laws, rngs, batch_size, model):
     expected = (batch_size, model.n_features)
     if any(np.shape(one) != expected for one in x):
         raise ValueError(f"{type(laws[0]).__name__}.sample must return an array of shape "
-                         f"{expected}, got {np.shape(x[0])}")
+                         f"{expected}, got shapes {sorted(set(map(np.shape, x)))}")
     x = np.stack(x).astype(model.dtype)
     return x if model.instances else x[0]
 
 
 def checked(model, result, step):
-    """What `loss_and_grad` returned, or an error where it is not finite or not like the model."""
+    """What `loss_and_grad` returned; an error where the loss is not finite, or shapes are wrong."""
     loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (None, None)
     shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
     if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:

@@ -22,7 +22,7 @@ from .streams import INIT_STREAM, random_stream
 class Model:
     """What all models share: parameters, instances, the loss. Subclass it to bring your own.
 
-    A subclass lists its parameters' names and shapes in `parameter_shapes` and has two methods:
+    A subclass lists its parameters in `parameter_shapes`, the first with axes "mn", and defines
 
         _forward(x)                     the output (..., B, n), and what `_backward` wants to know
         _backward(x, cache, d_output)   dL/d(parameter), one array a parameter, given dL/d(output)
@@ -64,8 +64,8 @@ class Model:
         """Random weights N(0, scale^2) and zero biases.
 
         `n_instances=None` gives one model without an instance axis: instance 0 of a stack with the
-        same seed. `scale` is a number, or "xavier" for (2 / (n + m))^(1/2), or "notebook" for what
-        the paper's notebook has, where `xavier_normal_` takes K instances for the channels of a
+        same seed and scale. `scale` is a number, or "xavier" for (2 / (n + m))^(1/2), or "notebook"
+        for the paper's notebook, where `xavier_normal_` takes K instances for the channels of a
         convolution: (2 / (m (n + K)))^(1/2).
         """
         m, n = checks.integer("n_hidden", n_hidden), checks.integer("n_features", n_features)
@@ -121,7 +121,7 @@ class Model:
 
     def loss_and_grad(self, x, features):
         """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
-        where = [vars(cls) for cls in type(self).__mro__]           # the most derived class first
+        where = [vars(cls) for cls in type(self).__mro__]   # who overrides last must override both
         for one, other in (("loss", "loss_and_grad"), ("forward", "_forward")):
             if [one in names for names in where] > [other in names for names in where]:
                 raise TypeError(f"{type(self).__name__} overrides {one}, but training calls "
@@ -129,7 +129,7 @@ class Model:
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
-        """`loss_and_grad` of what was checked; under attack `target` stays where x moves."""
+        """`loss_and_grad` without checks; an attack moves x and gives the old `target`."""
         output, cache = self._forward(x)
         target = features.target(x) if target is None else target
         loss, d_output = self._loss(output, target, features)
@@ -182,7 +182,7 @@ def check_sizes(model, features):
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
     if features.n_features != model.n_features:
-        raise ValueError(f"features have {features.n_features}, the model {model.n_features}")
+        raise ValueError(f"features have n={features.n_features}, the model n={model.n_features}")
 
 
 def _relu(z):

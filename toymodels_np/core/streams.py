@@ -38,9 +38,9 @@ def position(state):
     return np.array([*long, state["has_uint32"], state["uinteger"]], np.uint64)
 
 
-def generator_at(position):
-    """A PCG64 generator that stands at this `position`."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, position)
+def generator_at(words):
+    """A PCG64 generator whose state `position` wrote as these words."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, words)
     words = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
     bits = np.random.PCG64(0)
     bits.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has_uint32,

@@ -24,13 +24,15 @@ def align(W, reference=None, *, relabel=True):
     """W (..., m, n), turned into a canonical position or onto `reference` (m, n).
 
     Without a reference the longest column lies along the first axis, the column farthest from it
-    in the half plane of the first two, and so on, all with positive coordinates; the columns come
-    in descending order of their coordinates. Equivalent matrices give the same result to rounding.
+    in the half plane of the first two, and so on, each positive along the axis that it adds; the
+    columns come in descending order of their coordinates. Equivalent matrices give the same result
+    to rounding, if there are at most MOST_FRAMES starting positions.
     With relabel=False features keep their place: column 0 lies along the first axis, column 1 in
     the half plane, …
 
     With a reference it is the position that minimises ‖QWP - R‖_F. With relabel=False that is
-    exact (Procrustes); with relabelling it is a search over starts that finds any exact match.
+    exact (Procrustes); with relabelling it is a search over starts, which finds any exact match if
+    there are at most MOST_FRAMES of them.
 
     Raises TypeError or ValueError on bad arguments, OverflowError where float64 is too small.
     """

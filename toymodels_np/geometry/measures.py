@@ -67,8 +67,9 @@ def feature_dimensionality(W):
     warn_if_tall(W)
     unit, length = directions(W)                                   # (..., m, n), (..., n)
     with np.errstate(over="ignore", invalid="ignore"):
-        onto = _finite(unit.swapaxes(-1, -2) @ W)                   # (..., n, n)  W^_i · W_j
-        _, power = np.frexp(length)                                 # a scale, which D_i has not
+        onto = _finite(unit.swapaxes(-1, -2) @ W)                   # (..., n, n)  Ŵ_i · W_j
+        # D_i has no unit of length: divided by a power of 2, no square overflows.
+        _, power = np.frexp(length)
         square = np.ldexp(length, -power) ** 2                      # (..., n)
         shared = (np.ldexp(onto, -power[..., None]) ** 2).sum(-1)   # (..., n)
     return square / np.where(shared > 0, shared, 1)

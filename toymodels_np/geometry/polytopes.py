@@ -118,6 +118,8 @@ def _rings(k, height, half_steps):
     if isinstance(height, str) and height == "uniform":
         steepness = (np.cos(turn) - np.cos(2 * np.pi / k)) / 2                          # (8.5)
         height = np.sqrt(steepness / (1 + steepness))
+    if isinstance(height, str):
+        raise TypeError(f'height must be a real number in (0, 1) or "uniform", got {height!r}')
     if checks.real("height", height, above=0) >= 1:
         raise ValueError(f"height must be below 1, got {height}")
     angle = 2 * np.pi * np.arange(k) / k + turn * np.array([[0], [1]])                  # (2, k)
@@ -202,7 +204,8 @@ def _name_rings(unit, k, singular):
     if k == 3 and fit(unit, cross_polytope(3)) <= TURNED:
         return "octahedron"
     fits = {}
-    for height in singular[[0, 2]] / np.sqrt(2 * k):        # the odd one of three is 2k height²
+    # Two of three singular values are equal; the other one, first or last, is √(2k) height.
+    for height in singular[[0, 2]] / np.sqrt(2 * k):
         for kind, build in (("prism", prism), ("antiprism", antiprism)):                # (8.4)
             fits[kind, height] = fit(unit, build(k, min(height, 0.99)))
     best = min(fits, key=fits.get)
@@ -212,14 +215,16 @@ def _name_rings(unit, k, singular):
 def fit(unit, reference):
     """`misfit` over relabellings of `unit` (r, n) too. (8.12)
 
-    Each r of its columns are laid onto r independent ones of the reference, which labels the
+    Every choice of r columns is laid onto r independent ones of the reference, which labels the
     others by who comes nearest: n!/(n - r)! starts instead of n! orders.
     """
     r, n = reference.shape
-    frame = qr(reference, mode="r", pivoting=True)[-1][:r]
+    _, pivots = qr(reference, mode="r", pivoting=True)
+    frame = pivots[:r]                                      # r independent columns
     starts = unit[:, np.array(list(permutations(range(n), r)))].swapaxes(0, 1)          # (S, r, r)
     turned = _onto(starts, reference[:, frame]) @ unit                                  # (S, r, n)
     nearest = (reference.T @ turned).argmax(-1)                                         # (S, n)
+    # Only those count in which every column is nearest to one of its own.
     orders = np.unique(nearest[(np.sort(nearest) == np.arange(n)).all(-1)], axis=0)
     return misfit(unit[:, orders].swapaxes(0, 1), reference) if len(orders) else np.inf
 
@@ -234,7 +239,7 @@ def misfit(units, reference):
 
 
 def _onto(units, reference):
-    """The rotations (S, r, r) that bring units (S, r, n) nearest to the reference (r, n). (8.11)"""
+    """Orthogonal matrices (S, r, r) that bring units (S, r, n) nearest to a reference. (8.11)"""
     U, _, Vt = np.linalg.svd(reference @ units.swapaxes(-1, -2))
     return U @ Vt
 

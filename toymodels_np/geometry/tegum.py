@@ -33,7 +33,8 @@ def factors(W):
     They are the components of the graph of non-orthogonal features (8.9). A trained solution is
     blurred, and some of its factors hang together by weak links: a component without a name is cut
     at BLURRED, if that gives a polytope of two or more features and the dimensions of the pieces
-    add up to its own (8.10). And if they do not add up in the whole, all of it is one factor.
+    add up to its own (8.10). If the dimensions of all parts add up to more than W spans, nothing
+    is split, and all of W is one factor.
 
     It warns where W has more dimensions than features.
     """
@@ -65,7 +66,7 @@ def name_geometry(W):
 
 
 def geometry_of(W):
-    """`name_geometry` for who knows what W is: it warns of nothing."""
+    """`name_geometry` for callers that know which axis of W is which: it warns of nothing."""
     W = checks.array("W", W, ndim=2, dtype=np.float64)
     parts = _factors(W)
     names = [_name(W, part) or "irregular" for part in parts]

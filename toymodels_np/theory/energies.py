@@ -38,12 +38,12 @@ from ..core import checks
 MOST_FEATURES = 8
 SMALL = 1e-3                # entries of G up to this part of the largest active one are averaged by
                             # quadrature,
-NEAR_ZERO = 1e-9            # or up to this part of this where all are smaller
+NEAR_ZERO = 1e-9            # which the largest active one counts as at least
 GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # points on [0, 1], exact for cubics   (5.5)
 DOUBT = 1e-11               # error, as a part of the loss or of an empty model's, that is refused
-COMPLEX_STEP = 1e-30        # of the derivatives: its square is nothing beside 1
-RAREST = 1e-40              # feature probability from which that square is nothing beside a loss
-LEAST = 1e-250              # what an empty model must lose for its derivatives to be float64
+COMPLEX_STEP = 1e-30        # for derivatives: the square of this step is lost in rounding beside 1
+RAREST = 1e-40              # the smallest feature probability beside whose loss it is lost, too
+LEAST = 1e-250              # the smallest loss of an empty model whose derivatives fit into float64
 
 
 class Energy(NamedTuple):
@@ -294,8 +294,9 @@ def digons(count, p, *, dropped=0, dropped_probability=None, dropped_importance=
     """
     count = _number_of_features("count", count, 1, 10**15)
     missing = _number_of_features("dropped", dropped, 0, 10**15)
-    q = p if dropped_probability is None else dropped_probability
-    q = _probability("dropped_probability", q)
+    q = p = _probability("p", p)
+    if dropped_probability is not None:
+        q = _probability("dropped_probability", dropped_probability)
     importance = checks.real("dropped_importance", dropped_importance, minimum=0)
     pair, rest = antipodal(p), importance * (q / 3 - q * q / 4)                         # (5.6)
     return Energy(count * pair.loss + missing * rest, pair.norm, pair.bias)
