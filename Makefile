@@ -3,13 +3,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint book benchmark clean
+.PHONY: demo test test-oldest test-newest lint book benchmark clean
 
 demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
 test: .venv/test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The suite with the oldest and with the newest versions, each in an environment of its own.
+test-oldest test-newest: test-%: .venv-%/ready
+	.venv-$*/bin/python -m pytest -n 2 --dist loadfile
+
+.venv-%/ready: constraints-%.txt setup.cfg setup.py pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet -c $< -e ".[test,dask,certify,learn]"
+	touch $@
 
 lint: .venv/test
 	$(BIN)/ruff check toymodels_np tests examples setup.py
@@ -37,4 +46,4 @@ benchmark: .venv-benchmark/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-benchmark build *.egg-info .pytest_cache .ruff_cache .hypothesis out
+	rm -rf .venv .venv-benchmark .venv-oldest .venv-newest build *.egg-info .pytest_cache .ruff_cache .hypothesis out

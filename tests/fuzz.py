@@ -199,6 +199,7 @@ def signature(name, function):
 def own_object(name, rng):
     """A good object whose method is called."""
     import hostile
+
     import toymodels_np as tm
     cls = name.split(".")[0]
     if cls == "Claim":
@@ -380,6 +381,7 @@ def raises(filename, number):
 def not_finite(value, depth=6):
     """"nan" or "inf" if such a number is in the value, else None."""
     import numpy as np
+
     import toymodels_np as tm
     if isinstance(value, (float, np.number, np.ndarray)):
         a = np.asarray(value)
@@ -449,9 +451,10 @@ def batch(seed, numbers, folder):
              f"{there}", "--numbers", json.dumps(numbers)]
     one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore",
                   "TMPDIR": str(folder), "MPLBACKEND": "Agg"}
-    process = subprocess.Popen(words, pass_fds=[there], env=os.environ | one_thread, cwd=folder,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=open(folder / "stderr", "wb"), start_new_session=True)
+    with open(folder / "stderr", "wb") as stderr:
+        process = subprocess.Popen(words, pass_fds=[there], env=os.environ | one_thread, cwd=folder,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=stderr, start_new_session=True)
     os.close(there)
     records = []
     late = follow(here, records)

@@ -12,8 +12,7 @@ from math import factorial, prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import ortho_group
 
 import toymodels_np as tm
@@ -145,7 +144,7 @@ def test_the_loss_does_not_depend_on_the_basis_or_the_order(model, seed):
 
 @given(small_models(), seeds)
 def test_parts_in_orthogonal_subspaces_add_up(model, seed):
-    (W, b, p, importance), rng = model, np.random.default_rng(seed)
+    (W, *_), rng = model, np.random.default_rng(seed)
     other = (rng.normal(size=(2, 3)), rng.normal(size=3), rng.uniform(0.1, 1, 3),
              rng.uniform(0, 1, 3))
     whole = np.zeros((len(W) + 2, W.shape[1] + 3))

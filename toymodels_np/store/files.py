@@ -58,6 +58,10 @@ def check_path(name, value):
         raise ValueError(
             f"{name} must be a path that is not empty and has no null character, got {value!r}"
         )
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be a path that can be encoded, got {value!r}") from None
     return Path(value)
 
 
