@@ -7,10 +7,10 @@ stratified by how many are active.
 
 import time
 
+import common
 import numpy as np
 from tqdm.auto import tqdm
 
-import common
 import toymodels_np as tm
 
 N, M, P = 20, 5, 0.05                               # features, hidden dimensions, probability

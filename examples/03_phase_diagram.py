@@ -6,10 +6,10 @@ dimension of its own. The paper compares a few fixed weights in each cell and le
 solution of three features (the triangle).
 """
 
+import common
 import numpy as np
 from tqdm.auto import tqdm
 
-import common
 import toymodels_np as tm
 
 SIZES = ((2, 1), (3, 2))                            # features, hidden dimensions

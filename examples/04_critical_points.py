@@ -6,10 +6,10 @@ a first-order change; each geometry stays a local minimum beyond it, up to its s
 that training can stick to either (hysteresis). Features are numbered from 0: the one is feature 4.
 """
 
+import common
 import numpy as np
 from tqdm.auto import tqdm
 
-import common
 import toymodels_np as tm
 
 P = 0.05                                            # probability where one feature is varied

@@ -9,10 +9,10 @@ against each other: an octahedron, antipodes from different sets.
 
 from collections import Counter
 
+import common
 import numpy as np
 from tqdm.auto import tqdm
 
-import common
 import toymodels_np as tm
 
 P = 0.1                                             # feature probability

@@ -9,10 +9,10 @@ the way and sets them on the exact curves. Features are numbered from 0: the las
 from collections import Counter
 from itertools import permutations
 
+import common
 import numpy as np
 from scipy.optimize import brentq
 
-import common
 import toymodels_np as tm
 
 P = 0.05                                            # feature probability

@@ -7,10 +7,10 @@ geometry becomes possible. Right: with a price on interference, the loss without
 coherence of the minimum.
 """
 
+import common
 import matplotlib.pyplot as plt
 import numpy as np
 
-import common
 import toymodels_np as tm
 
 SIZES, P = ((3, 2), (5, 2)), 0.05

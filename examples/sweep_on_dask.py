@@ -15,9 +15,9 @@ Every worker needs toymodels_np of the same version, and no shared disk: results
 process, which writes them. One thread a worker, as NumPy wants its own.
 """
 
+import common
 import numpy as np
 
-import common
 import toymodels_np as tm
 
 IMPORTANCE = (0.1, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, 10.0)        # of the second of two features

@@ -6,9 +6,9 @@ that trains or looks is the same; what is exact only for the package's own model
 Change SLOPE, or the law, and see which geometry wins.
 """
 
+import common
 import numpy as np
 
-import common
 import toymodels_np as tm
 
 N, M, P = 5, 2, 0.05                        # features, hidden dimensions, feature probability

@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import toymodels_np as tm                                                           # noqa: E402
+import toymodels_np as tm
 
 PATIENCE = 20                   # seconds for a file
 HARMLESS = ("refused", "as written", "healed")

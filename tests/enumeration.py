@@ -1,7 +1,9 @@
-"""The naive twin of the exact loss: every support, every corner of its cube, in exact rational arithmetic.
+"""The naive twin of the exact loss: every support, every corner of its cube, in exact rational
+arithmetic.
 
-A float is a rational number, so nothing here is rounded before the very end. For values u uniform on the unit cube,
-E[f(y + a·u)] is an alternating sum of antiderivatives of f over the cube's corners, divided by the product of the a.
+A float is a rational number, so nothing here is rounded before the very end. For values u uniform
+on the unit cube, E[f(y + a·u)] is an alternating sum of antiderivatives of f over the cube's
+corners, divided by the product of the a.
 """
 
 from fractions import Fraction
@@ -25,7 +27,8 @@ def supports(features):
         for probability, members in cases:
             for signs in product((1, -1) if features.signed else (1,), repeat=len(members)):
                 share = probability / 2 ** (len(members) if features.signed else 0)
-                grown += [(q * share, {**active, **dict(zip(members, signs))}) for q, active in partial if share]
+                grown += [(q * share, {**active, **dict(zip(members, signs))}) for q,
+                          active in partial if share]
         partial = grown
     return partial
 
@@ -42,7 +45,9 @@ def antiderivative(z, m):
 
 
 def output_share(b, gains, own):
-    """E[z_+^2 - 2 u_own z_+], the second part only if own is in `gains`, a dict from feature to gain."""
+    """E[z_+^2 - 2 u_own z_+], the second part only if own is in `gains`, a dict from feature to
+    gain.
+    """
     mean_own = None
     if own in gains and gains[own] == 0:
         mean_own = Fraction(1, 2)                       # an own value that z does not see
@@ -63,7 +68,8 @@ def output_share(b, gains, own):
 
 def loss(model, features, linear=False):
     """The population loss of one ReluOutput model, as a Fraction."""
-    W, b = ([[Fraction(float(x)) for x in row] for row in np.atleast_2d(a)] for a in model.parameters)
+    W, b = ([[Fraction(float(x)) for x in row] for row in np.atleast_2d(a)]
+            for a in model.parameters)
     n = len(W[0])
     G = [[sum(row[i] * row[j] for row in W) for j in range(n)] for i in range(n)]
     cases = supports(features)
@@ -71,6 +77,7 @@ def loss(model, features, linear=False):
     for i in range(n):
         importance = Fraction(float(features.importance[i]))
         active = sum(q for q, x in cases if i in x)
-        share = sum(q * output_share(b[0][i], {j: s * G[i][j] for j, s in x.items()}, i) for q, x in cases)
+        share = sum(q * output_share(b[0][i], {j: s * G[i][j] for j, s in x.items()}, i) for q,
+                    x in cases)
         total += importance * (active / 3 + share)
     return total

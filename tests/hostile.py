@@ -153,7 +153,7 @@ GOOD = {
     "settings": lambda rng: {"steps": 1, "seeds": 2}, "index": one_of(0, 1, slice(1)),
     "branch": lambda rng: minimum().model, "branch_a": lambda rng: minimum().model,
     "branch_b": lambda rng: tm.ReluOutput([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 0.5]),
-    "parameter": lambda rng: tm.Parameter(law_at, 0.2, 1.0), 
+    "parameter": lambda rng: tm.Parameter(law_at, 0.2, 1.0),
     "motif": lambda rng: tm.Motif(0, 1, (0,), (1,), 2.0, 1.0, -0.5, 0.5, None),
     "curves": lambda rng: {"one": ([0.1, 0.2, 0.3], [1.0, 0.5, 0.2])},
     "point": one_of(None), "limits": one_of(None),

@@ -349,7 +349,7 @@ def test_strangers_are_refused(pentagon):
 
 
 def test_results_show_on_one_line(crossing, fold):
-    (_, point), (vary, limit) = crossing, fold
+    (_, point), (_, limit) = crossing, fold
     assert repr(point).startswith(f"CriticalPoint(value={point.value:.10g}, loss=0.00")
     assert "pentagon | 2 digons + dropped, slopes 0.00" in repr(point) and len(repr(point)) < 150
     geometry = tm.name_geometry(limit.model.W)

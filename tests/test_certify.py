@@ -41,7 +41,7 @@ def many_bits():
         yield
 
 
-# -- exact fractions: every support, every corner of its cube ------------------------------------
+# -- exact fractions: every support, every corner of its cube -------------------------------------
 
 
 def mean_power(a, b, own, power):
@@ -261,7 +261,7 @@ def enclosure_of_row(balls, i, gains, bias):
     return output_loss(balls, i, gains, bias, 1)
 
 
-# -- what is certified -----------------------------------------------------------------------------
+# -- what is certified ----------------------------------------------------------------------------
 
 
 def pair():
@@ -401,7 +401,7 @@ def test_penalties_that_make_no_sense_are_refused(strength):
         tm.certify(model, features, interference=strength)
 
 
-# -- the checker -----------------------------------------------------------------------------------
+# -- the checker ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

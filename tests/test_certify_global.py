@@ -136,7 +136,7 @@ def test_what_is_out_of_reach_is_refused_in_a_sentence(features, options, error,
         tm.certify_global(features, **options)
 
 
-# -- stretches of p --------------------------------------------------------------------------------
+# -- stretches of p -------------------------------------------------------------------------------
 
 
 def pentagon(p):

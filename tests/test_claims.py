@@ -32,7 +32,7 @@ def runs_of(*numbers):
     return [{"y": y} for y in numbers]
 
 
-# -- verdicts --------------------------------------------------------------------------------------
+# -- verdicts -------------------------------------------------------------------------------------
 
 @given(numbers=st.lists(finite, min_size=1, max_size=9), low=finite, width=st.floats(0, 1e6),
        summary=st.sampled_from(["median", "mean", "smallest", "largest"]))
@@ -102,7 +102,7 @@ def test_a_claim_without_bounds_or_of_no_known_kind_is_refused(options):
         claim(**options)
 
 
-# -- what was not measured, and what small runs cannot refute --------------------------------------
+# -- what was not measured, and what small runs cannot refute -------------------------------------
 
 def test_what_was_not_measured_is_undecided_and_says_why():
     def measure(runs):
@@ -132,7 +132,7 @@ def test_quick_runs_do_not_refute_what_only_the_full_size_decides():
     assert short.check(runs_of(11))["verdict"] == HOLDS
 
 
-# -- controls --------------------------------------------------------------------------------------
+# -- controls -------------------------------------------------------------------------------------
 
 def test_the_control_is_the_same_measure_on_the_control_runs():
     record = claim().check(runs_of(3), runs_of(7, 8, 9))
@@ -153,7 +153,7 @@ def test_a_control_may_be_a_rival_or_a_reason():
     assert claim().check(runs_of(3))["control_reason"].startswith("not measured")
 
 
-# -- experiments -----------------------------------------------------------------------------------
+# -- experiments ----------------------------------------------------------------------------------
 
 def square(job):
     if job["x"] < 0:

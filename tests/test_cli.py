@@ -97,7 +97,7 @@ def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
     assert run("show", tmp_path / "m.npz") == 0
 
 
-# -- what is there already -------------------------------------------------------------------------
+# -- what is there already ------------------------------------------------------------------------
 
 def test_a_result_is_replaced_only_where_that_is_said_and_a_run_by_runs_alone(tmp_path, capsys):
     train = "train --features 3 --hidden 2 --batch-size 8 --steps".split()

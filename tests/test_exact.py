@@ -1,17 +1,19 @@
-"""The exact loss against its naive twins, its axioms, its errors; the sampled loss against the exact one."""
+"""The exact loss against its naive twins, its axioms, its errors; the sampled loss against the
+exact one.
+"""
 
 import enumeration
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from toymodels_np.core.features import Features
 from toymodels_np.core.models import AbsoluteValue, Linear, ReluHidden, ReluOutput
-from toymodels_np.theory.exact import corners, law, rows, series
+from toymodels_np.theory.exact import corners, law, rows
 from toymodels_np.theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
 
-SHAPES = ["plain", "zero", "duplicate", "opposite", "orthogonal", "digon", "tiny column", "tiny entries", "all sizes",
+SHAPES = ["plain", "zero", "duplicate", "opposite", "orthogonal", "digon", "tiny column",
+          "tiny entries", "all sizes",
           "large"]
 
 
@@ -20,7 +22,8 @@ def weights(rng, m, n, shape):
     W = rng.normal(size=(m, n))
     if shape in ("orthogonal", "digon", "tiny entries"):            # columns along the axes
         W = np.zeros((m, n))
-        W[np.arange(n) % m, np.arange(n)] = rng.choice([-1.0, 1.0], n) if shape == "digon" else rng.normal(size=n)
+        signs = rng.choice([-1.0, 1.0], n) if shape == "digon" else rng.normal(size=n)
+        W[np.arange(n) % m, np.arange(n)] = signs
     if shape == "zero":
         W[:, 0] = 0
     if shape in ("duplicate", "opposite") and n > 1:
@@ -50,8 +53,10 @@ def problems(draw, max_features=5, signed=st.booleans()):
     n = draw(st.integers(1, min(max_features, 3) if signed else max_features))
     W = weights(rng, draw(st.integers(1, 3)), n, draw(st.sampled_from(SHAPES)))
     b = draw(st.sampled_from([0.0, 1e-8, 0.3])) * rng.normal(size=n)
-    features = Features(n, draw(st.sampled_from([1.0, 0.7, 0.05, 1e-3, 1e-9])), rng.random(n), signed=signed,
-                        **sets(rng, n, draw(st.sampled_from([None, "correlated", "anticorrelated"]))))
+    features = Features(n, draw(st.sampled_from([1.0, 0.7, 0.05, 1e-3, 1e-9])), rng.random(n),
+                        signed=signed,
+                        **sets(rng, n, draw(st.sampled_from([None, "correlated",
+                                                             "anticorrelated"]))))
     return ReluOutput(W, b), features
 
 
@@ -77,15 +82,18 @@ def test_the_loss_is_that_of_enumeration_with_eight_features(kind):
     rng = np.random.default_rng(8)
     model = ReluOutput(weights(rng, 3, 8, "plain"), 0.2 * rng.normal(size=8))
     features = Features(8, 0.3, rng.random(8), **sets(rng, 8, kind))
-    assert relative(expected_loss(model, features), float(enumeration.loss(model, features))) <= 1e-12
+    assert relative(expected_loss(model, features),
+                    float(enumeration.loss(model, features))) <= 1e-12
 
 
 def by_series(model, features, rtol=1e-10):
-    """(loss, dl/db, dl/dg, estimated error) of one model by the series, however few the features."""
+    """(loss, dl/db, dl/dg, estimated error) of one model by the series, however few the features.
+    """
     sets = law.Law(features.sets, features.signed)
     n = features.n_features
     p = np.repeat(features.feature_probability[[m[0] for m in sets.members]][:, None], n, axis=1)
-    (l, db, dg), error = rows.sum_rows(sets, p, model.b, model.W.T @ model.W, np.arange(n), rtol, True)
+    (l, db, dg), error = rows.sum_rows(sets, p, model.b, model.W.T @ model.W, np.arange(n), rtol,
+                                       True)
     I = features.importance
     return (I * (features.active_probability / 3 + l)).sum(), db, dg, (I * error).sum()
 
@@ -95,9 +103,10 @@ def test_the_series_is_as_good_as_it_says(problem):
     model, features = problem
     loss, db, dg, error = by_series(model, features)
     true = expected_loss(model, features)
-    assume(error <= 1e-10 * scale(true, features))                  # otherwise expected_loss would raise
+    assume(error <= 1e-10 * scale(true, features))             # otherwise expected_loss would raise
     assert abs(loss - true) <= 1e-10 * scale(true, features)
-    p = np.repeat(features.feature_probability[[s.members[0] for s in features.sets]][:, None], len(db), axis=1)
+    p = np.repeat(features.feature_probability[[s.members[0] for s in features.sets]][:, None],
+                  len(db), axis=1)
     (_, db_true, dg_true), _ = corners.enumerate_rows(features.sets, features.signed, p, model.b,
                                                       model.W.T @ model.W, np.arange(len(db)), True)
     size = max(abs(db_true).max(), abs(dg_true).max(), features.active_probability.min())
@@ -105,7 +114,9 @@ def test_the_series_is_as_good_as_it_says(problem):
 
 
 def test_the_series_meets_enumeration_on_easy_models():
-    """The assumption of the test above is no way out: on generic models the series always gets there."""
+    """The assumption of the test above is no way out: on generic models the series always gets
+    there.
+    """
     rng = np.random.default_rng(1)
     for kind in (None, "correlated", "anticorrelated"):
         for signed in (False, True):
@@ -118,32 +129,39 @@ def test_the_series_meets_enumeration_on_easy_models():
 def test_a_dropped_term_is_caught():
     """The comparison with enumeration is sharp enough to see one support missing."""
     rng = np.random.default_rng(2)
-    model, features = ReluOutput(rng.normal(size=(2, 4)), 0.3 * rng.normal(size=4)), Features(4, 0.05)
+    model, features = ReluOutput(rng.normal(size=(2, 4)),
+                                 0.3 * rng.normal(size=4)), Features(4, 0.05)
     cases = enumeration.supports(features)
     rarest = min(q for q, _ in cases)
     assert 1e-6 < float(rarest) < 1e-5                              # far above 1e-12
-    assert relative(expected_loss(model, features), float(enumeration.loss(model, features))) <= 1e-12
+    assert relative(expected_loss(model, features),
+                    float(enumeration.loss(model, features))) <= 1e-12
 
 
 # -- gradients ------------------------------------------------------------------------------------
 
 def slope_error(model, features, rng, step=1e-4, **kwargs):
-    """Five-point differences of the loss along one random direction against the gradient: the relative error."""
+    """Five-point differences of the loss along one random direction against the gradient: the
+    relative error.
+    """
     _, gradient = expected_loss_and_grad(model, features, **kwargs)
     v = [rng.normal(size=a.shape) for a in model.parameters]
 
     def at(t):
-        return expected_loss(type(model)(*(a + t * d for a, d in zip(model.parameters, v))), features, **kwargs)
+        return expected_loss(type(model)(*(a + t * d for a, d in zip(model.parameters, v))),
+                             features, **kwargs)
 
     measured = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step)
     claimed = sum((a * d).sum() for a, d in zip(gradient.parameters, v))
-    return abs(measured - claimed) / max(abs(measured), abs(claimed), 1e-3 * features.active_probability.max())
+    return abs(measured - claimed) / max(abs(measured), abs(claimed),
+                                         1e-3 * features.active_probability.max())
 
 
-@pytest.mark.parametrize("n, m, kind, signed", [(2, 1, None, False), (3, 2, None, True), (5, 2, "correlated", False),
-                                                (6, 3, "anticorrelated", False), (4, 2, "correlated", True),
-                                                (11, 3, None, False), (11, 3, "correlated", False),
-                                                (11, 3, "anticorrelated", False), (7, 3, None, True)])
+@pytest.mark.parametrize("n, m, kind, signed",
+                         [(2, 1, None, False), (3, 2, None, True), (5, 2, "correlated", False),
+                          (6, 3, "anticorrelated", False), (4, 2, "correlated", True),
+                          (11, 3, None, False), (11, 3, "correlated", False),
+                          (11, 3, "anticorrelated", False), (7, 3, None, True)])
 def test_the_gradient_is_the_slope_of_the_loss(n, m, kind, signed):
     rng = np.random.default_rng(n + 10 * m)
     features = Features(n, 0.3, rng.random(n), signed=signed, **sets(rng, n, kind))
@@ -154,7 +172,8 @@ def test_the_gradient_is_the_slope_of_the_loss(n, m, kind, signed):
 
 def test_a_gradient_that_is_a_little_wrong_is_caught(monkeypatch):
     rng = np.random.default_rng(5)
-    model, features = ReluOutput(rng.normal(size=(2, 4)), 0.3 * rng.normal(size=4)), Features(4, 0.3)
+    model, features = ReluOutput(rng.normal(size=(2, 4)),
+                                 0.3 * rng.normal(size=4)), Features(4, 0.3)
     original = corners.box
 
     def off(*args):
@@ -187,13 +206,15 @@ def test_rotating_the_hidden_space_changes_nothing(problem, seed):
 def test_relabelling_the_features_permutes_everything(problem, seed):
     model, features = problem
     n = features.n_features
-    order = np.random.default_rng(seed).permutation(n)              # new feature i is the old order[i]
+    order = np.random.default_rng(seed).permutation(n)           # new feature i is the old order[i]
     new = np.argsort(order)
-    renamed = Features(n, features.feature_probability[order], features.importance[order], signed=features.signed,
+    renamed = Features(n, features.feature_probability[order], features.importance[order],
+                       signed=features.signed,
                        **{name: [tuple(int(new[i]) for i in s) for s in getattr(features, name)]
                           for name in ("correlated", "anticorrelated")})
     loss, gradient = expected_loss_and_grad(model, features)
-    loss_2, gradient_2 = expected_loss_and_grad(ReluOutput(model.W[:, order], model.b[order]), renamed)
+    loss_2, gradient_2 = expected_loss_and_grad(ReluOutput(model.W[:, order], model.b[order]),
+                                                renamed)
     assert loss_2 == pytest.approx(loss, rel=1e-11, abs=1e-30)
     np.testing.assert_allclose(gradient_2.b, gradient.b[order], rtol=1e-9, atol=1e-12)
 
@@ -201,26 +222,32 @@ def test_relabelling_the_features_permutes_everything(problem, seed):
 @given(problems(), st.floats(0.01, 100))
 def test_the_loss_is_linear_in_the_importance(problem, factor):
     model, features = problem
-    scaled = Features(features.n_features, features.feature_probability, factor * features.importance,
-                      signed=features.signed, correlated=features.correlated, anticorrelated=features.anticorrelated)
-    assert expected_loss(model, scaled) == pytest.approx(factor * expected_loss(model, features), rel=1e-12)
+    scaled = Features(features.n_features, features.feature_probability,
+                      factor * features.importance,
+                      signed=features.signed, correlated=features.correlated,
+                      anticorrelated=features.anticorrelated)
+    assert expected_loss(model, scaled) == pytest.approx(factor * expected_loss(model, features),
+                                                         rel=1e-12)
 
 
 def test_two_models_that_share_nothing_add_up():
-    """A block-diagonal W: what the features of one block do is nothing to the outputs of the other."""
+    """A block-diagonal W: what the features of one block do is nothing to the outputs of the other.
+    """
     rng = np.random.default_rng(3)
     A, B = rng.normal(size=(2, 5)), rng.normal(size=(3, 6))
     W = np.block([[A, np.zeros((2, 6))], [np.zeros((3, 5)), B]])
     b = 0.2 * rng.normal(size=11)
     joint = expected_loss(ReluOutput(W, b), Features(11, 0.2))
-    parts = [expected_loss(ReluOutput(w, c), Features(len(c), 0.2)) for w, c in ((A, b[:5]), (B, b[5:]))]
+    parts = [expected_loss(ReluOutput(w, c), Features(len(c), 0.2)) for w,
+             c in ((A, b[:5]), (B, b[5:]))]
     assert joint == pytest.approx(sum(parts), rel=1e-10)
 
 
 @given(st.floats(0.01, 2), st.floats(0.01, 1))
 def test_one_feature_by_hand(w, p):
-    assert expected_loss(ReluOutput([[w]], [0.0]), Features(1, p)) == pytest.approx(p * (1 - w**2) ** 2 / 3,
-                                                                                    rel=1e-12, abs=1e-16)
+    assert expected_loss(ReluOutput([[w]], [0.0]),
+                         Features(1, p)) == pytest.approx(p * (1 - w**2) ** 2 / 3,
+                                                          rel=1e-12, abs=1e-16)
 
 
 def test_where_the_relu_never_switches_it_is_the_linear_model_or_nothing():
@@ -228,7 +255,9 @@ def test_where_the_relu_never_switches_it_is_the_linear_model_or_nothing():
     W = 0.1 * rng.normal(size=(3, 12))
     features = Features(12, 0.3, correlated=[(0, 1)])
     on, off = np.full(12, 5.0), np.full(12, -5.0)
-    assert expected_loss(ReluOutput(W, on), features) == pytest.approx(expected_loss(Linear(W, on), features), rel=1e-12)
+    assert expected_loss(ReluOutput(W, on),
+                         features) == pytest.approx(expected_loss(Linear(W, on), features),
+                                                    rel=1e-12)
     assert expected_loss(ReluOutput(W, off), features) == pytest.approx(12 * 0.3 / 3, rel=1e-12)
 
 
@@ -245,9 +274,11 @@ def test_the_linear_model_with_an_orthonormal_basis_loses_the_rest():
 def test_a_stack_is_its_instances(n, signed):
     rng = np.random.default_rng(4)
     model = ReluOutput(rng.normal(size=(3, 2, 1, 2, n))[:, 0], 0.2 * rng.normal(size=(3, 1, n)))
-    features = Features(n, np.array([[0.1], [0.4]]), rng.random((2, n)), signed=signed, correlated=[(0, 2)])
+    features = Features(n, np.array([[0.1], [0.4]]), rng.random((2, n)), signed=signed,
+                        correlated=[(0, 2)])
     loss, gradient = expected_loss_and_grad(model, features, rtol=1e-8)
-    assert loss.shape == (3, 2) and gradient.W.shape == (3, 2, 2, n) and gradient.b.shape == (3, 2, n)
+    assert loss.shape == (3, 2)
+    assert gradient.W.shape == (3, 2, 2, n) and gradient.b.shape == (3, 2, n)
     for i in range(3):
         for j in range(2):
             one, slope = expected_loss_and_grad(model[i, 0], features[j], rtol=1e-8)
@@ -279,7 +310,8 @@ def test_overflow_is_an_error(n):
 def test_accuracy_out_of_reach_is_an_error():
     rng = np.random.default_rng(9)
     with pytest.raises(ArithmeticError, match="estimated error of .* more than rtol=1e-16 allows"):
-        expected_loss(ReluOutput(rng.normal(size=(3, 12)), np.zeros(12)), Features(12, 0.1), rtol=1e-16)
+        expected_loss(ReluOutput(rng.normal(size=(3, 12)), np.zeros(12)), Features(12, 0.1),
+                      rtol=1e-16)
 
 
 def test_a_tight_rtol_is_honoured():
@@ -290,7 +322,8 @@ def test_a_tight_rtol_is_honoured():
         assert relative(expected_loss(model, features, rtol=rtol), best) <= rtol
 
 
-@pytest.mark.parametrize("rtol, error", [(0, ValueError), (1, ValueError), (-1e-3, ValueError), (np.nan, ValueError),
+@pytest.mark.parametrize("rtol, error", [(0, ValueError), (1, ValueError), (-1e-3, ValueError),
+                                         (np.nan, ValueError),
                                          ("1e-3", TypeError), (None, TypeError)])
 def test_a_bad_rtol_is_refused(rtol, error):
     with pytest.raises(error, match="rtol"):
@@ -319,17 +352,22 @@ def test_a_relu_in_the_hidden_layer_points_to_the_estimate(model):
 # -- sampling -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("n, p, options", [(5, 0.05, {}), (4, 1.0, {}), (3, 0.5, {"signed": True}),
-                                           (8, 0.6, {"correlated": [(0, 3)], "anticorrelated": [(1, 2, 4)]})])
+                                           (8, 0.6, {"correlated": [(0, 3)],
+                                                     "anticorrelated": [(1, 2, 4)]})])
 def test_the_standard_error_is_true(n, p, options):
-    """z over 60 seeds: mean 0 and variance 31/29 (Student's t, 31 degrees of freedom), each within four errors."""
+    """z over 60 seeds: mean 0 and variance 31/29 (Student's t, 31 degrees of freedom), each within
+    four errors.
+    """
     rng = np.random.default_rng(n)
     model = ReluOutput(rng.normal(size=(2, n)), -0.1 * rng.random(n))
     features = Features(n, p, 0.9 ** np.arange(n), **options)
     exact = expected_loss(model, features)
-    estimates = np.array([estimate_loss(model, features, samples=2**11, seed=seed) for seed in range(60)])
+    estimates = np.array([estimate_loss(model, features, samples=2**11, seed=seed)
+                          for seed in range(60)])
     z = (estimates[:, 0] - exact) / estimates[:, 1]
     assert abs(z.mean()) < 4 / 60**0.5
-    assert abs(z.var() / (31 / 29) - 1) < 4 * (2.2 / 60) ** 0.5     # the kurtosis of t_31 makes 2 into 2.2
+    assert abs(z.var() / (31 / 29)
+               - 1) < 4 * (2.2 / 60) ** 0.5     # the kurtosis of t_31 makes 2 into 2.2
 
 
 @pytest.mark.parametrize("n, m, p", [(20, 5, 0.1), (60, 10, 0.05)])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import EXAMPLES, assert_refused, load
 
 import toymodels_np as tm
-from loading import EXAMPLES, assert_refused, load
 
 NUMBERED = "02_exact_loss", "03_phase_diagram", "04_critical_points"
 exact_loss, phase_diagram, critical_points = map(load, NUMBERED)

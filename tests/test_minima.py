@@ -10,10 +10,18 @@ import pytest
 import toymodels_np as tm
 from toymodels_np import energies
 from toymodels_np.theory import descent, minima, search
-from toymodels_np.theory.minima import (Minimum, descend, hessian, newton, pack, revive, rotations,
-                                        unpack)
+from toymodels_np.theory.minima import (
+    Minimum,
+    descend,
+    hessian,
+    newton,
+    pack,
+    revive,
+    rotations,
+    unpack,
+)
 
-PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}        # norm and bias, one active feature
+PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}     # norm and bias, one active feature
 
 
 def polygon(k, norm=1.2, bias=-0.4):
@@ -26,7 +34,8 @@ def certificate(model, features):
     """The Minimum that `find_minimum` would report if its search ended at `model`."""
     loss, gradient = tm.expected_loss_and_grad(model, features)
     return Minimum(model, float(loss), float(np.linalg.norm(pack(gradient))),
-                   np.linalg.eigvalsh(hessian(model, features)), np.array([loss]), tm.name_geometry(model.W),
+                   np.linalg.eigvalsh(hessian(model, features)), np.array([loss]),
+                   tm.name_geometry(model.W),
                    rotations(model).shape[1])
 
 
@@ -46,12 +55,17 @@ def pentagon():
 KNOWN = {                               # (features, m, loss, geometry)
     **{f"2 in 1 at p={p}": (tm.Features(2, p), 1, lambda p=p: energies.antipodal(p).loss, "digon")
        for p in (0.01, 0.1, 0.3, 0.6)},
-    "2 in 1, unequal": (tm.Features(2, 0.2, [1, 0.7]), 1, lambda: energies.antipodal(0.2, (1, 0.7)).loss, "digon"),
-    "3 in 1": (tm.Features(3, 0.3), 1, lambda: energies.digons(1, 0.3, dropped=1).loss, "digon + dropped"),
-    "3 in 2, sparse": (tm.Features(3, 0.05), 2, lambda: energies.antipodal(0.05).loss, "digon + orthogonal"),
-    "3 in 2, dense": (tm.Features(3, 0.3), 2, lambda: energies.antipodal(0.3).loss, "digon + orthogonal"),
+    "2 in 1, unequal": (tm.Features(2, 0.2, [1, 0.7]), 1,
+                        lambda: energies.antipodal(0.2, (1, 0.7)).loss, "digon"),
+    "3 in 1": (tm.Features(3, 0.3), 1, lambda: energies.digons(1, 0.3, dropped=1).loss,
+               "digon + dropped"),
+    "3 in 2, sparse": (tm.Features(3, 0.05), 2, lambda: energies.antipodal(0.05).loss,
+                       "digon + orthogonal"),
+    "3 in 2, dense": (tm.Features(3, 0.3), 2, lambda: energies.antipodal(0.3).loss,
+                      "digon + orthogonal"),
     "4 in 2": (tm.Features(4, 0.05), 2, lambda: energies.digons(2, 0.05).loss, "2 digons"),
-    "5 in 2, dense": (tm.Features(5, 0.25), 2, lambda: energies.digons(2, 0.25, dropped=1).loss, "2 digons + dropped"),
+    "5 in 2, dense": (tm.Features(5, 0.25), 2, lambda: energies.digons(2, 0.25, dropped=1).loss,
+                      "2 digons + dropped"),
     "6 in 3": (tm.Features(6, 0.1), 3, lambda: energies.digons(3, 0.1).loss, "3 digons"),
     "one feature": (tm.Features(1, 0.3), 1, lambda: 0, "orthogonal"),
     "as many dimensions as features": (tm.Features(2, 0.5), 2, lambda: 0, "2 orthogonal"),
@@ -78,9 +92,12 @@ def test_the_pentagon(pentagon):
     assert np.ptp(norm) < 1e-7 and np.ptp(pentagon.model.b) < 1e-7
     assert abs(norm[0] - best.norm) < 1e-7 and abs(pentagon.model.b[0] - best.bias) < 1e-7
     assert pentagon.gradient_norm <= 1e-9
-    assert len(pentagon.start_losses) == 32 and (pentagon.start_losses < best.loss * (1 + 1e-6)).sum() >= 16
-    assert len(pentagon.hessian_eigenvalues) == 15 and (np.diff(pentagon.hessian_eigenvalues) >= 0).all()
-    assert (pentagon.hessian_rank, pentagon.symmetry_directions, pentagon.learning_coefficient) == (14, 1, 7.0)
+    assert len(pentagon.start_losses) == 32 and (pentagon.start_losses
+                                                 < best.loss * (1 + 1e-6)).sum() >= 16
+    eigenvalues = pentagon.hessian_eigenvalues
+    assert len(eigenvalues) == 15 and (np.diff(eigenvalues) >= 0).all()
+    assert (pentagon.hessian_rank, pentagon.symmetry_directions,
+            pentagon.learning_coefficient) == (14, 1, 7.0)
 
 
 @pytest.mark.parametrize("p", (0.05, 0.1))
@@ -95,7 +112,9 @@ def test_correlated_features_are_orthogonal_and_their_opposites_come_from_the_ot
 
 
 def test_anticorrelated_features_are_antipodal_and_cost_nothing():
-    """One of a pair is off whenever the other is on, so they share a dimension without interference."""
+    """One of a pair is off whenever the other is on, so they share a dimension without
+    interference.
+    """
     found = tm.find_minimum(tm.Features(4, 0.1, anticorrelated=[(0, 1), (2, 3)]), 2, starts=4)
     expected = np.kron(np.eye(2), [[1, -1], [-1, 1]])
     np.testing.assert_allclose(tm.gram(found.model.W), expected, atol=1e-5)
@@ -106,7 +125,8 @@ def test_correlated_pairs_collapse_onto_their_mean_where_they_are_dense():
     """Each pair returns its mean: E (x - y)^2 / 2 = 1/12 a pair when it is on."""
     p = 0.3
     found = tm.find_minimum(tm.Features(4, p, correlated=[(0, 1), (2, 3)]), 2, starts=4)
-    np.testing.assert_allclose(tm.gram(found.model.W), np.kron(np.eye(2), np.full((2, 2), 0.5)), atol=1e-6)
+    np.testing.assert_allclose(tm.gram(found.model.W), np.kron(np.eye(2), np.full((2, 2), 0.5)),
+                               atol=1e-6)
     assert abs(found.loss - p / 6) < 1e-12
 
 
@@ -117,7 +137,8 @@ def test_correlated_pairs_collapse_onto_their_mean_where_they_are_dense():
 def test_the_linear_model_keeps_the_features_with_most_weighted_variance(p, importance):
     features = tm.Features(5, p, importance)
     found = tm.find_minimum(features, 2, model=tm.Linear, starts=4)
-    variance = features.importance * (features.feature_probability / 3 - features.feature_probability**2 / 4)
+    variance = features.importance * (features.feature_probability / 3
+                                      - features.feature_probability**2 / 4)
     order = np.argsort(variance)
     assert abs(found.loss - variance[order[:3]].sum()) < 1e-12
     G = np.zeros((5, 5))
@@ -128,14 +149,16 @@ def test_the_linear_model_keeps_the_features_with_most_weighted_variance(p, impo
 
 
 def test_the_linear_model_finds_principal_components_of_correlated_features():
-    features = tm.Features(5, [0.3, 0.3, 0.3, 0.2, 0.2], correlated=[(0, 1, 2)], anticorrelated=[(3, 4)])
+    features = tm.Features(5, [0.3, 0.3, 0.3, 0.2, 0.2], correlated=[(0, 1, 2)],
+                           anticorrelated=[(3, 4)])
     C = features.second_moment() - np.outer(features.mean(), features.mean())
     for m in (1, 2, 3):
         found = tm.find_minimum(features, m, model=tm.Linear, starts=4)
         values, vectors = np.linalg.eigh(C)
         assert abs(found.loss - values[:-m].sum()) < 1e-12
         if values[-m] > values[-m - 1] + 1e-6:
-            np.testing.assert_allclose(tm.gram(found.model.W), vectors[:, -m:] @ vectors[:, -m:].T, atol=1e-6)
+            np.testing.assert_allclose(tm.gram(found.model.W), vectors[:, -m:] @ vectors[:, -m:].T,
+                                       atol=1e-6)
 
 
 # -- invariances ----------------------------------------------------------------------------------
@@ -156,7 +179,8 @@ def test_rare_features_have_minima_too(p):
 
 
 def test_a_rotation_of_the_start_changes_nothing_but_the_position():
-    features, start = tm.Features(3, 0.1, [1, 1, 0.6]), tm.ReluOutput.init(3, 2, seed=5, dtype=np.float64)
+    features, start = tm.Features(3, 0.1, [1, 1, 0.6]), tm.ReluOutput.init(3, 2, seed=5,
+                                                                           dtype=np.float64)
     a, b = (tm.find_minimum(features, 2, initial=model) for model in (start, turned(start)))
     assert abs(a.loss - b.loss) < 1e-14 and a.geometry == b.geometry
     np.testing.assert_allclose(tm.gram(a.model.W), tm.gram(b.model.W), atol=1e-7)
@@ -165,7 +189,8 @@ def test_a_rotation_of_the_start_changes_nothing_but_the_position():
 
 def test_names_of_features_do_not_matter():
     importance, order = np.array([1, 0.5, 2]), [2, 0, 1]
-    a, b = (tm.find_minimum(tm.Features(3, 0.1, i), 2, starts=4).loss for i in (importance, importance[order]))
+    a, b = (tm.find_minimum(tm.Features(3, 0.1, i), 2, starts=4).loss
+            for i in (importance, importance[order]))
     assert abs(a / b - 1) < 1e-10
 
 
@@ -191,7 +216,8 @@ def test_initial_may_be_one_model_or_a_stack_and_is_left_alone():
 
 @pytest.mark.parametrize("k", PUBLISHED)
 def test_as_p_falls_the_polygon_tends_to_the_published_one(k):
-    """The distance is proportional to p, and one step of Richardson's extrapolation takes it out."""
+    """The distance is proportional to p, and one step of Richardson's extrapolation takes it out.
+    """
     value = {}
     for p in (1e-4, 1e-5, 5e-6):
         found = tm.find_minimum(tm.Features(k, p), 2, initial=polygon(k))
@@ -207,7 +233,9 @@ def test_as_p_falls_the_polygon_tends_to_the_published_one(k):
 # -- the certificate ------------------------------------------------------------------------------
 
 def test_the_hessian_of_the_linear_model_at_the_origin():
-    """At W = 0, b = E[x]: -4 I_i Var[x_i] for each weight of feature i, 2 I_i for its bias, nothing mixed."""
+    """At W = 0, b = E[x]: -4 I_i Var[x_i] for each weight of feature i, 2 I_i for its bias, nothing
+    mixed.
+    """
     p, importance = np.array([0.2, 0.5, 1]), np.array([1, 2, 0.5])
     features = tm.Features(3, p, importance)
     H = hessian(tm.Linear(np.zeros((2, 3)), features.mean()), features)
@@ -220,12 +248,14 @@ def second_differences(model, loss, h=1e-4):
     theta = pack(model)
     e = h * np.eye(len(theta))
     shift = lambda s, t: loss((theta + s * e[:, None] + t * e[None]).reshape(-1, len(theta)))
-    return ((shift(1, 1) - shift(1, -1) - shift(-1, 1) + shift(-1, -1)) / (4 * h * h)).reshape(e.shape)
+    return ((shift(1, 1) - shift(1, -1) - shift(-1, 1) + shift(-1, -1))
+            / (4 * h * h)).reshape(e.shape)
 
 
 def test_the_hessian_against_differences_of_the_loss_that_enumeration_gives(pentagon):
     features = tm.Features(3, [0.2, 0.6, 0.9], [1, 2, 0.5])
-    for model, law in ((tm.ReluOutput([[1, -0.7, 0.2], [0.1, 0.4, -0.9]], [-0.1, 0.2, -0.3]), features),
+    for model, law in ((tm.ReluOutput([[1, -0.7, 0.2], [0.1, 0.4, -0.9]], [-0.1, 0.2, -0.3]),
+                        features),
                        (pentagon.model, tm.Features(5, 0.05))):
         def loss(theta):
             m = unpack(model, theta)
@@ -248,7 +278,8 @@ def test_the_hessian_of_a_stack_is_that_of_each():
         np.testing.assert_allclose(together[i], hessian(stack[i], laws[i]), atol=1e-9)
 
 
-@pytest.mark.parametrize("m, rank", [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (4, 2), (4, 4), (3, 0)])
+@pytest.mark.parametrize("m, rank", [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (4, 2), (4, 4),
+                                     (3, 0)])
 def test_rotations_move_a_matrix_of_rank_r_in_as_many_directions_as_they_should(m, rank):
     """m r - r (r + 1) / 2. (6.6)"""
     rng = np.random.default_rng(m + 10 * rank)
@@ -274,33 +305,37 @@ def test_a_saddle_is_no_minimum_and_has_no_learning_coefficient():
         saddle = certificate(model(np.zeros((2, 3)), features.mean()), features)
         assert saddle.gradient_norm < 1e-12 and not saddle.is_local_minimum
         with pytest.raises(ArithmeticError, match="lowest eigenvalue -"):
-            saddle.learning_coefficient
+            assert saddle.learning_coefficient
     slope = certificate(tm.ReluOutput(np.eye(2, 3), np.full(3, 0.1)), features)
     assert not slope.is_local_minimum
 
 
 def test_a_search_that_starts_on_a_saddle_leaves_it(pentagon):
     features = tm.Features(3, 0.3)
-    for model, loss in ((tm.Linear, 0.3 / 3 - 0.3**2 / 4), (tm.ReluOutput, energies.antipodal(0.3).loss)):
-        found = tm.find_minimum(features, 2, model=model, initial=model(np.zeros((2, 3)), features.mean()))
+    for model, loss in ((tm.Linear, 0.3 / 3 - 0.3**2 / 4),
+                        (tm.ReluOutput, energies.antipodal(0.3).loss)):
+        found = tm.find_minimum(features, 2, model=model,
+                                initial=model(np.zeros((2, 3)), features.mean()))
         assert abs(found.loss - loss) < 1e-12 and found.is_local_minimum
         assert found.start_losses[0] > found.loss + 0.1             # where the start itself ended
-    wrong = tm.Linear(np.eye(1, 3), [0, 0.15, 0.15])                # keeps the least important feature
+    wrong = tm.Linear(np.eye(1, 3), [0, 0.15, 0.15])             # keeps the least important feature
     found = tm.find_minimum(tm.Features(3, 0.3, [1, 2, 3]), 1, model=tm.Linear, initial=wrong)
     assert abs(found.loss - 3 * (0.3 / 3 - 0.3**2 / 4)) < 1e-12
 
 
 def test_a_degenerate_minimum_has_no_learning_coefficient():
-    """Three equal features of a linear model in two dimensions: any plane is as good as any other."""
+    """Three equal features of a linear model in two dimensions: any plane is as good as any other.
+    """
     found = tm.find_minimum(tm.Features(3, 0.3), 2, model=tm.Linear, starts=2)
     assert found.is_local_minimum and found.hessian_rank == 6 and found.symmetry_directions == 1
     with pytest.raises(ArithmeticError, match="3 directions are flat and rotations explain 1"):
-        found.learning_coefficient
+        assert found.learning_coefficient
 
 
 def test_without_importance_everything_is_a_minimum():
     found = tm.find_minimum(tm.Features(2, 0.3, 0), 1, starts=2)
-    assert (found.loss, found.gradient_norm, found.hessian_rank) == (0, 0, 0) and found.is_local_minimum
+    assert (found.loss, found.gradient_norm,
+            found.hessian_rank) == (0, 0, 0) and found.is_local_minimum
 
 
 def test_it_says_so_when_it_did_not_converge(monkeypatch):
@@ -308,8 +343,9 @@ def test_it_says_so_when_it_did_not_converge(monkeypatch):
     for name in ("QUICK", "ALL", "LAST"):
         monkeypatch.setattr(search, name, short)
     monkeypatch.setattr(minima, "newton", partial(newton, steps=0))
-    with pytest.raises(tm.NotConverged, match=r"lowest of 4 starts ended with loss 0\.\d+ and a gradient of norm .*, "
-                                              r"above 1e-08: the loss has a kink there, or more starts are needed"):
+    words = (r"lowest of 4 starts ended with loss 0\.\d+ and a gradient of norm .*, above 1e-08: "
+             "the loss has a kink there, or more starts are needed")
+    with pytest.raises(tm.NotConverged, match=words):
         tm.find_minimum(tm.Features(3, 0.1), 2, starts=4)
     assert issubclass(tm.NotConverged, ArithmeticError)
 
@@ -338,7 +374,8 @@ def test_descent_never_goes_up_and_can_stop_early():
 
 def test_newton_finds_the_stationary_point_to_rounding(pentagon):
     features = tm.Features(5, 0.05)
-    rough = tm.ReluOutput(pentagon.model.W + 1e-4 * np.random.default_rng(0).normal(size=(2, 5)), pentagon.model.b)
+    rough = tm.ReluOutput(pentagon.model.W + 1e-4 * np.random.default_rng(0).normal(size=(2, 5)),
+                          pentagon.model.b)
     model, loss, norm = newton(rough, features)
     assert norm < 1e-13 and abs(loss - pentagon.loss) < 1e-16
     np.testing.assert_allclose(tm.gram(model.W), tm.gram(pentagon.model.W), atol=1e-9)
@@ -365,21 +402,26 @@ def test_a_dead_output_stays_if_its_direction_serves_another():
     features = tm.Features(2, 1, [1, 0.01])
     stack = tm.ReluOutput([[[1, 0.5]]], [[-0.25, -5]])
     model, changed = revive(stack, features)
-    assert not changed.any() and np.array_equal(model.W, stack.W) and np.array_equal(model.b, stack.b)
+    assert not changed.any()
+    assert np.array_equal(model.W, stack.W) and np.array_equal(model.b, stack.b)
 
 
 # -- 2 in 1: not every change is first-order ------------------------------------------------------
 
 def drawn_in(p):
-    """The importance above which a second feature is drawn into a dimension that the first one has. (6.10)"""
+    """The importance above which a second feature is drawn into a dimension that the first one has.
+    (6.10)
+    """
     tau = np.linspace(0, 1, 1_000_001)
-    cost = (1 - p) * tau**2 + p * tau**3 / 3 + p * p * (1 - tau)**3 / 3 - 0.75 * p * (tau - p / 2)**2
+    kept = 0.75 * p * (tau - p / 2)**2
+    cost = (1 - p) * tau**2 + p * tau**3 / 3 + p * p * (1 - tau)**3 / 3 - kept
     return cost.min() / (p / 3 - p * p / 4)
 
 
 @pytest.mark.parametrize("p", (0.6, 0.75))
 def test_in_the_dense_plane_the_second_feature_grows_from_nothing(p):
-    norm = [tm.norms(tm.find_minimum(tm.Features(2, p, [1, ratio * drawn_in(p)]), 1, starts=6).model.W)[1]
+    norm = [tm.norms(tm.find_minimum(tm.Features(2, p, [1, ratio * drawn_in(p)]), 1,
+                                     starts=6).model.W)[1]
             for ratio in (0.99, 1.002, 1.01)]
     assert norm[0] < 1e-6 < 1e-3 < norm[1] < norm[2] < 0.2
 
@@ -389,7 +431,7 @@ def test_in_the_sparse_plane_it_jumps_before():
     assert found.geometry == "digon" and tm.norms(found.model.W)[1] > 0.8
 
 
-# -- unequal features, kinks, polishing, what breaks off -------------------------------------------
+# -- unequal features, kinks, polishing, what breaks off ------------------------------------------
 
 HARD = {                                # (features, m, the lowest loss that 500 starts know)
     "I = 0.7^i": (tm.Features(5, 0.05, 0.7 ** np.arange(5)), 2, 0.0046240229),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import assert_refused, load
 
 import toymodels_np as tm
-from loading import assert_refused, load
 
 job = load("pentagon_to_digon")
 

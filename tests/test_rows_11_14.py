@@ -46,7 +46,7 @@ def run_small(name, **changes):
     return experiment, [job | experiment.run(job) for job in experiment.jobs(settings)]
 
 
-# -- all four rows -------------------------------------------------------------------------------
+# -- all four rows --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", SMALL)
 def test_no_claim_of_the_papers_holds_for_untrained_models(name):
@@ -101,7 +101,7 @@ def test_claims_look_for_the_settings_that_they_speak_of(name, changes, silent):
     assert [found[claim] for claim in silent] == [(None, UNDECIDED)] * len(silent)
 
 
-# -- row 11 --------------------------------------------------------------------------------------
+# -- row 11 ---------------------------------------------------------------------------------------
 
 def trajectory(at=(80, 130), T=201):
     """D (T, 4): feature 0 jumps from 0 to 1/2 and feature 1 from 3/4 to 1/2, feature 2 is early."""
@@ -162,7 +162,7 @@ def test_movement_of_many_shares_correlates_with_the_fall_that_it_makes():
             energy_jumps.moving_together(np.zeros((len(loss), 3)), loss)
 
 
-# -- row 12 --------------------------------------------------------------------------------------
+# -- row 12 ---------------------------------------------------------------------------------------
 
 def test_shapes_have_their_words():
     Q = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -286,7 +286,7 @@ def test_the_row_animates_what_it_ran():
     assert page.count('"titles"') == 1 and len(page) < 60_000
 
 
-# -- row 13 --------------------------------------------------------------------------------------
+# -- row 13 ---------------------------------------------------------------------------------------
 
 def attacked(**changes):
     """A run whose vulnerability is four times the features per dimension, less three."""
@@ -399,7 +399,7 @@ def test_superposition_that_is_shared_is_counted_among_represented_features():
         adversarial.shared(0.1 * np.eye(3))
 
 
-# -- row 14 --------------------------------------------------------------------------------------
+# -- row 14 ---------------------------------------------------------------------------------------
 
 ONE, BOTH, SEVERAL = ([[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]])
 
@@ -542,7 +542,7 @@ def test_the_kept_models_are_those_with_the_least_loss(monkeypatch):
         np.testing.assert_array_equal(kept.W, W[[3, 1]])
 
 
-# -- files ---------------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------------
 
 def test_each_row_runs_as_a_module_and_draws_elsewhere():
     folder = Path(energy_jumps.__file__).parent

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import toymodels_np as tm
-from toymodels_np.experiments import absolute_value as absolute
-from toymodels_np.experiments import absolute_value_superposition as crowded
-from toymodels_np.experiments import asymmetric_motif as motif
+from toymodels_np.experiments import (
+    absolute_value as absolute,
+    absolute_value_superposition as crowded,
+    asymmetric_motif as motif,
+)
 from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
 
 SMALL = {
@@ -30,7 +32,7 @@ def run_small(name, **changes):
     return experiment, [job | experiment.run(job) for job in experiment.jobs(settings)]
 
 
-# -- all three rows --------------------------------------------------------------------------------
+# -- all three rows -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", SMALL)
 def test_no_claim_of_the_papers_holds_for_untrained_models(name):
@@ -79,7 +81,7 @@ def test_claims_of_other_sizes_are_not_measured():
     assert {measured for measured, _ in verdicts(experiment, runs).values()} == {None}
 
 
-# -- row 15 ----------------------------------------------------------------------------------------
+# -- row 15 ---------------------------------------------------------------------------------------
 
 def sides(*reads):
     """The model in which each neuron reads so much of the features and writes 1/read to them."""
@@ -148,7 +150,7 @@ def test_a_short_training_finds_all_sides():
     assert found["one-neuron-a-side"][1] == found["absolute-value-computed"][1] == HOLDS
 
 
-# -- row 16 ----------------------------------------------------------------------------------------
+# -- row 16 ---------------------------------------------------------------------------------------
 
 ONE, SHARED = sides([1, 0, 0], [0, -1, 0]), sides([1, 0, 0], [0, -1, 1])
 ALL_SHARED = sides([1, 1, 0], [0, -1, 1])
@@ -200,7 +202,7 @@ def test_the_share_explained_is_0_for_a_constant_and_the_best_start_is_taken():
     assert (untrained["explained"] < 0.3).all()
 
 
-# -- row 17 ----------------------------------------------------------------------------------------
+# -- row 17 ---------------------------------------------------------------------------------------
 
 LAW = tm.Features(2, 0.2, signed=True)
 JOB = {"n_features": 2, "n_hidden": 3, "room": 4}

@@ -91,7 +91,7 @@ def test_a_row_runs_and_draws_at_any_size_and_says_what_it_did_not_measure(name)
     assert row.draw(runs)._repr_png_().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-# -- row 1 -----------------------------------------------------------------------------------------
+# -- row 1 ----------------------------------------------------------------------------------------
 
 ORTHOGONAL = np.array([[1.0, 0, 0, 0, 0], [0, 1, 0.05, 0, 0]])
 PAIRS = np.array([[1.0, -1, 0, 0, 0], [0, 0, 1, -1, 0]])
@@ -149,7 +149,7 @@ def test_the_true_minimum_is_that_of_the_closed_form():
     assert minimum.loss == pytest.approx(energies.antipodal(0.1, (1, 0.9)).loss)
 
 
-# -- rows 2 and 3 ----------------------------------------------------------------------------------
+# -- rows 2 and 3 ---------------------------------------------------------------------------------
 
 def demonstration_run(*W, p, linear=None):
     W = np.stack(W)
@@ -233,7 +233,7 @@ def test_superposition_begins_where_more_features_than_dimensions_are_first_repr
         demonstration.sparse_over_dense([demonstration_run(dense, p=[1])])
 
 
-# -- rows 4 and 5 ----------------------------------------------------------------------------------
+# -- rows 4 and 5 ---------------------------------------------------------------------------------
 
 def test_candidates_are_those_of_the_diagram_and_cost_what_equation_6_1_says():
     for n, m in ((2, 1), (3, 2), (4, 2)):
@@ -291,7 +291,7 @@ def test_a_jump_is_told_from_a_continuous_change():
     assert phase_2_1.appearance(2, 1, 0.3) > 0.5 > 0.1 > phase_2_1.appearance(2, 1, 0.6)
 
 
-# -- the minima that are kept ----------------------------------------------------------------------
+# -- the minima that are kept ---------------------------------------------------------------------
 
 @pytest.mark.parametrize("grid", phase_grids.KEPT, ids=lambda grid: grid.name)
 def test_kept_minima_are_those_that_a_search_finds(grid):

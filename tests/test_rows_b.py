@@ -64,7 +64,7 @@ def runs_of(row, changes, seeds=1):
     return [job | row.run(job) for job in row.jobs(settings)]
 
 
-# -- all five rows -------------------------------------------------------------------------------
+# -- all five rows --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ROWS)
 def test_no_claim_of_the_paper_holds_for_untrained_models(name):
@@ -106,7 +106,7 @@ def test_other_settings_run_and_what_they_lack_is_not_measured(name, changes):
     assert row.draw(runs).axes
 
 
-# -- row 6 ---------------------------------------------------------------------------------------
+# -- row 6 ----------------------------------------------------------------------------------------
 
 def packed(shape, m=12, n=100):
     """W (m, n): as many of the shape's polytopes as there is room for, and dropped features."""
@@ -227,7 +227,7 @@ def test_a_lower_neighbour_is_carried_over():
     assert lower[1] < loss[1] and (tm.norms(carried.W[1]) > 0.5).sum() == 2
 
 
-# -- row 7 ---------------------------------------------------------------------------------------
+# -- row 7 ----------------------------------------------------------------------------------------
 
 def pentagon_run(crossing, losses, names, angles=(75.0, 72.0, 65.0)):
     run = {"norm": 1.15, "bias": -0.3, "sorted_ratios": np.array([1.5, 1.0, 0.5]),
@@ -272,7 +272,7 @@ def test_the_change_from_pentagon_to_digons_takes_the_nearest_pairing():
     assert pentagon.least_change(five, square) == pytest.approx(by_hand)
 
 
-# -- row 8 ---------------------------------------------------------------------------------------
+# -- row 8 ----------------------------------------------------------------------------------------
 
 def pairs_at(angles, spreads, norm=1.0):
     """Three pairs in the plane, W (2, 6): centres and spreads in degrees."""
@@ -321,7 +321,7 @@ def test_the_rate_counts_models_with_all_pairs_good():
     assert rate("a", antipodal)([{"a_cosines": cos - 1}]).tolist() == [True, False, False, False]
 
 
-# -- row 9 ---------------------------------------------------------------------------------------
+# -- row 9 ----------------------------------------------------------------------------------------
 
 def test_interference_within_and_across():
     G = np.eye(4)
@@ -350,7 +350,7 @@ def test_a_feature_that_its_own_set_disturbs_is_not_usable():
     assert usable(W).tolist() == [True, True, False, False]
 
 
-# -- row 10 --------------------------------------------------------------------------------------
+# -- row 10 ---------------------------------------------------------------------------------------
 
 def test_collapsed_pairs_are_counted():
     W = np.stack([pairs_at((0, 120, 240), spreads)

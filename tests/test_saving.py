@@ -109,7 +109,7 @@ def test_the_same_run_is_the_same_file(tmp_path, saved):
     assert (tmp_path / "again.npz").read_bytes() == saved[0].read_bytes()
 
 
-# -- classes of one's own --------------------------------------------------------------------------
+# -- classes of one's own -------------------------------------------------------------------------
 
 class Leaky(tm.Model):
     """x' = leaky relu of W'W x + b."""
@@ -212,7 +212,7 @@ def test_attributes_that_cannot_be_kept_are_refused_before_anything_is_written(t
     assert list(tmp_path.iterdir()) == []
 
 
-# -- what is rare ----------------------------------------------------------------------------------
+# -- what is rare ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("seed", [2**63, 10**5000], ids=["2^63", "5000 digits"])
 def test_any_seed_comes_back(tmp_path, seed):

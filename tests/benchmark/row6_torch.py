@@ -3,9 +3,9 @@
     python tests/benchmark/row6_torch.py [--features 100] [--hidden 12] [--steps 30000] [--seed 0]
 
 Nothing of toymodels_np is used here: model, sampler, gradients, optimiser and the feature
-dimensionality are PyTorch's own or written out below. It prints, for each 1/p, how many features are
-represented (norm at least 1/2) and how many of them have a share of a dimension within 0.02 of 3/4,
-2/3, 1/2, 2/5 and 3/8. It is no part of the suite, since PyTorch is no dependency.
+dimensionality are PyTorch's own or written out below. It prints, for each 1/p, how many features
+are represented (norm at least 1/2) and how many of them have a share of a dimension within 0.02 of
+3/4, 2/3, 1/2, 2/5 and 3/8. It is no part of the suite, since PyTorch is no dependency.
 """
 
 import argparse

@@ -15,8 +15,13 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import AbsoluteValue
 from ..core.streams import ABLATION_STREAM, random_stream
-from ..geometry.neurons import (AT_WORK, asymmetric_motifs, normalise_neurons, served_features,
-                                service)
+from ..geometry.neurons import (
+    AT_WORK,
+    asymmetric_motifs,
+    normalise_neurons,
+    served_features,
+    service,
+)
 from ..plots.rows import asymmetric_motif as picture
 from ..theory.estimate import estimate_loss
 from .absolute_value import LEARNED, constant_loss

@@ -7,16 +7,27 @@
 Only these files name matplotlib. The figures of the paper's rows are in `rows/`, a file each.
 """
 
-from .style import (BLUE, FEATURE_COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION,
-                    YELLOW, canvas, feature_colour, label, save)
-from .weights import dimensionality, geometry, gram, norms
-from .neurons import motif, stack
-from .training import history
-from .phases import phase
-from .theory import branches, flow
-from .parts import draw_directions, draw_sets, draw_stack
-from .theory import critical_points, exact_loss, gradient_flow
-from .phases import PHASE_COLOURS, draw_phases, phase_diagram
-from .training import gram_rows, pentagon_to_digon
-from .sweeps import sweep_map
 from .animation import animate
+from .neurons import motif, stack
+from .parts import draw_directions, draw_sets, draw_stack
+from .phases import PHASE_COLOURS, draw_phases, phase, phase_diagram
+from .style import (
+                    BLUE,
+                    FEATURE_COLOURS,
+                    GREEN,
+                    GREY,
+                    ORANGE,
+                    PURPLE,
+                    SKY,
+                    STYLE,
+                    VERMILION,
+                    YELLOW,
+                    canvas,
+                    feature_colour,
+                    label,
+                    save,
+)
+from .sweeps import sweep_map
+from .theory import branches, critical_points, exact_loss, flow, gradient_flow
+from .training import gram_rows, history, pentagon_to_digon
+from .weights import dimensionality, geometry, gram, norms

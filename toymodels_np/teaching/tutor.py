@@ -21,8 +21,18 @@ from pathlib import Path
 
 from .child import judge_file
 from .exercise import source
-from .progress import (copy_out, find_folder, forget, load, next_hint, original, remember, skip,
-                       state, write)
+from .progress import (
+    copy_out,
+    find_folder,
+    forget,
+    load,
+    next_hint,
+    original,
+    remember,
+    skip,
+    state,
+    write,
+)
 from .records import EXERCISES, find
 from .script import spoken
 

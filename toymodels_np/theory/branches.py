@@ -12,7 +12,8 @@ known; the step halves where the solution would move too far or change its name.
 Equations (6.k) are in derivations/06-phase-changes.md.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -24,8 +25,20 @@ from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from .exact.loss import expected_loss
-from .minima import (FLAT, GRADIENT, RTOL, Minimum, NotConverged, evaluate, hessian, newton, pack,
-                     rotations, settle, unpack)
+from .minima import (
+    FLAT,
+    GRADIENT,
+    RTOL,
+    Minimum,
+    NotConverged,
+    evaluate,
+    hessian,
+    newton,
+    pack,
+    rotations,
+    settle,
+    unpack,
+)
 from .penalties import check_bounded, penalty as checked_penalty
 
 EQUAL = 1e-12               # part of the energies up to which two of them are equal

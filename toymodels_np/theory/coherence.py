@@ -10,9 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ..core.models import ReluOutput
 from ..geometry.measures import norms
-from ..geometry.tegum import name_geometry
 from .descent import drop, evaluate, pack, unpack
 from .search import built_starts
 

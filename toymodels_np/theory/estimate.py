@@ -168,7 +168,7 @@ def _replicates(model, law, samples, rng, advance):
 
 def _stratum(model, law, low, given, size, rng):
     """The losses (R, B) of batches of `size` samples in all, with `low` sets on or more."""
-    from scipy.stats import qmc                                         # here: it is slow to import
+    from scipy.stats import qmc  # here: it is slow to import
     n = law.features.n_features
     most = low + int(np.searchsorted(given, 1 - NEGLECT))               # sets that are on
     d = 1 + most * (1 + law.values) + len(law.sure) * law.values
@@ -204,7 +204,7 @@ def count_law(p):
 
 def _sample(law, u, k):
     """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.22)"""
-    sets, n, J = law.features.sets, law.features.n_features, len(law.unsure)
+    sets, n = law.features.sets, law.features.n_features
     sizes = np.array([len(s.members) for s in sets])
     padded = np.array([[*s.members, *[n] * (max(sizes) - len(s.members))] for s in sets])
     width = min(law.values, max(sizes))

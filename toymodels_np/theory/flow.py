@@ -199,7 +199,7 @@ def find_plateaus(times, losses, speeds):
     and right, and reaches as far as r <= SLOW and no farther than those peaks. A flow that has
     ARRIVED ends with one. They come in order of time. (9.10)
     """
-    from scipy.signal import find_peaks                                 # here: it is slow to import
+    from scipy.signal import find_peaks  # here: it is slow to import
     still = max(ARRIVED * speeds.max(), STATIONARY)
     t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
     r = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)         # (T - 1,)           (9.10)

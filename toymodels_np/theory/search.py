@@ -16,8 +16,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import DROPPED, REPRESENTED, norms
-from .descent import (RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive,
-                      select)
+from .descent import RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive
 from .exact.loss import expected_loss
 from .penalties import NONE, Penalty
 

@@ -3,8 +3,7 @@
 import numpy as np
 
 from ...core.models import ReluHidden, ReluOutput
-from ...geometry.measures import (feature_dimensionality, gram, interference, leverage_scores,
-                                  norms)
+from ...geometry.measures import feature_dimensionality, gram, interference, leverage_scores, norms
 from ...geometry.polytopes import cross_polytope, digon, polygon, simplex
 from ...geometry.tegum import name_geometry
 from ..exercise import Exercise, Mistake

@@ -13,7 +13,6 @@ from ...theory.phase import NOT_LEARNED, OWN_DIMENSION, SUPERPOSED, candidates, 
 from ..draw import POSITIVE, PROBABILITIES
 from ..exercise import Exercise, Mistake
 
-
 # -- 11: a dropped feature
 
 def _dropped(p, importance):

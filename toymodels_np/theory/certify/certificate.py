@@ -145,14 +145,17 @@ def certify(minimum_or_model, features=None, *, interference=None, weight_decay=
 
 
 @precise
-def certify_law(W, b, law):
-    """`certify` for W (m, n) and b (n,) of floats and a Law, whose numbers may be intervals."""
+def certify_law(W, b, law, near=True):
+    """`certify` for W (m, n) and b (n,) of floats and a Law, whose numbers may be intervals.
+
+    With near=False Newton's method may lead out of the box of uniqueness.
+    """
     gauge, start = fix_gauge(W, b)
     try:
         centre = newton(law, gauge, start)
         proof = Proof(law, gauge, centre).largest_radius()
         away = max(abs(Fraction(float(x)) - y) for x, y in zip(rotated_into(gauge, W, b), centre))
-        if away > proof.radius:
+        if near and away > proof.radius:
             raise NotProved(f"the ball: Newton's method led {float(away):.3g} away, out of the "
                             f"radius of uniqueness {float(proof.radius):.3g}")
         low, high = bounds(proof.loss)

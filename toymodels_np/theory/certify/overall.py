@@ -79,7 +79,8 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
                          "matter may have any weight")
     options = checks.progress(progress)
     checks.integer("most_boxes", most_boxes)
-    found = find_minimum(features, 1).model
+    strength = float(sum(law.interference) / 2)
+    found = find_minimum(features, 1, interference=strength, progress=False).model
     guesses = [(found.W[0], found.b)]                                   # and one feature at a time
     for one in np.eye(law.n):
         guesses.append((one, np.where(one, 0, features.feature_probability / 2)))
@@ -203,7 +204,8 @@ class Minimisers:
         features.
         """
         self.looks += 1
-        certificate = certify_law(np.array([w], dtype=float), np.array(b, dtype=float), self.law)
+        certificate = certify_law(np.array([w], dtype=float), np.array(b, dtype=float), self.law,
+                                  near=False)
         if not certificate.proved:
             self.failure = certificate.reason
             return

@@ -16,8 +16,8 @@ import numpy as np
 
 from ...core import checks
 from ...core.arrays import to_host, transpose
-from ...known import stranger
 from ...core.models import Linear, ReluOutput
+from ...known import stranger
 from ..estimate import check_pair, estimate_loss
 from .corners import enumerate_rows, work
 from .law import Law

@@ -107,7 +107,7 @@ def sum_series(law, sums, allowed, worth, with_grad, first=FIRST):
     A row is summed until its error is below what `allowed` (N,) says for its sum u h, a function,
     or else until LAST nodes, beginning with the `first`, a power of 2.
     """
-    N, Q = len(sums.own), len(sums.u)
+    N = len(sums.own)
     table, dg = np.zeros(sums.u.shape), np.zeros((law.n if with_grad else 0, N))
     error, last = np.zeros((2, N)), np.zeros((2, 2, N))     # last: how far it moved, and the ratio
     room = np.empty((3, (law.n + 1) * SLICE), complex)      # for `Block`, again and again
