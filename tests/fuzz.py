@@ -244,7 +244,7 @@ MANY = {"--workers": ["0", "-1", "x", "nan", "1e3", "1000000000"], "--dask": ["n
 BASES = {"train": "--features 3 --hidden 2 --probability 0.2 --steps 4 --batch-size 8",
          "minimum": "--features 3 --hidden 1 --probability 0.2 --starts 1",
          "phase": "--points 2 --out PHASES", "sweep": "CONFIG --out NEW", "show": "PATH",
-         "experiment": "introduction --out NEW --seeds 1 --set steps=0", "claims":
+         "experiment": "absolute-value --out NEW --seeds 1 --set steps=0", "claims":
          "--seeds 1 --out NEW", "report": "--seeds 1 --out NEW"}
 CONFIG = {"task": '"minimum"', "n_features": "2", "n_hidden": "1", "starts": "1", "seeds": "1"}
 TOML = ["0", "-1", "nan", "inf", '"x"', "[]", "[1, 2]", "true", "10" + "0" * 300, "1e300",
@@ -313,7 +313,7 @@ class Refused(Exception):
 # -- the child: what became of it -----------------------------------------------------------------
 
 class Stopped(KeyboardInterrupt):
-    """The call took too long; `bar` says whether one was shown."""
+    """The call took long, and was stopped."""
 
 
 def watch(number, frame):
@@ -324,16 +324,20 @@ def watch(number, frame):
     while frame is not None and not bar:
         bar = any(isinstance(value, tqdm) for value in frame.f_locals.values())
         frame = frame.f_back
-    if bar or watch.left <= 0:
-        stopped = Stopped()
-        stopped.bar = bar
-        raise stopped
+    watch.bar = watch.bar or bar
     signal.alarm(LOOK)
+    if bar or watch.left <= 0:
+        os.kill(os.getpid(), signal.SIGINT)             # as somebody would who has waited
+
+
+def stop(number, frame):
+    """Ctrl-C."""
+    raise Stopped
 
 
 def outcome_of(call, name, mask):
     """(outcome, words) of a call."""
-    watch.left = PATIENCE
+    watch.left, watch.bar = PATIENCE, False
     signal.alarm(LOOK)
     try:
         result = call()
@@ -352,10 +356,7 @@ def judge(error, name):
     """(outcome, words) for what a call raised: refused is what the package itself raises."""
     said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     if isinstance(error, KeyboardInterrupt):
-        stopped = error if isinstance(error, Stopped) else error.__context__
-        while stopped is not None and not isinstance(stopped, Stopped):
-            stopped = stopped.__context__
-        return ("bar", "") if getattr(stopped, "bar", False) else ("hanging", "no bar")
+        return ("bar", "") if watch.bar else ("hanging", "no bar")
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{said} [{Path(last.filename).name}:{last.lineno}]"
     if isinstance(error, MemoryError):
@@ -411,6 +412,7 @@ def child(seed, numbers, folder, answer):
     warnings.simplefilter("ignore")
     os.chdir(folder)
     signal.signal(signal.SIGALRM, watch)
+    signal.signal(signal.SIGINT, stop)
     Places(Path(folder) / "first")()                    # all good values are there
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))

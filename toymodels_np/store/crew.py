@@ -8,6 +8,7 @@ with its exit code, and the others finish.
 import json
 import multiprocessing
 import signal
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import (
@@ -19,7 +20,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from . import chunks
@@ -154,8 +155,38 @@ class _Here(Executor):
 
     def submit(self, function, *arguments):
         future = Future()
-        future.set_result(function(*arguments))
+        with _heard() as interrupts:
+            future.set_result(function(*arguments))
+        if interrupts:
+            raise interrupts[0]
         return future
+
+
+@contextmanager
+def _heard():
+    """A list of the interrupts inside, those too that a job has caught to return half its work.
+
+    Half a search is a result for who searches, and none for a sweep, which would keep it for good.
+    """
+    interrupts = []
+    main = threading.current_thread() is threading.main_thread()
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: one for number, one in usual.items() if main and callable(one)}
+
+    def note(number, frame):
+        try:
+            usual[number](number, frame)
+        except KeyboardInterrupt as interrupt:
+            interrupts.append(interrupt)
+            raise
+
+    for number in usual:
+        signal.signal(number, note)
+    try:
+        yield interrupts
+    finally:
+        for number, one in usual.items():
+            signal.signal(number, one)
 
 
 def work(function, texts, ticket):
