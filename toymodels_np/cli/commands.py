@@ -109,6 +109,7 @@ def run_minimum(options):
 
 def run_phase(options):
     checks.integer("--points", options.points, minimum=2)
+    checks.memory("--points", 1000 * options.points**2)
     check_output(options.out, options.overwrite)
     diagram = phase_diagram(options.features, options.hidden,
                             importance=np.geomspace(0.1, 10, options.points),

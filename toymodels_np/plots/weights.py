@@ -54,6 +54,12 @@ def geometry(W, *, ax=None):
     return axes
 
 
+def _yes(colorbar):
+    if not isinstance(colorbar, bool):
+        raise TypeError(f"colorbar must be True or False, got {colorbar!r}")
+    return colorbar
+
+
 def gram(W, *, colorbar=True, ax=None):
     """WᵀW (n, n) of W (m, n) as a square heat map: what input j (column) does to output i (row).
 
@@ -65,7 +71,7 @@ def gram(W, *, colorbar=True, ax=None):
     image = axes.imshow(G, cmap="RdBu_r", vmin=-most, vmax=most, aspect="equal")
     _number(axes, len(G), "xy")
     label(axes, "feature", "feature", frame=True)
-    if colorbar:
+    if _yes(colorbar):
         bar = axes.figure.colorbar(image, ax=axes, shrink=0.85)
         bar.set_label(r"$W^\top W$", fontsize=STYLE["font"])
     return axes
@@ -85,7 +91,7 @@ def norms(W, *, colorbar=True, ax=None):
     axes.set(ylim=(W.shape[1] - 0.5, -0.5), xlim=(0, max(1.4, 1.05 * measures.norms(W).max())))
     _number(axes, W.shape[1], "y")
     label(axes, r"norm $\|W_i\|$", "feature")
-    if colorbar:
+    if _yes(colorbar):
         bar = axes.figure.colorbar(colours, ax=axes, shrink=0.85)
         bar.set_label("shares its dimension", fontsize=STYLE["font"])
     return axes

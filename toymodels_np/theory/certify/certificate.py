@@ -88,6 +88,8 @@ class Certificate:
         """Write the certificate to `path` as JSON. Raises ValueError if nothing is proved."""
         if not isinstance(path, (str, Path)):
             raise TypeError(f"path must be a path (str or pathlib.Path), got {path!r}")
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError(f"cannot write {path}: it is there, and it is no regular file")
         Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     def _need(self):
