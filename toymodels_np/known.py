@@ -21,7 +21,7 @@ HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "6440710ad23b0a1e",
-    "models": "862f1a9aeccb62e2",
+    "models": "75429cc14ec9682a",
     "optim": "3494dc227b60fcd7",
     "loop": "c106e2fc252a9959",
 }

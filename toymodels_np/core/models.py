@@ -76,7 +76,7 @@ class Model:
             else checks.real("scale", scale, above=0)
         shapes = [tuple({"m": m, "n": n}[axis] for axis in axes)
                   for axes in cls.parameter_shapes.values()]
-        entries = sum(np.prod(shape, dtype=float) for shape in shapes)
+        entries = sum(np.prod(shape, dtype=object) for shape in shapes)
         checks.memory("n_instances", 16 * count * entries)
         rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
         stacks = [np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])

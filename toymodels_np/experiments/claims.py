@@ -52,7 +52,8 @@ class Claim:
     decided_by : if not "", quick runs cannot refute the claim, and this sentence says what would
         decide it
 
-    Raises ValueError for a summary or kind that is not one of these and for bounds that are none.
+    Raises ValueError for a summary or kind that is not one of these and for bounds that are none,
+    TypeError without a name or a function.
     """
 
     name: str
@@ -69,6 +70,9 @@ class Claim:
     decided_by: str = ""
 
     def __post_init__(self):
+        if not isinstance(self.name, str) or not callable(self.measure):
+            raise TypeError(f"a claim has a name and a function that measures it, got "
+                            f"{self.name!r} and {self.measure!r}")
         for argument, value, allowed in (("summary", self.summary, SUMMARIES),
                                          ("kind", self.kind, KINDS)):
             if not isinstance(value, str) or value not in allowed:

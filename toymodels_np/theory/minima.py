@@ -469,7 +469,7 @@ def _starts(features, n_hidden, model, starts, seed, initial):
     if known and (why := stranger(model, features)):
         raise TypeError(f"minima are found for the package's own models and features, and {why}: "
                         f"use tm.estimate_loss to judge its models")
-    if model not in (ReluOutput, Linear):
+    if not known or model not in (ReluOutput, Linear):
         raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known "
                         f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)

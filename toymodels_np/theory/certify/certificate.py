@@ -86,7 +86,7 @@ class Certificate:
 
     def save(self, path):
         """Write the certificate to `path` as JSON. Raises ValueError if nothing is proved."""
-        if not isinstance(path, (str, Path)):
+        if not isinstance(path, (str, Path)) or "\0" in str(path):
             raise TypeError(f"path must be a path (str or pathlib.Path), got {path!r}")
         if Path(path).exists() and not Path(path).is_file():
             raise OSError(f"cannot write {path}: it is there, and it is no regular file")
