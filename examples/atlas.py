@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 import toymodels_np as tm
 from toymodels_np.theory.certify import atlas
-from toymodels_np.theory.certify.climb import climb
 
 SIZES = (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (6, 3)
 PROBABILITIES = 0.01, 0.05, 0.1, 0.2, 0.5
@@ -47,7 +46,7 @@ def saddles(features, below):
         _, model = below[k % len(below)]
         push = rng.normal(size=model.W.shape) * (rng.random(model.W.shape[1]) < 0.4)
         push *= PUSH / (np.linalg.norm(push) or 1)
-        top = climb(tm.ReluOutput(model.W + push, model.b), features)
+        top = tm.climb_to_saddle(tm.ReluOutput(model.W + push, model.b), features)
         if top is not None:
             found.append((float(tm.expected_loss(top, features)), top))
     return [s for s in distinct(found) if all(abs(s[0] / m[0] - 1) > SAME for m in below)][:SADDLES]

@@ -10,7 +10,6 @@ import common
 import numpy as np
 
 import toymodels_np as tm
-from toymodels_np.theory.certify.climb import climb
 
 P = 0.05
 SMALLEST = 1e-22                        # of the logarithmic axis of widths
@@ -28,7 +27,7 @@ def points(features):
     two = digons()
     pushed = tm.ReluOutput(two.W + 0.3 * np.eye(2, 5, 4), two.b)    # the dropped feature moves out
     return {"pentagon": tm.find_minimum(features, 2, starts=4).model,
-            "2 digons + dropped": two, "saddle": climb(pushed, features)}
+            "2 digons + dropped": two, "saddle": tm.climb_to_saddle(pushed, features)}
 
 
 def draw(models, certificates, path):

@@ -876,6 +876,8 @@ CALLS += [
      TypeError, ["interference", "'x'"]),
     ("check_certificate: nothing in it", lambda: tm.check_certificate({}), ValueError,
      ["certificate"]),
+    ("climb_to_saddle: text", lambda: tm.climb_to_saddle("x", THREE), TypeError,
+     ["model", "ReluOutput", "'x'"]),
     ("load_atlas: a number", lambda: tm.load_atlas(3), TypeError, ["folder", "path", "3"]),
     ("load_atlas: no such folder", lambda: tm.load_atlas("nowhere"), FileNotFoundError,
      ["no atlas", "nowhere"]),

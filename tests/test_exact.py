@@ -337,7 +337,7 @@ def test_bad_arguments_are_refused(solve):
         solve(features, features)
     with pytest.raises(TypeError, match="features must be Features"):
         solve(model, 0.1)
-    with pytest.raises(ValueError, match="features have 4, the model 3"):
+    with pytest.raises(ValueError, match="features have n=4, the model n=3"):
         solve(model, Features(4, 0.1))
     with pytest.raises(ValueError, match="instances of model and features must broadcast"):
         solve(ReluOutput.init(3, 2, 2), Features(3, [[0.1], [0.2], [0.3]]))

@@ -309,7 +309,7 @@ MODEL, FEATURES = CASES["relu"]
     (TypeError, "features must be Features", dict(features=0.1)),
     (ValueError, "features must have no instance axis, got 3",
      dict(features=tm.Features(2, [[0.1]] * 3))),
-    (ValueError, "features have 3, the model 2", dict(features=tm.Features(3, 0.1))),
+    (ValueError, "features have n=3, the model n=2", dict(features=tm.Features(3, 0.1))),
     (ValueError, "t_final must be finite and above 0, got 0", dict(t_final=0)),
     (ValueError, "t_final must be finite and above 0, got inf", dict(t_final=np.inf)),
     (TypeError, "t_final must be a real number", dict(t_final="1")),

@@ -53,6 +53,7 @@ from .theory.branches import (
 from .theory.certify import check_certificate
 from .theory.certify.atlas import AtlasEntry, load_atlas
 from .theory.certify.certificate import Certificate, certify
+from .theory.certify.climb import climb_to_saddle
 from .theory.certify.overall import GlobalCertificate, certify_global
 from .theory.exact.loss import estimate_loss, expected_loss, expected_loss_and_grad
 from .theory.flow import Flow, Plateau, gradient_flow

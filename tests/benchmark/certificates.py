@@ -14,7 +14,6 @@ from fractions import Fraction
 import numpy as np
 
 import toymodels_np as tm
-from toymodels_np.theory.certify.climb import climb
 from toymodels_np.theory.certify.tube import cover
 
 CELLS = 16
@@ -33,7 +32,7 @@ def points():
     features, e = tm.Features(5, 0.05), tm.energies.antipodal(0.05)
     W = np.hstack([np.kron(np.eye(2), [e.norm, -e.norm]), np.zeros((2, 1))])
     two = tm.ReluOutput(W, np.append(np.full(4, e.bias), 0.025))
-    saddle = climb(tm.ReluOutput(W + 0.3 * np.eye(2, 5, 4), two.b), features)
+    saddle = tm.climb_to_saddle(tm.ReluOutput(W + 0.3 * np.eye(2, 5, 4), two.b), features)
     for name, model in (("pentagon", tm.find_minimum(features, 2, starts=8).model),
                         ("2 digons + dropped", two), ("saddle", saddle)):
         c = timed(f"certify {name}", lambda: tm.certify(model, features))

@@ -5,7 +5,9 @@
 
 import numpy as np
 
+from ...core import checks
 from ...core.models import ReluOutput
+from ..estimate import check_pair
 from ..exact.loss import expected_loss_and_grad
 
 DIFFERENCE = 1e-5           # step of the Hessian's differences
@@ -13,12 +15,17 @@ LONGEST = 0.1               # step of theta at once
 FLAT = 1e-7                 # eigenvalues below this part of the largest are left alone
 
 
-def climb(model, features, *, steps=100, tolerance=1e-9):
+def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9):
     """Walk up along the softest direction and down along all others, to a saddle: a ReluOutput.
 
     model : single ReluOutput to start from       features : Features
-    Returns None where the gradient's norm is not below `tolerance` after so many steps.
+    Returns None where the gradient's norm is not below `tolerance` after so many steps. Raises
+    TypeError or ValueError on bad arguments.
     """
+    if not isinstance(model, ReluOutput) or model.instances:
+        raise TypeError(f"model must be a single ReluOutput, got {model!r}")
+    check_pair(model, features)
+    steps, tolerance = checks.integer("steps", steps), checks.real("tolerance", tolerance, above=0)
     theta, shape = np.concatenate([model.W.ravel(), model.b]).astype(float), model.W.shape
     for _ in range(steps):
         g, H = slopes(theta, shape, features)
