@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from toymodels_np import known
+from toymodels_np.core import streams
 
 ROOT = Path(__file__).parents[1]
 CODE = sorted(path for folder in ("toymodels_np", "tests", "examples")
@@ -92,6 +93,11 @@ def test_the_fingerprints_are_those_of_the_files():
     found = {name: known.fingerprint(name) for name in known.FINGERPRINTS}
     assert found == known.FINGERPRINTS, f"known.py should have FINGERPRINTS = {found}"
     assert set(found) == set(known.HOW) >= set(known.WHAT)
+
+
+def test_streams_have_numbers_of_their_own():
+    numbers = [value for name, value in vars(streams).items() if name.endswith("_STREAM")]
+    assert len(set(numbers)) == len(numbers) >= 10
 
 
 def lines_of(path):
