@@ -59,10 +59,11 @@ INNER = {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.outpu
 SLOW = {"certify_global": 0.3, "phase_diagram": 0.3, "critical_point": 0.3, "stability_limit": 0.3,
         "gradient_flow": 0.3, "load_atlas": 0.2, "command report": 0.1, "command claims": 0.1,
         "command experiment": 0.2}             # how often beside the others
-# NaN stands for what is missing, says that a gradient is none, or comes out of a model into which
-# the caller wrote it: one batch is IEEE arithmetic, and all that lasts or concludes refuses it.
-NAN_IS_SAID = {"load_sweep", "check_gradient", "Model.forward", "Model.loss",
-               "Model.loss_and_grad", "Model.astype", "Model.__getitem__"}
+# NaN or infinity stand for what is missing, say that a gradient is none or W is 0, or come out of a
+# model into which the caller wrote them: one batch is IEEE arithmetic, and all that lasts or
+# concludes refuses them.
+NAN_IS_SAID = {"load_sweep", "check_gradient", "dimensions_per_feature", "Model.forward",
+               "Model.loss", "Model.loss_and_grad", "Model.astype", "Model.__getitem__"}
 CLASSES = ("Features", "Model", "ReluOutput", "Linear", "ReluHidden", "AbsoluteValue", "Claim")
 
 
@@ -163,8 +164,10 @@ def arguments(name, function, rng, places):
     parameters = signature(name, function)
     required = [p.name for p in parameters if p.default is p.empty]
     optional = [p.name for p in parameters if p.default is not p.empty and rng.random() < 0.4]
+    defaults = {p.name: p.default for p in parameters}
     values = {one: own_object(name, rng) if one == "self" else
-              hostile.good(name, one, rng, places) for one in required + optional}
+              hostile.good(name, one, rng, places, defaults[one])
+              for one in required + optional}
     shrink(name, values)
     bad = rng.choices([0, 1, 2, 3], [1, 10, 3, 1])[0]
     said = []

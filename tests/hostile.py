@@ -5,6 +5,7 @@ folder of their own, where there is a file of each kind: what is regular, what o
 what must never be replaced.
 """
 
+import inspect
 import json
 import os
 import stat
@@ -185,12 +186,14 @@ PATHS = {"path": ["run.npz", "new.npz", "model.npz"], "out": ["sweep", "new"], "
     "certificate.json"], "load_atlas.folder": ["sweep"]}
 
 
-def good(function, name, rng, places):
+def good(function, name, rng, places, default):
     """A good value for the argument `name` of `function`; `places` is the folder of paths."""
     whole = f"{function}.{name}"
     if name in PATHS and (name != "path_or_dict" or rng.random() < 0.5):
         return places() / rng.choice(PATHS[name])
     make = PARTICULAR.get(whole) or GOOD.get(name)
+    if make is None and default is not inspect.Parameter.empty:
+        return default
     if make is None:
         raise KeyError(f"{whole} has no good value: add one to tests/hostile.py")
     return make(rng)

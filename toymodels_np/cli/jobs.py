@@ -55,6 +55,7 @@ RANGE = ("start", "stop", "points", "scale")  # of a grid's value that is a tabl
 def job_features(job):
     """The Features of a job: importance times decay^i, the last feature's values scaled."""
     n = checks.integer("n_features", job["n_features"])
+    checks.memory("n_features", 200 * n)
     decay = checks.real("importance_decay", job["importance_decay"], above=0)
     last = np.arange(n) == n - 1
     extra = {name: np.where(last, checks.real(name, job[name], minimum=0), 1)

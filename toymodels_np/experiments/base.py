@@ -55,6 +55,8 @@ class Experiment:
             raise TypeError(f"full must be True or False, got {full!r}")
         settings = dict(self.full if full else self.quick)
         for key, value in _changes(changes):
+            if not isinstance(key, str):
+                raise TypeError(f"settings have names, got {key!r}")
             if key not in settings:
                 near = difflib.get_close_matches(key, settings, 1)
                 raise ValueError(f"unknown setting {key!r} for {self.name}: " + (

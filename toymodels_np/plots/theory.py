@@ -26,7 +26,7 @@ def branches(curves, *, point=None, limits=None, parameter="parameter", ax=None)
     parameter : the words under the horizontal axis
     Returns the Axes. Raises ValueError or TypeError on bad arguments.
     """
-    curves = {name: _curve(name, *curve) for name, curve in _mapping("curves", curves).items()}
+    curves = {name: _curve(name, curve) for name, curve in _mapping("curves", curves).items()}
     limits = {} if limits is None else _mapping("limits", limits)
     if not curves or len(curves) > len(BRANCH_COLOURS) or set(limits) - set(curves):
         raise ValueError(f"curves must name 1 to {len(BRANCH_COLOURS)} branches, and limits some "
@@ -79,10 +79,10 @@ def _mapping(name, value):
     return value
 
 
-def _curve(name, *curve):
+def _curve(name, curve):
     """Ascending values and energies (k,) of the branch `name`, else a sentence."""
-    if len(curve) != 2:
-        raise ValueError(f"the branch {name!r} must be a pair (values, energies), got {len(curve)}")
+    if not isinstance(curve, (list, tuple)) or len(curve) != 2:
+        raise ValueError(f"the branch {name!r} must be a pair (values, energies), got {curve!r}")
     values, energies = (checks.array(f"{word} of {name!r}", part, ndim=1)
                         for word, part in zip(("values", "energies"), curve))
     if len(values) != len(energies) or (np.diff(values) <= 0).any():

@@ -104,6 +104,7 @@ def dimensionality(W, *, at=None, ax=None):
         points for each of K models            at : (K,) where on the axis these columns stand
     """
     W = checks.weights(W)
+    at = None if at is None else checks.array("at", at)
     if W.ndim > 3 or (at is not None and np.shape(at) != W.shape[:-2]):
         raise ValueError(f"W must be (m, n), or (K, m, n) with `at` (K,) or None, got W {W.shape} "
                          f"and at {None if at is None else np.shape(at)}")
@@ -115,7 +116,7 @@ def dimensionality(W, *, at=None, ax=None):
         _number(axes, len(D), "x")
         axes.set_xlim(-0.6, len(D) - 0.4)
     else:
-        place = np.arange(len(D)) if at is None else checks.array("at", at, ndim=1)
+        place = np.arange(len(D)) if at is None else at
         axes.scatter(np.repeat(place, D.shape[1]), D.ravel(), s=22, color="black", alpha=0.35,
                      linewidth=0, zorder=3)
     for name, value in FRACTIONS.items():

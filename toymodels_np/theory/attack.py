@@ -119,6 +119,7 @@ def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60):
     """
     checks.integer("starts", starts)
     _check_steps(steps)
+    checks.memory("steps", 64 * steps)
     at = _check(model, x, features, epsilon)
     first, worst = _worst(at, keep=min(starts, 2 * at.x.shape[-1]))
     clean, best_delta = at.clean(), _finite(worst, np.zeros_like(at.x))

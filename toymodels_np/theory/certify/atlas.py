@@ -56,14 +56,17 @@ def load_atlas(folder=None):
     """All entries of the atlas, a list of AtlasEntry: by size, then by probability, then by loss.
 
     folder : where its JSON files are; by default those that come with the package
-    Raises FileNotFoundError if there are none.
+    Raises FileNotFoundError if there are none, ValueError if they are something else.
     """
     if not isinstance(folder, (str, Path, type(None))):
         raise TypeError(f"folder must be a path, got {folder!r}")
     files = sorted(Path(folder or FOLDER).glob("*.json"))
     if not files:
         raise FileNotFoundError(f"there is no atlas in {folder or FOLDER}")
-    entries = [_read(e) for file in files for e in json.loads(file.read_text(encoding="utf-8"))]
+    try:
+        entries = [_read(e) for file in files for e in json.loads(file.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError, LookupError) as error:
+        raise ValueError(f"{folder or FOLDER} holds no atlas: {error}") from None
     return sorted(entries, key=lambda e: (e.n_features, e.n_hidden, e.feature_probability, e.loss))
 
 
