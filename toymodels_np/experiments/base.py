@@ -104,7 +104,9 @@ def fit(model, features, job, **options):
 def _changes(changes):
     """The items of a dictionary, or of what makes one, else TypeError."""
     try:
-        return dict(changes).items()
+        if isinstance(changes, (dict, list, tuple)):
+            return dict(changes).items()
+        raise TypeError
     except (TypeError, ValueError):
         raise TypeError(f"changes must be a dictionary of settings, got {changes!r}") from None
 

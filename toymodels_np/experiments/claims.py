@@ -88,6 +88,8 @@ class Claim:
         """The claim's record over these runs and control runs: a dictionary, ready for JSON."""
         _check_runs("runs", runs)
         _check_runs("controls", controls)
+        if not isinstance(full, bool):
+            raise TypeError(f"full must be True or False, got {full!r}")
         record = {"name": self.name, "section": self.section, "kind": self.kind,
                   "sentence": self.sentence, "measured": None, "summary": self.summary,
                   "spread": None, "count": 0, "control": None, "control_verdict": None,
