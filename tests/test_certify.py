@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 import toymodels_np as tm
 from toymodels_np.theory.certify import bounds, local
 from toymodels_np.theory.certify.certificate import decimal, digest, from_dict
-from toymodels_np.theory.certify.climb import climb
+from toymodels_np.theory.certify.climb import climb_to_saddle as climb
 from toymodels_np.theory.certify.enclose import (
     Kink,
     Law,
