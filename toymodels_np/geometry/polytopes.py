@@ -100,6 +100,7 @@ def tegum_product(*factors, dropped=0):
         raise ValueError("tegum_product must be given at least one factor")
     blocks = [checks.array(f"factor {i}", V, ndim=2, dtype=np.float64)
               for i, V in enumerate(factors)]
+    checks.memory("dropped", 16 * dropped * sum(map(len, blocks)))
     return np.pad(block_diag(*blocks), ((0, 0), (0, dropped)))
 
 
