@@ -14,7 +14,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import ReluOutput
 from ..geometry.align import align
-from ..geometry.measures import DROPPED, REPRESENTED, cosines, norms
+from ..geometry.measures import DROPPED, ORTHOGONAL, REPRESENTED, cosines, norms
 from ..geometry.tegum import name_geometry
 from ..plots.rows import introduction as picture
 from ..theory.exact.loss import expected_loss
@@ -23,7 +23,6 @@ from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place, requires
 
 SECTION = "Definitions and Motivation"
-ORTHOGONAL = 0.1            # two features with |cos| up to this are orthogonal
 SETTINGS = {"n_features": 5, "n_hidden": 2, "decay": 0.9,
             "probabilities": [1.0, 0.2, 0.1], "models": 30,         # those of the text
             "sweep": [20 ** (-i / 9) for i in range(10)],           # of the notebook, 1 to 1/20
