@@ -7,8 +7,9 @@ from scipy.optimize import minimize
 
 import toymodels_np as tm
 from toymodels_np import energies
+from toymodels_np.core.optim import AdamState, adam
+from toymodels_np.penalties import Penalty, penalty
 from toymodels_np.theory.coherence import coherence
-from toymodels_np.theory.penalties import Penalty, penalty
 
 
 def naive(W, interference, weight_decay):
@@ -114,6 +115,79 @@ def test_negative_weight_decay_has_no_minimum_behind_a_relu():
         tm.find_minimum(features, 1, weight_decay=-0.01)
     with pytest.raises(ValueError, match="no minimum, .* column of feature 1 grows"):
         tm.find_minimum(tm.Features(2, 0.2, [1, 0]), 1, model=tm.Linear, weight_decay=-0.01)
+
+
+# -- training with penalties ----------------------------------------------------------------------
+
+class Plain(tm.ReluOutput):
+    """The same model as a class of its own, which the plain loop trains."""
+
+
+@pytest.mark.parametrize("cls", [tm.Linear, tm.ReluOutput, tm.ReluHidden, Plain])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_recorded_loss_has_the_penalty_in_it(cls, dtype):
+    features, model = tm.Features(6, 0.1), cls.init(6, 2, 3, seed=4, dtype=dtype)
+    losses = [tm.train(model, features, steps=1, batch_size=64, **terms).losses[0]
+              for terms in ({}, dict(interference=0.3), dict(l2=0.2))]
+    by_pairs = [naive(W, 0.3, 0) for W in model.W.astype(float)]
+    np.testing.assert_allclose(losses[1] - losses[0], by_pairs, rtol=1e-4)
+    np.testing.assert_allclose(losses[2] - losses[0], 0.2 * (model.W**2).sum((1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("cls", [tm.ReluOutput, Plain])
+@pytest.mark.parametrize("terms", [dict(interference=0.05), dict(l2=0.01),
+                                   dict(interference=0.02, l2=0.005)])
+def test_training_ends_where_the_exact_search_does(cls, terms):
+    features = tm.Features(2, 0.5, [1, 0.8])
+    model = cls(np.array([[0.9, -0.7]]), np.zeros(2))
+    run = tm.train(model, features, steps=3000, batch_size=512, learning_rate=3e-3,
+                   schedule="cosine", **terms)
+    mu = terms.get("l2", 0)
+    best = tm.find_minimum(features, 1, starts=8, weight_decay=mu,
+                           interference=terms.get("interference", 0))
+    end = tm.ReluOutput(*run.model.parameters)
+    loss = float(tm.expected_loss(end, features)) + naive(end.W, terms.get("interference", 0), mu)
+    without = float(tm.expected_loss(best.model, features))
+    assert best.loss <= loss < best.loss + 0.02 * (best.loss - without) + 1e-4
+    assert run.engine == ("core.loop" if cls is Plain else "engine.host")
+
+
+def test_batches_that_are_lists_have_the_same_term():
+    """Where batches are lists the passes differ; an importance of 0 leaves the penalty alone."""
+    features = tm.Features(100, 0.02, 0.0)
+    model = tm.ReluOutput.init(100, 10, 2, dtype=np.float64)
+    run = tm.train(model, features, steps=40, batch_size=1024, learning_rate=1e-3, l2=0.1,
+                   interference=0.1)
+    W, state = model.W, AdamState.zeros_like([model.W])
+    for _ in range(40):
+        (W,), state = adam([W], [penalty(0.1, 0.1).value_and_grad(W)[1]], state, 1e-3)
+    np.testing.assert_allclose(run.model.W, W, rtol=1e-9, atol=1e-12)
+
+
+def test_a_penalised_run_is_kept_and_goes_on_to_the_bit(tmp_path):
+    features, model = tm.Features(5, 0.1), tm.ReluOutput.init(5, 2, 2)
+    options = dict(batch_size=64, interference=0.02, l2=0.01, record_every=10)
+    whole = tm.train(model, features, steps=60, **options)
+    tm.save(tmp_path / "run.npz", tm.train(model, features, steps=25, **options))
+    later = tm.resume(tm.load(tmp_path / "run.npz"), steps=35)
+    assert later.settings == whole.settings and later.settings["interference"] == 0.02
+    np.testing.assert_array_equal(later.model.W, whole.model.W)
+    np.testing.assert_array_equal(later.losses, whole.losses)
+
+
+@pytest.mark.parametrize("cls, terms, error, match", [
+    (tm.ReluOutput, {"interference": -1}, ValueError, "interference must be .* at least 0"),
+    (tm.ReluOutput, {"interference": np.nan}, ValueError, "interference must be finite"),
+    (tm.ReluOutput, {"l2": "some"}, TypeError, "l2 must be a real number, got 'some'"),
+    (tm.ReluOutput, {"l2": -0.1}, ValueError, "l2=-0.1: the loss has no minimum, .* biases"),
+    (tm.ReluHidden, {"l2": -0.1}, ValueError, "l2=-0.1: the loss has no minimum, .* biases"),
+    (tm.AbsoluteValue, {"interference": 1}, ValueError,
+     "a penalty acts on W, and AbsoluteValue has the parameters W1, W2, b"),
+])
+def test_training_refuses_penalties_that_mean_nothing(cls, terms, error, match):
+    signed = cls is tm.AbsoluteValue
+    with pytest.raises(error, match=match):
+        tm.train(cls.init(4, 2), tm.Features(4, 0.1, signed=signed), steps=1, **terms)
 
 
 # -- coherence ------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ FINGERPRINTS = {                           # of the files that engine and theory
     "features": "6440710ad23b0a1e",
     "models": "75429cc14ec9682a",
     "optim": "3494dc227b60fcd7",
-    "loop": "c106e2fc252a9959",
+    "loop": "416656e46338ad52",
 }
 
 

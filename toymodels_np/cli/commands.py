@@ -23,9 +23,8 @@ from ..store.shell import worker_pool
 from ..store.sweep import load_sweep, sweep
 from ..teaching.book import book
 from ..theory.certify import check_certificate
-from ..theory.minima import find_minimum
 from ..theory.phase import phase_diagram
-from .jobs import check_job, judge, read_config, run_job, training_settings
+from .jobs import check_job, job_minimum, judge, read_config, run_job, training_settings
 from .options import check_agreement, check_output, holds_records, job_of, same_file
 from .show import print_models, show_run, show_sweep
 
@@ -93,7 +92,7 @@ def run_minimum(options):
     features = check_job(job)
     if options.out is not None:
         check_output(options.out, options.overwrite, kind=Model)
-    minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
+    minimum = job_minimum(job, features)
     eigenvalues, losses = minimum.hessian_eigenvalues, minimum.start_losses
     print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
     print(f"gradient norm   {minimum.gradient_norm:.1e}")

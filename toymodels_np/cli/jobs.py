@@ -17,6 +17,7 @@ from ..engine.backends import BACKENDS
 from ..engine.train import check_settings, train
 from ..geometry.measures import dimensions_per_feature
 from ..geometry.tegum import geometry_of
+from ..penalties import penalty
 from ..store.files import check_path, open_regular, os_errors_as
 from ..theory.exact.loss import estimate_loss, expected_loss
 from ..theory.minima import find_minimum
@@ -45,9 +46,11 @@ TASKS = {  # task -> its settings and what they are if not said
         "learning_rate": 1e-3,
         "schedule": "constant",
         "weight_decay": 0.0,
+        "interference": 0.0,
+        "l2": 0.0,
         "backend": BACKENDS[0],
     },
-    "minimum": LAW | {"task": "minimum", "starts": 32},
+    "minimum": LAW | {"task": "minimum", "starts": 32, "interference": 0.0, "weight_decay": 0.0},
 }
 RANGE = ("start", "stop", "points", "scale")  # of a grid's value that is a table
 
@@ -79,7 +82,8 @@ def job_features(job):
 
 def training_settings(job):
     """The arguments of `train` that a job carries, checked; the end is the only record."""
-    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "seed", "backend")
+    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "interference", "l2", "seed",
+             "backend")
     steps = checks.integer("steps", job["steps"])
     return check_settings(**{name: job[name] for name in names}, record_every=steps) | {
         "steps": steps
@@ -96,14 +100,21 @@ def check_job(job):
         training_settings(job)
     else:
         checks.integer("starts", job["starts"])
+        penalty(job["interference"], job["weight_decay"])
     return job_features(job)
+
+
+def job_minimum(job, features):
+    """The Minimum that a job asks for."""
+    names = ("starts", "seed", "interference", "weight_decay")
+    return find_minimum(features, job["n_hidden"], **{name: job[name] for name in names})
 
 
 def run_job(job):
     """The best of a job's trained instances, or its minimum: loss, geometry, phase, W, b."""
     features = check_job(job)
     if job["task"] == "minimum":
-        minimum = find_minimum(features, job["n_hidden"], starts=job["starts"], seed=job["seed"])
+        minimum = job_minimum(job, features)
         best, losses = minimum.model, minimum.start_losses
         result = {"gradient_norm": minimum.gradient_norm}
     else:

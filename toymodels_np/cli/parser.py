@@ -147,6 +147,8 @@ HELPS = {
     "signed": "active values in [-1, 1], target |x|",
     "correlated": "features that are on together, such as 0,1; may be repeated",
     "anticorrelated": "features of which at most one is on; may be repeated",
+    "interference": "factor of sum (W_i . W_j)^2 in the loss",
+    "l2": "factor of |W|^2 in the loss",
     "instances": "models side by side", "starts": "starts of the search",
     "backend": "numpy, or cupy for a run on a GPU", "seed": "of the random streams"}
 CHOICES = {"model": MODELS, "schedule": SCHEDULES, "backend": BACKENDS}

@@ -40,10 +40,8 @@ class History:
     losses : (T, ...) the loss of the batch that was drawn there, before the step is taken
     parameters : a model with a leading axis T, the parameters at each record
     features, settings, state : what was trained on, how (arguments of `train`), and where it
-        stands, for `resume`
+        stands, for `resume`; all arrays are NumPy's, wherever the run was
     engine : what trained it, "core.loop", "engine.host" or "engine.gpu"; "" if that is not known
-
-    All arrays are NumPy's, wherever the run was.
     """
 
     model: Model
@@ -62,10 +60,11 @@ class History:
                 f"{len(self.steps)} records, last batch's loss {losses})")
 
 
-def train_plainly(model, features, settings, start, stop, state=None, progress=None):
+def train_plainly(model, features, settings, start, stop, state=None, progress=None, penalty=None):
     """Steps start … stop - 1 of every instance: the History of these steps alone.
 
-    `settings` are the arguments of `tm.train`; `state` is where an earlier run stopped at `start`.
+    `settings` are the arguments of `tm.train`; `state` is where an earlier run stopped at `start`;
+    `penalty`, a Penalty, is a further term of the loss.
     """
     single = model.instances == ()
     if state is None:
@@ -84,11 +83,13 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
         before = [rng.bit_generator.state for rng in rngs]
         x = batch(laws, rngs, settings["batch_size"], model)                    # (..., B, n)
         loss, gradient = checked(model, model.loss_and_grad(x, features), step)
+        if penalty:
+            loss, gradient = penalty.on(loss, gradient, model.parameters)
         if step in record_at:
             losses.append(loss)
             records.append(model.parameters)
         if step < stop:
-            parameters, adam_state = adamw(model.parameters, gradient.parameters, adam_state,
+            parameters, adam_state = adamw(model.parameters, gradient, adam_state,
                                            rate(step), weight_decay=settings["weight_decay"])
             model = model.from_parameters(parameters)
     moments = (tuple(a[None] if single else a for a in m) for m in adam_state[1:])
@@ -110,7 +111,7 @@ def batch(laws, rngs, batch_size, model):
 
 
 def checked(model, result, step):
-    """What `loss_and_grad` returned; an error where the loss is not finite, or shapes are wrong."""
+    """The loss and gradients of a `result`; an error where one is not finite or of wrong shape."""
     loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (None, None)
     shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
     if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:
@@ -119,7 +120,7 @@ def checked(model, result, step):
     for i in np.flatnonzero(~np.isfinite(loss)):
         raise FloatingPointError(f"the loss of instance {i} is {np.ravel(loss)[i]} at step {step}; "
                                  "try a smaller learning_rate")
-    return loss, gradient
+    return loss, gradient.parameters
 
 
 def record_steps(start, stop, every):

@@ -12,7 +12,6 @@ SEARCH_STREAM = 2               # random starts of a search for minima
 ABLATION_STREAM = 3             # samples on which neurons are switched off
 ATTACK_STREAM = 4               # samples that are attacked
 ESTIMATE_STREAM = 5             # shifts of the quasi-random samples of an estimate
-EXCHANGE_STREAM = 6             # exchanges of features that a search for minima tries
 CHECK_STREAM = 7                # the direction along which a gradient is checked
 EXERCISE_STREAM = 8             # inputs of exercises
 EVALUATION_STREAM = 9           # samples on which trained models are compared

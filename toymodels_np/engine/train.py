@@ -24,6 +24,7 @@ from ..core.loop import History, TrainingState, record_steps, train_plainly
 from ..core.models import check_sizes
 from ..core.optim import SCHEDULES, AdamState, schedule
 from ..known import HOW, stranger
+from ..penalties import Penalty, check_bounded, penalty
 from . import gpu, host, threads
 from .backends import BACKENDS, backend_of, device_module
 from .events import pay
@@ -34,8 +35,8 @@ SHARE = 2**17               # and how many are worth a thread: threads wait betw
 
 
 def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
-          schedule="constant", weight_decay=0.0, seed=0, record_every=100, backend=None,
-          progress=None):
+          schedule="constant", weight_decay=0.0, interference=0.0, l2=0.0, seed=0,
+          record_every=100, backend=None, progress=None):
     """Train every instance of `model` on fresh samples of `features` with Adam.
 
     Parameters
@@ -45,6 +46,8 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     steps, batch_size, record_every : int
     learning_rate : float, with `schedule` "constant", "linear" or "cosine" (both fall to zero)
     weight_decay : float; above 0 the optimiser is AdamW. The paper's notebook has 0.01.
+    interference, l2 : float; terms of the loss, lam sum_{i != j} (W_i . W_j)^2 + mu ||W||^2 (14.1),
+        what `find_minimum` calls interference and weight_decay. AdamW's decay is no term of it.
     seed : int; instance i's samples depend on (seed, i) alone
     backend : "numpy"; "cupy", for a run on a GPU, with other samples; or None, for where the
         model's arrays are
@@ -60,7 +63,8 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     backend = backend_of(*model.parameters) if backend is None else backend
     settings = check_settings(
         batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
-        weight_decay=weight_decay, seed=seed, record_every=record_every, backend=backend)
+        weight_decay=weight_decay, interference=interference, l2=l2, seed=seed,
+        record_every=record_every, backend=backend)
     return _train(model, features, settings, 0, checks.integer("steps", steps), None, progress)
 
 
@@ -111,12 +115,14 @@ def check_trainable(model, features):
 
 
 def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every,
-                   backend=BACKENDS[0]):
+                   interference=0.0, l2=0.0, backend=BACKENDS[0]):
     """The settings of a run as a dictionary, if they are good ones, else an error."""
+    added = penalty(interference, l2, names=("interference", "l2"))
     return {"batch_size": checks.integer("batch_size", batch_size),
             "learning_rate": checks.real("learning_rate", learning_rate, above=0),
             "schedule": checks.choice("schedule", schedule, tuple(SCHEDULES)),
             "weight_decay": checks.real("weight_decay", weight_decay, minimum=0),
+            "interference": added.interference, "l2": added.weight_decay,
             "seed": checks.seed(seed),
             "record_every": checks.integer("record_every", record_every),
             "backend": checks.choice("backend", backend, BACKENDS)}
@@ -125,9 +131,11 @@ def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, r
 def _train(model, features, settings, start, stop, state, progress):
     """Steps start … stop - 1 of every instance: the History of these steps alone."""
     _check_room(model, features, settings, stop - start)
+    added = Penalty(settings["interference"], settings["l2"])
+    check_bounded(added, type(model), features, name="l2")
     plain = engine_of(model, features, settings["backend"]) == "core.loop"
     run = train_plainly if plain else _train_fast
-    return run(model, features, settings, start, stop, state, progress)
+    return run(model, features, settings, start, stop, state, progress, added)
 
 
 def engine_of(model, features, backend):
@@ -147,7 +155,7 @@ def _check_room(model, features, settings, steps):
                   records * model.dtype.itemsize * sum(a.size for a in model.parameters))
 
 
-def _train_fast(model, features, settings, start, stop, state, progress):
+def _train_fast(model, features, settings, start, stop, state, progress, penalty):
     """`core.loop.train_plainly` for the four models on plain Features."""
     bar = checks.progress(progress) | {"unit": "step", "desc": "train"}
     kit = KITS[settings["backend"]]
@@ -170,7 +178,7 @@ def _train_fast(model, features, settings, start, stop, state, progress):
             if stop_now.is_set():
                 raise RuntimeError("another tile of instances has stopped")
 
-        law = Law(kit, features, settings, stop, advance)
+        law = Law(kit, features, settings, stop, advance, penalty)
 
         def run(i, before, to):
             return _run(law, tiles[i], before or Run.begin(start, stack, state, tiles[i]), to)
@@ -188,6 +196,7 @@ class Law(NamedTuple):
     settings: dict
     stop: int                   # the step at which the run, and the schedule, ends
     advance: object             # to be called with the number of steps that are taken next
+    penalty: Penalty            # what is added to the loss
 
 
 class Run(NamedTuple):
@@ -268,6 +277,9 @@ def _run(law, tile, before, stop):
                 law.advance(min(batches.steps - step % batches.steps, stop - step))
             recorded = record_at[t] == step
             loss, gradient = step_of(adam.parameters, batches(step), recorded)
+            if law.penalty:
+                loss, (dW, *_) = law.penalty.on(loss, gradient.arrays, adam.parameters.arrays)
+                gradient.arrays[0][...] = dW
             if loss is not None:
                 loss = to_host(loss)
                 if not np.isfinite(loss).all():

@@ -24,6 +24,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from ..known import stranger
+from ..penalties import check_bounded, penalty as checked_penalty
 from .exact.loss import expected_loss
 from .minima import (
     FLAT,
@@ -39,7 +40,6 @@ from .minima import (
     settle,
     unpack,
 )
-from .penalties import check_bounded, penalty as checked_penalty
 
 EQUAL = 1e-12               # part of the energies up to which two of them are equal
 MOVE = 0.1                  # part of G that a step may change, else it is halved

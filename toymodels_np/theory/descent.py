@@ -15,8 +15,8 @@ import numpy as np
 
 from ..core.arrays import transpose
 from ..geometry.measures import gram, norms
+from ..penalties import NONE
 from .exact.loss import expected_loss, expected_loss_and_grad
-from .penalties import NONE
 
 RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
 ROUGH = 1e-5                # what will do on the way

@@ -21,10 +21,10 @@ from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..machine import memory, progress as progress_options
+from ..penalties import NONE, check_bounded, penalty as checked_penalty
 from . import search
 from .coherence import coherent_minimum
 from .descent import RTOL, Pace, descend, evaluate, pack, revive, select, settle, unpack
-from .penalties import NONE, check_bounded, penalty as checked_penalty
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with

@@ -25,10 +25,10 @@ from ..geometry.measures import gram, interference as superposition, norms
 from ..geometry.polytopes import simplex
 from ..geometry.tegum import geometry_of, kept
 from ..known import stranger
+from ..penalties import NONE, check_bounded, penalty as checked_penalty
 from .energies import dropped
 from .exact.loss import expected_loss
 from .minima import GRADIENT, RTOL, NotConverged, descend, newton, select, settle
-from .penalties import NONE, check_bounded, penalty as checked_penalty
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"
 SHARED = 0.01               # interference above this part of the longest norm² is superposition

@@ -16,9 +16,9 @@ import numpy as np
 from ..core.features import Features
 from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import DROPPED, REPRESENTED, norms
+from ..penalties import NONE, Penalty
 from .descent import RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive
 from .exact.loss import expected_loss
-from .penalties import NONE, Penalty
 
 FEW = 9                     # up to so many features the loss is exact at any rtol
 FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features,
