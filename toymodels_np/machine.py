@@ -1,9 +1,13 @@
-"""What the machine allows: how much memory is free, and whether a progress bar can be seen."""
+"""What the machine allows: how much memory is free, whether a progress bar can be seen, threads."""
 
 import sys
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+
+from threadpoolctl import ThreadpoolController
 
 SMALL = 2**26                   # bytes that are not worth a look at what is free
 
@@ -35,3 +39,31 @@ def free_memory():
         resource = import_module("resource")
         limits += [resource.getrlimit(resource.RLIMIT_AS)[0]]
     return min(limit for limit in limits if limit > 0)                  # below 0: no limit
+
+
+@contextmanager
+def one_blas_thread():
+    """A context in which each matrix product stays on the thread that asks for it.
+
+    Several threads may be in it at once: the last one that leaves restores what was before.
+    """
+    with _lock:
+        if not _inside:
+            _inside.append(_blas().limit(limits=1, user_api="blas"))
+        _inside.append(None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside.pop()
+            if len(_inside) == 1:
+                _inside.pop().restore_original_limits()
+
+
+@cache
+def _blas():
+    return ThreadpoolController()
+
+
+_lock = threading.Lock()
+_inside = []                    # the limit, and an entry for each thread that is inside

@@ -82,8 +82,8 @@ def job_features(job):
 
 def training_settings(job):
     """The arguments of `train` that a job carries, checked; the end is the only record."""
-    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "interference", "l2", "seed",
-             "backend")
+    names = ("batch_size", "learning_rate", "schedule", "weight_decay", "interference", "l2",
+             "seed", "backend")
     steps = checks.integer("steps", job["steps"])
     return check_settings(**{name: job[name] for name in names}, record_every=steps) | {
         "steps": steps

@@ -1,47 +1,15 @@
-"""Runs of equal length on threads that end together, with BLAS held to one thread meanwhile."""
+"""Runs of equal length on threads that end together."""
 
 import multiprocessing
 import os
-import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from functools import cache
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 
 def count():
     """How many threads there are to use: the cores, or one in a worker, which has siblings."""
     return 1 if multiprocessing.parent_process() else os.cpu_count() or 1
-
-
-@contextmanager
-def one_blas_thread():
-    """A context in which each matrix product stays on the thread that asks for it.
-
-    Several threads may be in it at once: the last one that leaves restores what was before.
-    """
-    with _lock:
-        if not _inside:
-            _inside.append(_blas().limit(limits=1, user_api="blas"))
-        _inside.append(None)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside.pop()
-            if len(_inside) == 1:
-                _inside.pop().restore_original_limits()
-
-
-@cache
-def _blas():
-    return ThreadpoolController()
-
-
-_lock = threading.Lock()
-_inside = []                    # the limit, and an entry for each thread that is inside
 
 
 def run_all(run, sizes, threads, start, stop, failed):

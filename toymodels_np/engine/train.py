@@ -24,6 +24,7 @@ from ..core.loop import History, TrainingState, record_steps, train_plainly
 from ..core.models import check_sizes
 from ..core.optim import SCHEDULES, AdamState, schedule
 from ..known import HOW, stranger
+from ..machine import one_blas_thread
 from ..penalties import Penalty, check_bounded, penalty
 from . import gpu, host, threads
 from .backends import BACKENDS, backend_of, device_module
@@ -171,7 +172,7 @@ def _train_fast(model, features, settings, start, stop, state, progress, penalty
         state = TrainingState(zeros.mean, zeros.square, random)
     n_threads, tiles = division(kit, count, features, settings["batch_size"])
     stop_now = Event()
-    with tqdm(total=(stop - start) * len(tiles), **bar) as bar, threads.one_blas_thread():
+    with tqdm(total=(stop - start) * len(tiles), **bar) as bar, one_blas_thread():
 
         def advance(steps):
             bar.update(steps)

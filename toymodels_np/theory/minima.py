@@ -474,7 +474,7 @@ def _starts(features, n_hidden, model, starts, seed, initial):
                         f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)
     if initial is None:
-        memory("the starts", 32.0 * starts * m * n)
+        memory("the starts", 32 * starts * m * n)
         return search.random_starts(features, m, model, starts, seed)
     if type(initial) is not model or (initial.n_hidden, initial.n_features) != (m, n):
         raise ValueError(f"initial must be a {model.__name__} with n_features={n} and "

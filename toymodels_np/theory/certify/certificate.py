@@ -9,10 +9,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
+from ... import disk
 from ...core import checks
 from ...core.models import Model, ReluOutput
 from ...known import stranger
@@ -85,12 +85,12 @@ class Certificate:
         return record | {"digest": digest(record)}
 
     def save(self, path):
-        """Write the certificate to `path` as JSON. Raises ValueError if nothing is proved."""
-        if not isinstance(path, (str, Path)) or "\0" in str(path):
-            raise TypeError(f"path must be a path (str or pathlib.Path), got {path!r}")
-        if Path(path).exists() and not Path(path).is_file():
-            raise OSError(f"cannot write {path}: it is there, and it is no regular file")
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write the certificate to `path` as JSON, whole or not at all.
+
+        Raises ValueError if nothing is proved, TypeError or ValueError where `path` is none, OSError
+        with a sentence where nothing can be written.
+        """
+        disk.write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
     def _need(self):
         if not self.proved:
@@ -175,7 +175,7 @@ def _subject(given, features, interference, weight_decay):
     model = given
     if isinstance(given, Minimum):
         model = given.model
-        features = features or getattr(given, "features", None)
+        features = getattr(given, "features", None) if features is None else features
         if features is None:
             raise ValueError("features must be given: this Minimum does not know them")
         interference = getattr(given, "interference", 0.0) if interference is None else interference
@@ -192,4 +192,4 @@ def _subject(given, features, interference, weight_decay):
     if getattr(features, "n_features", model.n_features) != model.n_features:
         raise ValueError(f"the model has {model.n_features} features, but features have "
                          f"{features.n_features}")
-    return model, features, (interference or 0.0, weight_decay or 0.0)
+    return model, features, [0.0 if one is None else one for one in (interference, weight_decay)]
