@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
+from toymodels_np import disk
 from toymodels_np.store import files
 
 ARRAYS = {
@@ -212,7 +213,7 @@ def test_a_temporary_that_was_cleared_before_it_was_locked_is_made_again(path, m
             os.unlink(name)
         return stream
 
-    monkeypatch.setattr(files, "open", opened_and_cleared, raising=False)
+    monkeypatch.setattr(disk, "open", opened_and_cleared, raising=False)
     files.write_arrays(path, ARRAYS)
     assert first and same(files.read_arrays(path), ARRAYS)
 

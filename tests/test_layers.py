@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "toymodels_np"
 
 # From the top floor down; what is named together is one floor.
-FLOORS = (("version", "machine", "early"), ("core",), ("known", "penalties"), ("geometry",), ("theory",),
-          ("engine",), ("plots",), ("store",), ("experiments",), ("teaching",), ("report",),
-          ("cli",),
-          ("", "__main__"))
+FLOORS = (("version", "machine", "disk", "early"), ("core",), ("known", "penalties"),
+          ("geometry",), ("theory",), ("engine",), ("plots",), ("store",), ("experiments",),
+          ("teaching",), ("report",), ("cli",), ("", "__main__"))
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
-ONLY = {"engine": {"machine", "core", "known", "penalties", "engine"}}   # folder: all that it may import from
+# folder: all that it may import from
+ONLY = {"engine": {"machine", "core", "known", "penalties", "engine"}}
 WITHOUT = {"plots": "theory", "store": "theory"}            # but for its classes
 ALONE = {"theory.certify.check"}                            # imports nothing of the package
 

@@ -1,4 +1,4 @@
-"""What the machine allows: how much memory is free, whether a progress bar can be seen, threads."""
+"""What the machine allows: memory, arrays that fit, whether a bar can be seen, threads."""
 
 import sys
 import threading
@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 SMALL = 2**26                   # bytes that are not worth a look at what is free
@@ -28,6 +29,19 @@ def memory(name, size):
         taken = min(size, 10**300) / 2**30                              # an int may be no float
         raise ValueError(f"{name} is too large: it would take {taken:,.3g} GiB of memory, "
                          f"and {free / 2**30:.3g} GiB are free")
+
+
+def plain_array(name, value, library=np):
+    """`value` as an array of any dtype: no mask is lost, and nothing is made that would not fit."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked")
+    if isinstance(value, range):                # whose numbers NumPy lists before it counts them
+        memory(name, 64 * abs(value.stop - value.start) // abs(value.step))
+    try:
+        return library.asarray(value)
+    except (TypeError, ValueError, MemoryError) as error:
+        raise TypeError(f"{name} must be real numbers: {str(error) or 'too large'}") from None
 
 
 def free_memory():

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from ..machine import memory as memory, progress as progress  # part of the checks
+from ..machine import memory as memory, plain_array, progress as progress  # part of the checks
 from .arrays import array_module
 
 
@@ -44,28 +44,29 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
 
     Floating dtypes are kept, integers become float64, `dtype` overrides; devices are kept.
     """
-    xp = array_module(value)
-    parts = value if isinstance(value, (list, tuple)) else [value]
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise TypeError(f"{name} must be a plain array, got a masked one: fill what is masked")
-    try:
-        result = xp.asarray(value)
-    except (TypeError, ValueError, MemoryError) as error:
-        raise TypeError(f"{name} must be real numbers: {str(error) or 'too large'}") from None
+    result = plain_array(name, value, array_module(value))
     if result.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {result.dtype}")
-    if ndim is not None and result.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} {'axis' if ndim == 1 else 'axes'}, "
+    if result.ndim < min_ndim or ndim not in (None, result.ndim):
+        wanted = f"at least {min_ndim}" if ndim is None else f"{ndim}"
+        raise ValueError(f"{name} must have {wanted} {'axis' if ndim == 1 else 'axes'}, "
                          f"got shape {result.shape}")
-    if result.ndim < min_ndim:
-        raise ValueError(f"{name} must have at least {min_ndim} axes, got shape {result.shape}")
     if 0 in result.shape:
         raise ValueError(f"{name} must not be empty, got shape {result.shape}")
     memory(name, 24 * result.size)
-    if not bool(xp.isfinite(result).all()):
+    if not bool(array_module(result).isfinite(result).all()):
         raise ValueError(f"{name} must be finite, got NaN or infinite entries")
     kept = np.float64 if result.dtype.kind in "iu" else result.dtype
     return result.astype(kept if dtype is None else dtype, copy=False)
+
+
+def index(value):
+    """`value` as a tuple by which arrays may be indexed, else TypeError."""
+    parts = value if isinstance(value, tuple) else (value,)
+    arrays = [one if one is None or one is ... or isinstance(one, slice)
+              else plain_array("index", one) for one in parts]
+    memory("index", 16 * sum(np.size(one) for one in arrays))
+    return tuple(arrays)
 
 
 def weights(W, name="W"):

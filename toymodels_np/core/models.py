@@ -100,9 +100,9 @@ class Model:
 
     def __getitem__(self, index):
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
-        axes = len(self.instances)
-        chosen = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)[index]
-        flat = [a.reshape(-1, *a.shape[axes:]) for a in self.parameters]
+        instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
+        chosen = instances[checks.index(index)]
+        flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.from_parameters([a[chosen] for a in flat])
 
     def __repr__(self):

@@ -87,8 +87,8 @@ class Certificate:
     def save(self, path):
         """Write the certificate to `path` as JSON, whole or not at all.
 
-        Raises ValueError if nothing is proved, TypeError or ValueError where `path` is none, OSError
-        with a sentence where nothing can be written.
+        Raises ValueError if nothing is proved, TypeError or ValueError where `path` is none,
+        OSError with a sentence where nothing can be written.
         """
         disk.write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
@@ -192,4 +192,5 @@ def _subject(given, features, interference, weight_decay):
     if getattr(features, "n_features", model.n_features) != model.n_features:
         raise ValueError(f"the model has {model.n_features} features, but features have "
                          f"{features.n_features}")
-    return model, features, [0.0 if one is None else one for one in (interference, weight_decay)]
+    penalties = [0.0 if one is None else one for one in (interference, weight_decay)]
+    return model, features, penalties
