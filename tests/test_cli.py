@@ -18,6 +18,7 @@ import toymodels_np as tm
 from toymodels_np.cli import commands, jobs, options
 from toymodels_np.cli.parser import main
 from toymodels_np.store import shell
+from toymodels_np.theory import minima
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'n_features = 2\nn_hidden = 1\nsteps = 5\nbatch_size = 8\n'
@@ -134,6 +135,7 @@ def test_a_result_is_replaced_only_where_that_is_said_and_a_run_by_runs_alone(tm
     ("--learning-rate 0.1", "--learning-rate 0.1 .* has 0.001"),
     ("--schedule cosine", "--schedule cosine"),
     ("--weight-decay 0.1", "--weight-decay 0.1 .* has 0.0"), ("--seed 5", "--seed 5 .* has 7"),
+    ("--interference 0.1", "--interference 0.1 .* has 0.0"), ("--l2 0.1", "--l2 0.1 .* has 0.0"),
     ("--backend cupy", "--backend cupy .* has numpy"),
 ])
 def test_a_run_is_not_continued_by_options_that_contradict_it(tmp_path, capsys, words, said):
@@ -160,6 +162,8 @@ def test_every_option_of_training_is_checked_against_the_run():
         "learning_rate",
         "schedule",
         "weight_decay",
+        "interference",
+        "l2",
         "backend",
         "seed",
     }
@@ -391,6 +395,33 @@ def test_sigterm_is_as_clean_as_ctrl_c_and_is_left_as_it_was(capsys):
         capsys.readouterr().err == "interrupted: nothing was kept\n"
         and signal.getsignal(signal.SIGTERM) == before
     )
+
+
+def test_an_interrupted_minimum_says_its_best_point_and_ends_as_interrupted(
+    interrupts, monkeypatch, tmp_path, capsys
+):
+    def interrupted(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(minima, "newton", interrupted)
+    words = "minimum --features 3 --hidden 2 --starts 2 --out".split()
+    assert run(*words, tmp_path / "best.npz") == 130
+    said = capsys.readouterr()
+    assert "not zero" in said.out and "rank unknown, of 9" in said.out
+    assert said.err.startswith("interrupted: the search was broken off")
+    assert tm.load(tmp_path / "best.npz").W.shape == (2, 3)
+
+
+def test_a_minimum_too_large_for_its_hessian_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr(minima, "NEWTON", 5)
+    assert run(*"minimum --features 3 --hidden 2 --starts 1".split()) == 0
+    assert "rank unknown, of 9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--hidden", "--starts", "--features"])
+def test_a_number_of_four_hundred_digits_is_too_large(option, capsys):
+    assert run("minimum", option, "9" * 400) == 2
+    assert "too large: it would take" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])

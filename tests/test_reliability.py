@@ -1,5 +1,6 @@
 """Nothing silent, nothing lost: what hostile callers found once, each held by a test."""
 
+import errno
 import gc
 import os
 import pickle
@@ -16,6 +17,7 @@ import toymodels_np as tm
 from toymodels_np.store import files
 
 LAW = tm.Features(3, 0.2)
+STACK = tm.ReluOutput.init(3, 2, 4)
 
 
 def trained(**options):
@@ -41,6 +43,10 @@ def test_what_save_accepts_load_reads(tmp_path, seed):
     ("batch_size", lambda: trained(batch_size=10**18)),
     ("batch_size", lambda: LAW.sample(np.random.default_rng(0), 10**15)),
     ("n_instances", lambda: tm.ReluOutput.init(3, 2, 10**15)),
+    ("n_hidden|starts", lambda: tm.find_minimum(LAW, 10**400)),
+    ("starts", lambda: tm.find_minimum(LAW, 2, starts=10**400)),
+    ("W", lambda: tm.gram(range(10**12))), ("index", lambda: STACK[range(10**12)]),
+    ("index", lambda: STACK[np.broadcast_to(1, (10**7, 10**7))]),
     ("W", lambda: tm.gram(np.broadcast_to(1.0, (10**7, 10**7))))])
 def test_a_size_beyond_memory_is_a_sentence(name, call):
     with pytest.raises(ValueError, match=f"{name} is too large: .* GiB of memory, and .* free"):
@@ -73,6 +79,7 @@ MASKED = np.ma.MaskedArray(np.ones((2, 3)), mask=np.eye(2, 3))
     lambda: tm.gram(MASKED), lambda: tm.name_geometry(MASKED), lambda: LAW.target(MASKED),
     lambda: tm.ReluOutput(MASKED, np.zeros(3)), lambda: tm.Features(3, MASKED[0]),
     lambda: tm.ReluOutput.init(3, 2).forward(MASKED), lambda: tm.align(MASKED, np.ones((2, 3))),
+    lambda: STACK[np.ma.MaskedArray([1, 2], [True, False])],
     lambda: tm.energies.enumerated_loss(MASKED, np.zeros(3), 0.1)])
 def test_masks_are_not_lost(call):
     with pytest.raises(TypeError, match="a masked one"):
@@ -107,6 +114,7 @@ def test_a_run_with_settings_that_are_none_is_not_resumed():
 
 CLAIM = tm.Claim("a-claim", "Section", "It is so.", lambda runs: [r["y"] for r in runs], 0.0, 1.0)
 EXPERIMENT = tm.experiments["introduction"]
+CERTIFICATE = tm.load_atlas()[0].certificate
 
 
 @pytest.mark.parametrize("call, words", [
@@ -119,10 +127,46 @@ EXPERIMENT = tm.experiments["introduction"]
     (lambda: tm.ReluOutput.init(3, 2).astype(np.ones(3)), "dtype must be float32 or float64"),
     (lambda: LAW.sample(np.random.default_rng(0), 2, dtype=np.ones(3)), "dtype must be float32"),
     (lambda: tm.check_certificate("\0"), "there is no file"),
+    (lambda: STACK[[[1, 2], [3]]], "index must be real numbers"),
+    (lambda: tm.certify(STACK[0], MASKED), "MaskedArray is a class of its own"),
+    (lambda: CERTIFICATE.save("\ud800"), "path must be a path that can be encoded"),
+    (lambda: CERTIFICATE.save(3), "path must be a path"),
     (lambda: tm.Claim("a", "S", "It.", len, "x"), "must be a real number, got 'x'")])
 def test_what_is_wrong_is_said(call, words):
     with pytest.raises((ValueError, TypeError), match=words):
         call()
+
+
+# -- what is written is whole or absent, and takes the place of files alone -----------------------
+
+def test_a_certificate_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "c.json"
+    path.write_text("old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="cannot write .*No space left"):
+        CERTIFICATE.save(path)
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["c.json"]
+
+
+def test_a_certificate_replaces_no_pipe_and_follows_links(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="cannot write .*only regular files are replaced"):
+        CERTIFICATE.save(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "c.json")
+    CERTIFICATE.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and tm.check_certificate(tmp_path / "c.json")
+
+
+def test_an_atlas_is_read_from_files_alone(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(OSError, match="cannot read .*is a device or a pipe"):
+        tm.load_atlas(tmp_path)
+    with pytest.raises(ValueError, match="folder must be a path that is not empty"):
+        tm.load_atlas("")
 
 
 # -- interrupted at any moment --------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..experiments import NAMES
 from ..experiments.claims import KINDS, VERDICTS
 from ..experiments.command import print_records, run_all, save_figure, write_json, write_text
 from ..report import page
+from ..store.crew import heard
 from ..store.files import check_folder, check_writable, os_errors_as
 from ..store.runs import load, save
 from ..store.shell import worker_pool
@@ -92,18 +93,28 @@ def run_minimum(options):
     features = check_job(job)
     if options.out is not None:
         check_output(options.out, options.overwrite, kind=Model)
-    minimum = job_minimum(job, features)
-    eigenvalues, losses = minimum.hessian_eigenvalues, minimum.start_losses
+    with heard() as interrupts:
+        minimum = job_minimum(job, features)
+    losses = minimum.start_losses
     print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
-    print(f"gradient norm   {minimum.gradient_norm:.1e}")
-    print(f"Hessian         rank {minimum.hessian_rank} of {len(eigenvalues)}, "
-          f"smallest {min(eigenvalues):.2e}")
+    print(f"gradient norm   {minimum.gradient_norm:.1e}{'' if minimum.converged else ', not zero'}")
+    print(f"Hessian         {_hessian_said(minimum)}")
     print(f"starts          {(losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(losses)} "
           f"ended here")
     print_models(minimum.model, np.asarray(minimum.loss))
     if options.out is not None:
         save(options.out, minimum.model)
         print(f"wrote {options.out}")
+    if interrupts:
+        raise type(interrupts[0])("the search was broken off, and this is its best point so far; "
+                                  "to go on, begin it again")
+
+
+def _hessian_said(minimum):
+    """Rank and lowest eigenvalue, as far as they are known."""
+    values, P = minimum.hessian_eigenvalues, sum(a.size for a in minimum.model.parameters)
+    rank = f"rank {minimum.hessian_rank} of {P}" if len(values) == P else f"rank unknown, of {P}"
+    return f"{rank}, smallest {min(values):.2e}" if len(values) else rank
 
 
 def run_phase(options):
@@ -150,7 +161,11 @@ def run_book(options):
     path = options.out / "book.html"
     check_folder(options.out)
     check_writable(path)
-    write_text(path, book())
+    with heard() as interrupts:                 # a search in a figure gives half its work back
+        text = book()
+    if interrupts:
+        raise interrupts[0]
+    write_text(path, text)
 
 
 def run_check(options):

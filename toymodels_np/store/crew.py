@@ -155,7 +155,7 @@ class _Here(Executor):
 
     def submit(self, function, *arguments):
         future = Future()
-        with _heard() as interrupts:
+        with heard() as interrupts:
             future.set_result(function(*arguments))
         if interrupts:
             raise interrupts[0]
@@ -163,7 +163,7 @@ class _Here(Executor):
 
 
 @contextmanager
-def _heard():
+def heard():
     """A list of the interrupts inside, those too that a job has caught to return half its work.
 
     Half a search is a result for who searches, and none for a sweep, which would keep it for good.

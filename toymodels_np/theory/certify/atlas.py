@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from ... import disk
 from .certificate import Certificate, from_dict
 
 FOLDER = Path(__file__).with_name("atlas")
@@ -58,16 +59,20 @@ def load_atlas(folder=None):
     folder : where its JSON files are; by default those that come with the package
     Raises FileNotFoundError if there are none, ValueError if they are something else.
     """
-    if not isinstance(folder, (str, Path, type(None))):
-        raise TypeError(f"folder must be a path, got {folder!r}")
-    files = sorted(Path(folder or FOLDER).glob("*.json"))
+    folder = FOLDER if folder is None else disk.check_path("folder", folder)
+    files = sorted(folder.glob("*.json"))
     if not files:
-        raise FileNotFoundError(f"there is no atlas in {folder or FOLDER}")
+        raise FileNotFoundError(f"there is no atlas in {folder}")
     try:
-        entries = [_read(e) for file in files for e in json.loads(file.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError, LookupError) as error:
-        raise ValueError(f"{folder or FOLDER} holds no atlas: {error}") from None
+        entries = [_read(e) for file in files for e in json.loads(_text(file))]
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{folder} holds no atlas: {error}") from None
     return sorted(entries, key=lambda e: (e.n_features, e.n_hidden, e.feature_probability, e.loss))
+
+
+def _text(file):
+    with disk.os_errors_as(f"cannot read {file}"), disk.open_regular(file) as stream:
+        return stream.read().decode()
 
 
 def _read(e):
