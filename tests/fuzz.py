@@ -49,16 +49,29 @@ ROOT = Path(__file__).parents[1]
 
 # -- the child: what there is to call -------------------------------------------------------------
 
-# Records that calls return hold what they are given, and what says "without checks" has none.
-RECORDS = {"AtlasEntry", "Certificate", "CriticalPoint", "Flow", "GlobalCertificate", "History",
-           "Minimum", "Motif", "Neuron", "NotConverged", "Parameter", "PhaseDiagram", "Plateau",
-           "StabilityLimit", "StackPlot", "SweepReport"}
-UNCHECKED = {"from_parameters", "unchecked_loss_and_grad"}
-# The innermost loops of geometry and energies: their callers have checked what they are given.
-INNER = {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.output_loss"}
+# All that is public and is not called, by the reason why not; tests/test_fuzz.py sees that this is
+# all of it.
+NOT_CALLED = {
+    "a record that calls return: it holds what it is given, and who takes it checks it":
+        {"AtlasEntry", "Certificate", "CriticalPoint", "Flow", "GlobalCertificate", "History",
+         "Minimum", "Motif", "Neuron", "NotConverged", "Parameter", "PhaseDiagram", "Plateau",
+         "StabilityLimit", "StackPlot", "SweepReport", "energies.Branch", "energies.Energy"},
+    "its docstring says that it checks nothing":
+        {"Model.from_parameters", "Model.unchecked_loss_and_grad"},
+    "an innermost loop: its callers, which are called here, have checked what it is given":
+        {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.output_loss"},
+    "it draws what a row of the paper has measured, or a part of a picture, and no user's arrays":
+        {f"plots.{name}" for name in (
+            "animate", "canvas", "critical_points", "draw_directions", "draw_phases", "draw_sets",
+            "draw_stack", "exact_loss", "feature_colour", "gradient_flow", "gram_rows", "label",
+            "pentagon_to_digon", "phase_diagram", "save", "sweep_map")},
+    "it waits until somebody saves a file": {"command learn --watch"},
+}
+EXCLUDED = set().union(*NOT_CALLED.values())
 SLOW = {"certify_global": 0.3, "phase_diagram": 0.3, "critical_point": 0.3, "stability_limit": 0.3,
         "gradient_flow": 0.3, "load_atlas": 0.2, "command report": 0.1, "command claims": 0.1,
-        "command experiment": 0.2}             # how often beside the others
+        "command experiment": 0.2, "command book": 0.05, "command learn": 1,
+        "command check": 1, "command explorer": 0.1}             # how often beside the others
 # NaN or infinity stand for what is missing, say that a gradient is none or W is 0, or come out of a
 # model into which the caller wrote them: one batch is IEEE arithmetic, and all that lasts or
 # concludes refuses them.
@@ -68,48 +81,43 @@ CLASSES = ("Features", "Model", "ReluOutput", "Linear", "ReluHidden", "AbsoluteV
 
 
 @cache
-def targets():
-    """{name: callable}: all that is called, but for the command line."""
+def public():
+    """{name: callable}: all that is public, but for the command line."""
     import toymodels_np as tm
     found = {}
     for where, prefix in ((tm, ""), (tm.energies, "energies."), (tm.polytopes, "polytopes."),
                           (tm.plots, "plots.")):
         for name in dir(where):
             thing = getattr(where, name)
-            own = getattr(thing, "__module__", "").startswith("toymodels_np")
-            # a figure of a row takes what the row has measured: no `ax`
-            drawn = prefix != "plots." or own and "ax" in inspect.signature(thing).parameters
-            here = own and name[0] != "_" and (
-                prefix in ("", "plots.") or thing.__module__ == where.__name__)
-            if here and inspect.isfunction(thing) and drawn and prefix + name not in INNER:
+            module = getattr(thing, "__module__", "")
+            own = prefix in ("", "plots.") and module.startswith("toymodels_np")
+            if name[0] != "_" and callable(thing) and (own or module == where.__name__):
                 found[prefix + name] = thing
     for name in CLASSES:
-        cls = getattr(tm, name)
-        if name != "Model":
-            found[name] = cls
-        for method, thing in vars(cls).items():
+        for method, thing in vars(getattr(tm, name)).items():
             plain = inspect.isfunction(thing) or isinstance(thing, classmethod)
-            if plain and (method[0] != "_" or method == "__getitem__") and method not in UNCHECKED:
-                found[f"{name}.{method}"] = bound(cls, method)
+            if plain and (method[0] != "_" or method == "__getitem__"):
+                found[f"{name}.{method}"] = getattr(getattr(tm, name), method)
+    del found["Model"]                                  # its subclasses are called
     for method in ("settings", "jobs", "check"):
         found[f"Experiment.{method}"] = getattr(tm.experiments["introduction"], method)
     for method in ("to_dict", "save"):
-        found[f"Certificate.{method}"] = bound(tm.Certificate, method)
+        found[f"Certificate.{method}"] = getattr(tm.Certificate, method)
     return found
 
 
-def bound(cls, method):
-    """The method, taking a good object of the class as its first argument."""
-    return getattr(cls, method)
+@cache
+def targets():
+    """{name: callable}: all that is called, but for the command line."""
+    return {name: thing for name, thing in public().items() if name not in EXCLUDED}
 
 
 def verbs():
-    """{name: the options of a verb of the command line, each (words, keywords)}.
-
-    Verbs that teach wait for a reader, so they are not among them.
-    """
+    """{name: the options of a verb of the command line, each (words, keywords)}."""
     from toymodels_np.cli.parser import VERBS
-    return {name: Recorder(VERBS[name][1]).options for name in BASES}
+    return {name: [option for option in Recorder(add).options
+                   if f"command {name} {option[0][0]}" not in EXCLUDED]
+            for name, (_, add, *_) in VERBS.items()}
 
 
 class Recorder:
@@ -243,12 +251,13 @@ WORDS = ["0", "1", "-1", "2", "3", "1.5", "nan", "inf", "-inf", "1e400", "1e-320
          "a=b",
          "steps=NaN", "steps=[", "[" * 3000, "adam", "Linear", "cupy", "x.png", "x.svg", "x.txt"]
 MANY = {"--workers": ["0", "-1", "x", "nan", "1e3", "1000000000"], "--dask": ["nonsense", ""],
-        "--json": None, "--out": None, "--figure": None, "--resume": None}
+        **dict.fromkeys(["--json", "--out", "--figure", "--resume", "--dir", "--copy", "--report"])}
 BASES = {"train": "--features 3 --hidden 2 --probability 0.2 --steps 4 --batch-size 8",
          "minimum": "--features 3 --hidden 1 --probability 0.2 --starts 1",
          "phase": "--points 2 --out PHASES", "sweep": "CONFIG --out NEW", "show": "PATH",
          "experiment": "absolute-value --out NEW --seeds 1 --set steps=0", "claims":
-         "--seeds 1 --out NEW", "report": "--seeds 1 --out NEW"}
+         "--seeds 1 --out NEW", "report": "--seeds 1 --out NEW", "book": "--out NEW",
+         "check": "CERTIFICATE", "learn": "--copy NEW", "explorer": "--out NEW"}
 CONFIG = {"task": '"minimum"', "n_features": "2", "n_hidden": "1", "starts": "1", "seeds": "1"}
 TOML = ["0", "-1", "nan", "inf", '"x"', "[]", "[1, 2]", "true", "10" + "0" * 300, "1e300",
         "1979-05-27",
@@ -260,6 +269,7 @@ def command(verb, rng, places):
     """The words of a command."""
     folder = places()
     stands = {"PHASES": "phases.png", "NEW": "new", "CONFIG": "config.toml",
+               "CERTIFICATE": rng.choice(["certificate.json", "text.npz", "fifo", "to-device"]),
               "PATH": rng.choice(["run.npz", "sweep", "model.npz", "junk.npz", "fifo"])}
     (folder / "config.toml").write_text(config(rng), encoding="utf-8")
     words = [str(folder / stands[word]) if word in stands else word

@@ -4,8 +4,11 @@ import random
 from pathlib import Path
 
 import fuzz
+import hostile
 import numpy as np
 import pytest
+
+from toymodels_np.cli.parser import VERBS
 
 CALLS = 1000
 
@@ -17,6 +20,18 @@ def test_a_thousand_hostile_calls_are_answered():
     assert faults == []
     outcomes = [record["outcome"] for record in records]
     assert outcomes.count("ok") > CALLS / 10 and outcomes.count("refused") > CALLS / 10
+
+
+def test_all_that_is_public_is_called_or_said_not_to_be():
+    """A new name needs a good value for its arguments in tests/hostile.py, or a reason."""
+    options = {f"command {name} {option[0]}" for name, (_, add, *_) in VERBS.items()
+               for option, _ in fuzz.Recorder(add).options}
+    assert fuzz.EXCLUDED <= set(fuzz.public()) | options
+    assert set(fuzz.verbs()) == set(VERBS) <= set(fuzz.BASES)
+    for name, function in fuzz.targets().items():
+        for one in fuzz.signature(name, function):
+            if one.name != "self":
+                hostile.good(name, one.name, random.Random(0), Path, one.default)
 
 
 def test_a_seed_and_a_number_name_a_call(tmp_path):
