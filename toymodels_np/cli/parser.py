@@ -12,6 +12,7 @@ from ..engine.backends import BACKENDS
 from ..experiments import NAMES
 from ..experiments.command import add_options, run as run_experiment
 from ..store.shell import Parser, exit_code
+from ..teaching.explorer.command import add_options as add_explorer, run_explorer
 from ..teaching.tutor import add_options as add_learn, run_learn
 from ..version import __version__
 from . import commands
@@ -135,6 +136,9 @@ VERBS = {               # name -> what it does, its options, what is said of it,
                "--quick --out out"),
     "book": (commands.run_book, _add_book,
              "write the book, all derivations with their figures in one HTML file", "--out out"),
+    "explorer": (run_explorer, add_explorer,
+                 "write the explorer, a page on which features are dragged, on exact numbers",
+                 "--out explorer.html"),
     "check": (commands.run_check, _add_check, "check a certificate that a minimum or saddle has",
               "pentagon.json"),
     "learn": (run_learn, add_learn, "exercises that know your mistake, and a tutor", "--copy mine"),

@@ -1,0 +1,1 @@
+"""The explorer: one HTML file on which features are dragged, on exact numbers."""
