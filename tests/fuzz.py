@@ -276,7 +276,7 @@ def command(verb, rng, places):
              for word in BASES[verb].split()]
     if verb in ("claims", "report") and rng.random() < 0.9:             # else a bar, mostly
         words += ["--workers", rng.choice(["0", "x"])]
-    for option, keywords in rng.sample(verbs()[verb], rng.choice([0, 1, 1, 2, 3])):
+    for option, keywords in some(verbs()[verb], rng.choice([0, 1, 1, 2, 3]), rng):
         values = MANY.get(option[0], WORDS)
         value = str(folder / rng.choice(NAMES)) if values is None else rng.choice(values)
         if option[0][0] != "-":
@@ -286,6 +286,11 @@ def command(verb, rng, places):
         else:
             words += [option[0], value]
     return [verb, *words]
+
+
+def some(things, count, rng):
+    """So many of the things, or all."""
+    return rng.sample(things, min(count, len(things)))
 
 
 NAMES = ["run.npz", "new.npz", "device", "fifo", "to-run", "dangling", "loop", "hard", "sweep",

@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import toymodels_np as tm
+from toymodels_np.cli.parser import main
 from toymodels_np.store import files
 
 LAW = tm.Features(3, 0.2)
@@ -159,6 +160,13 @@ def test_a_certificate_replaces_no_pipe_and_follows_links(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "c.json")
     CERTIFICATE.save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and tm.check_certificate(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("verb", ["check", "show"])
+def test_a_command_reads_files_alone(tmp_path, verb, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main([verb, str(tmp_path / "pipe")]) == 2
+    assert "is a device or a pipe" in capsys.readouterr().err
 
 
 def test_an_atlas_is_read_from_files_alone(tmp_path, monkeypatch):

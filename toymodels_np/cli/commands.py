@@ -18,7 +18,7 @@ from ..experiments.claims import KINDS, VERDICTS
 from ..experiments.command import print_records, run_all, save_figure, write_json, write_text
 from ..report import page
 from ..store.crew import heard
-from ..store.files import check_folder, check_writable, os_errors_as
+from ..store.files import check_folder, check_writable, open_regular, os_errors_as
 from ..store.runs import load, save
 from ..store.shell import worker_pool
 from ..store.sweep import load_sweep, sweep
@@ -171,7 +171,7 @@ def run_book(options):
 def run_check(options):
     """Exit code 1 if the certificate does not hold."""
     with os_errors_as(f"cannot read {options.path}"):
-        options.path.read_bytes()
+        open_regular(options.path).close()
     try:
         check_certificate(options.path)
     except ValueError as error:

@@ -4,6 +4,7 @@
 """
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...core import checks
 from ...core.models import ReluOutput
@@ -15,10 +16,11 @@ LONGEST = 0.1               # step of theta at once
 FLAT = 1e-7                 # eigenvalues below this part of the largest are left alone
 
 
-def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9):
+def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9, progress=None):
     """Walk up along the softest direction and down along all others, to a saddle: a ReluOutput.
 
     model : single ReluOutput to start from       features : Features
+    progress : whether there is a bar of the steps; None for one on a terminal
     Returns None where the gradient's norm is not below `tolerance` after so many steps. Raises
     TypeError or ValueError on bad arguments.
     """
@@ -27,20 +29,31 @@ def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9):
     check_pair(model, features)
     steps, tolerance = checks.integer("steps", steps), checks.real("tolerance", tolerance, above=0)
     theta, shape = np.concatenate([model.W.ravel(), model.b]).astype(float), model.W.shape
-    for _ in range(steps):
-        g, H = slopes(theta, shape, features)
-        if np.linalg.norm(g) < tolerance:
-            return _model(theta, shape)
-        values, vectors = np.linalg.eigh(H)
-        steep = abs(values) > FLAT * abs(values).max()
-        along = vectors.T @ g
-        up = int(np.flatnonzero(steep)[0])
-        size = np.where(steep, abs(values), np.inf)
-        step = -along / size
-        step[up] = -step[up]
-        step = vectors @ step
-        theta = theta + step * min(1, LONGEST / np.linalg.norm(step))
+    checks.memory("model", 64 * theta.size**2)
+    with tqdm(total=steps, desc="saddle", unit="step", **checks.progress(progress)) as bar:
+        for _ in range(steps):
+            g, H = slopes(theta, shape, features)
+            if np.linalg.norm(g) < tolerance:
+                return _model(theta, shape)
+            step = _step(g, H)
+            if step is None:
+                return None
+            theta = theta + step * min(1, LONGEST / np.linalg.norm(step))
+            bar.update()
     return None
+
+
+def _step(g, H):
+    """Newton's step (P,) with its softest direction turned round; None where nothing bends."""
+    values, vectors = np.linalg.eigh(H)
+    steep = abs(values) > FLAT * abs(values).max()
+    along = vectors.T @ g
+    if not along[steep].any():
+        return None
+    step = -along / np.where(steep, abs(values), np.inf)
+    up = int(np.flatnonzero(steep)[0])
+    step[up] = -step[up]
+    return vectors @ step
 
 
 def slopes(theta, shape, features):
