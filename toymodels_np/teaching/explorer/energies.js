@@ -7,7 +7,7 @@ const energies = (() => {
   "use strict";
 
   const { state, $, said, show, fill, put, model, range } = app;
-  const STEPS = 60;               // of a sweep
+  const STEPS = 90;               // of a sweep
   const NUDGE = 1e-4;             // what W is displaced by, so that no saddle holds it
   const TEN = 10;                 // digits of crossings and limits
   const COLOURS = ["#0072B2", "#E69F00", "#009E73"];

@@ -15,7 +15,6 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from ...geometry.tegum import geometry_of
 from ...plots.phases import PHASE_COLOURS
 from ...plots.style import FEATURE_COLOURS
 from ...theory import energies
@@ -66,8 +65,7 @@ def data():
             "grids": {f"{grid.n}_{grid.m}": grid_data(grid) for grid in solved.GRIDS},
             "life": {name: packed(a) for name, a in arrays.items()
                      if name.startswith(("flow", "training"))}
-            | {f"{kind}_shape": [geometry_of(W) for W in arrays[f"{kind}_W"]]
-               for kind in ("flow", "training")}}
+            | {f"{kind}_shape": shapes for kind, shapes in lines["shapes"].items()}}
 
 
 def packed(a):

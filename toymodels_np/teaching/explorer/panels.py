@@ -111,6 +111,7 @@ def space(name, **options):
     """A square figure for columns of W: spokes, corners with their numbers, and a unit circle."""
     made = chart(name, height=None, x_range=Range1d(-EDGE, EDGE), y_range=Range1d(-EDGE, EDGE),
                  aspect_ratio=1, **options)
+    made.min_border_right = made.min_border_left
     made.axis.visible = made.grid.visible = False
     made.outline_line_color = "#dddddd"
     made.ellipse(0, 0, 2, 2, fill_color=None, line_color="#cccccc", line_dash="dashed")

@@ -22,6 +22,7 @@ from ...core.features import Features
 from ...core.models import ReluOutput
 from ...engine.train import train
 from ...experiments.phase_grids import Grid, solve
+from ...geometry.tegum import geometry_of
 from ...store import files
 from ...theory import energies
 from ...theory.branches import Parameter, critical_point, stability_limit
@@ -176,7 +177,7 @@ def curve(line, name, model, limits):
 # -- a life ---------------------------------------------------------------------------------------
 
 def life():
-    """Exact flow and recorded training from the same first weights: (arrays, plateaus)."""
+    """Exact flow and training from the same first weights: (arrays, plateaus, names of shapes)."""
     features = Features(6, LIFE_P, correlated=SETS)
     start = ReluOutput(SCALE * np.random.default_rng(SEED).normal(size=(3, 6)), np.zeros(6))
     flow = gradient_flow(start, features, t_final=T_FINAL)
@@ -189,14 +190,16 @@ def life():
     plateaus = [{"start": max(plateau.start, EARLY), "end": plateau.end, "loss": plateau.loss,
                  "geometry": plateau.geometry, "index": plateau.index}
                 for plateau in flow.plateaus if plateau.end > EARLY]
-    return arrays, plateaus
+    shapes = {kind: [geometry_of(W) for W in arrays[f"{kind}_W"].astype(float)]
+              for kind in ("flow", "training")}
+    return arrays, plateaus, shapes
 
 
 # -- what is kept ---------------------------------------------------------------------------------
 
 @cache
 def kept():
-    """({name: array}, {"lines": [...], "plateaus": [...]}), as they were written."""
+    """({name: array}, {"lines": [...], "plateaus": [...], "shapes": {…}}), as they were written."""
     with np.load(ARRAYS) as file:
         arrays = dict(file)
     return arrays, json.loads(LINES.read_text(encoding="utf-8"))
@@ -211,12 +214,13 @@ def minima(grid):
 def main():
     """Solve all of it and write both files."""
     solved = [solve_line(line) for line in tqdm(KNOWN, desc="lines", disable=None)]
-    arrays, plateaus = life()
+    arrays, plateaus, shapes = life()
     for grid in tqdm(GRIDS, desc="grids", disable=None):
         model = solve(grid)
         arrays |= {f"{grid.name}_{part}": getattr(model, part) for part in "Wb"}
     np.savez_compressed(ARRAYS, **{name: a.astype(np.float32) for name, a in arrays.items()})
-    files.write_text(LINES, json.dumps({"lines": solved, "plateaus": plateaus}, indent=1) + "\n")
+    said = {"lines": solved, "plateaus": plateaus, "shapes": shapes}
+    files.write_text(LINES, json.dumps(said, indent=1) + "\n")
     print(f"wrote {ARRAYS} and {LINES}")
 
 
