@@ -30,13 +30,14 @@ GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converg
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
 GRADIENT_BOUNDED = 1e-4     # and under a bound, where SLSQP decides how far it goes
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
-ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
+ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone,
+SMALL = 1e-10               # and one where there are many features
 DIFFERENCE = 1e-5           # step of the Hessian's differences
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
 KINK = 0.05                 # a slope that differs by this share on both sides bends
 SLOW = 1e-6                 # a polish ends once a hundred steps lower the loss by less than this
-PART = 2**10                # numbers n m K of the starts that descend together
+PART = 2**11                # numbers n m K of the starts that descend together
 
 __all__ = ["DIFFERENCE", "FLAT", "GRADIENT", "Minimum", "NotConverged", "RTOL", "descend",
            "evaluate", "find_minimum", "hessian", "newton", "pack", "polish", "revive",
@@ -286,17 +287,16 @@ def _finish(task, points, f, ends, unit, watch):
     P = best.W.size + best.b.size
     if P > NEWTON:
         return _finish_large(task, best, ends, unit, watch)
-    best, _ = search.settle_down(task, best, search.LAST, watch)
-    best, loss, norm = newton(best[0], task.features, penalty=task.penalty)
+    best, loss, norm = _end(task, best, watch)
     for _ in range(8):                                  # leave a saddle along its steepest way down
         values, vectors = np.linalg.eigh(hessian(best, task.features, penalty=task.penalty))
         if values[0] >= -FLAT * values[-1]:
             break
         theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
-        lower, f = search.settle_down(task, unpack(best, theta), search.LAST, watch)
-        if f.min() >= loss:                             # a kink looks like a saddle
+        lower, f, less = _end(task, unpack(best, theta), watch)
+        if f >= loss:                                   # a kink looks like a saddle
             break
-        best, loss, norm = newton(lower[int(f.argmin())], task.features, penalty=task.penalty)
+        best, loss, norm = lower, f, less
     theta = pack(best)[None]
     loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
     if norm > GRADIENT:
@@ -306,6 +306,24 @@ def _finish(task, points, f, ends, unit, watch):
     return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
                    geometry_of(best.W), rotations(best).shape[1], unit,
                    kinks=kinks(best, task.features))
+
+
+def _end(task, points, watch):
+    """The best of the stack `points`, once they are where the gradient is zero, by Newton's method
+    at last: (point, loss, gradient norm).
+    """
+    few = points.n_features <= search.FEW
+    options = dict(enough=ROUNDING if few else SMALL, penalty=task.penalty)
+    for pace in (search.LAST,) if few else (search.CLOSER, search.LAST):
+        points, f = search.settle_down(task, points, pace, watch)
+        point = points[int(f.argmin())]
+        kept, part, law = search.without_dropped(task.features, point)
+        if len(kept) < point.n_features:
+            point = search.with_columns(point, kept, newton(part, law, **options)[0])
+        point, loss, norm = newton(point, task.features, **options)
+        if norm <= GRADIENT:
+            break
+    return point, loss, norm
 
 
 def _finish_large(task, best, ends, unit, watch):
@@ -425,28 +443,31 @@ def rotations(model):
     return U[:, size > FLAT * np.linalg.norm(model.W)]
 
 
-def newton(model, features, *, steps=10, penalty=NONE):
+def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE):
     """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are
-    left alone.
+    left alone. A Hessian serves as long as each step takes nine tenths of the gradient away.
 
     Returns (model, loss, gradient norm), floats where the model is single.
     """
     theta = np.atleast_2d(pack(model))
     f, g = evaluate(model, theta, features, penalty)
     norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
+    inverse, due = np.zeros((*theta.shape, theta.shape[1])), np.ones(len(theta), bool)
     for _ in range(steps):
-        k = np.flatnonzero(norm > ROUNDING)
+        k = np.flatnonzero(norm > enough)
         if not len(k):
             break
-        some = select(features, k)
-        H = hessian(unpack(model, theta[k]), some, difference, penalty=penalty)
-        inverse = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
-        trial = theta[k] - np.einsum("kij,kj->ki", inverse, g[k])
-        new_f, new_g = evaluate(model, trial, some, penalty)
+        if len(now := k[due[k]]):
+            H = hessian(unpack(model, theta[now]), select(features, now), difference,
+                        penalty=penalty)
+            inverse[now] = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
+        trial = theta[k] - np.einsum("kij,kj->ki", inverse[k], g[k])
+        new_f, new_g = evaluate(model, trial, select(features, k), penalty)
         new_norm = np.linalg.norm(new_g, axis=1)
-        better = new_norm < norm[k]
-        if (new_norm > norm[k] / 10).any():             # a kink is near: look at one side of it
+        better, slow = new_norm < norm[k], new_norm > norm[k] / 10
+        if (slow & due[k]).any():                       # a kink is near: look at one side of it
             difference = max(difference / 100, 1e-9)
+        due[k] = slow
         k = k[better]
         theta[k], norm[k] = trial[better], new_norm[better]
         f[k], g[k] = new_f[better], new_g[better]

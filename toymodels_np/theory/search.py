@@ -25,7 +25,8 @@ FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features
 THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # the second, without those dropped,
 ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
-LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point
+LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point,
+CLOSER = LAST._replace(tolerance=1e-6)      # or, of many features, until Newton's method is better
 HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
@@ -101,6 +102,26 @@ def _embedded(watch, points, k, which, rest):
         watch(np.append(W.ravel(), b)[None], f[[best]] + rest[best], norm[[best]])
 
     return hear
+
+
+def without_dropped(features, point):
+    """The features (k,) that a single point has not dropped, the point with their columns alone,
+    and their law; all of them where sets join features, or where there is no ReLU.
+    """
+    kept = np.flatnonzero(norms(point.W) > 0)
+    single = len(features.sets) == features.n_features
+    if not single or type(point).__name__ == "Linear" or not len(kept):
+        return np.arange(features.n_features), point, features
+    law = features.replace(n_features=len(kept), importance=features.importance[kept],
+                           feature_probability=features.feature_probability[kept])
+    return kept, type(point)(point.W[:, kept], point.b[kept]), law
+
+
+def with_columns(point, kept, part):
+    """The single point with those of `part` for its columns `kept`, and their biases."""
+    W, b = point.W.copy(), point.b.copy()
+    W[:, kept], b[kept] = part.W, part.b
+    return type(point)(W, b)
 
 
 # -- starts ---------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ ROOM = 2**20            # numbers in one array of corners
 FEW_ROWS = 100          # which are not worth a group more
 ROUGH = 1e-6            # from this rtol on, a quarter of the nodes are tried first
 STEEP = 4.0             # a gain is split off if what is left reaches at most so many times further
-NODE, CORNER, GROUP = 50, 3000, 1.5e5   # nanoseconds: a node and feature, a corner, a split
+NODE, CORNER, GROUP = 50, 1e4, 1.5e5     # nanoseconds: a node and feature, a corner, a split
 NEGLIGIBLE = 1e-40      # supports that are rarer than this are left out
 ROUNDING = 4 * np.finfo(float).eps
 # 1 / (1 + e^-x) as a power series                                                         (4.24)
@@ -146,7 +146,7 @@ def split(law, rows, y_y, rtol, worth):
         live = ((corners + low < 0) & (corners + high > 0)).sum(0)
         width = high - low
         nodes = np.where(live > 0, count_nodes(law, left, width, allowed, worth), 0)
-        cost[k] = (nodes + 100 * live) * NODE * law.n + (CORNER << k) * (k + 3)
+        cost[k] = (nodes + 100 * live) * NODE * law.n + CORNER * 2**k * (k + 3)
         cost[k] += GROUP * (k > 0)
         if k:
             cost[k, ~((abs(gain[0]) > 0) & (abs(gain[0]) * STEEP >= width))] = np.inf
