@@ -41,7 +41,7 @@ from pathlib import Path
 MEMORY = 4 * 2**30              # bytes that a child may take beside what it has at the start
 PATIENCE = 20                   # seconds for a call, and
 LOOK = 2                        # after how many of them somebody looks for a bar
-BATCH = 400                     # calls a child
+BATCH = 1000                    # calls a child
 HARMLESS = ("ok", "refused", "bar")
 FAULTS = ("raw", "silent", "hanging", "blown up")
 ROOT = Path(__file__).parents[1]
@@ -70,8 +70,8 @@ NOT_CALLED = {
 EXCLUDED = set().union(*NOT_CALLED.values())
 SLOW = {"certify_global": 0.3, "phase_diagram": 0.3, "critical_point": 0.3, "stability_limit": 0.3,
         "gradient_flow": 0.3, "load_atlas": 0.2, "command report": 0.1, "command claims": 0.1,
-        "command experiment": 0.2, "command book": 0.05, "command learn": 1,
-        "command check": 1, "command explorer": 0.1}             # how often beside the others
+        "command experiment": 0.2, "command phase": 0.5, "command book": 0.05,
+        "command explorer": 0.05, "command learn": 1, "command check": 1}     # odds, of 1 or 3
 # NaN or infinity stand for what is missing, say that a gradient is none or W is 0, or come out of a
 # model into which the caller wrote them: one batch is IEEE arithmetic, and all that lasts or
 # concludes refuses them.

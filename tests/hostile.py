@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -224,7 +225,7 @@ def with_entry(entry, shape=(2, 3)):
     return a
 
 
-NUMBERS = [0, 1, -1, 2, 3, 7, 64, 10**3, 10**5, 10**6, 10**9, 10**18, 2**31, 2**63, 10**400,
+NUMBERS = [0, 1, -1, 2, 3, 7, 64, 10**3, 10**4, 10**5, 10**6, 10**9, 10**18, 2**31, 2**63, 10**400,
            -10**18,
            0.5, -0.5, 1.5, 1e-300, 5e-324, 1e-30, 1e30, 1e39, 1e155, 1.7e308, float("nan"),
            float("inf"), -float("inf"), -0.0, 1j, True, False, Fraction(1, 3), Decimal("0.5"),
@@ -367,18 +368,27 @@ def path(rng, places):
     return (str(value) if rng.random() < 0.3 else value), f"path {place[:20]}"
 
 
+@cache
+def regular_files():
+    """{name: bytes}: results of each kind, and files that are none."""
+    with TemporaryDirectory(dir=".") as place:
+        folder = Path(place)
+        tm.save(folder / "run.npz", history())
+        tm.save(folder / "model.npz", history().model)
+        tm.sweep(square, [{"x": 1}, {"x": 2}], folder / "sweep", progress=False)
+        (folder / "certificate.json").write_text(json.dumps(certificate().to_dict()))
+        made = {str(path.relative_to(folder)): path.read_bytes()
+                for path in folder.rglob("*") if path.is_file()}
+    return made | {"empty.npz": b"", "text.npz": b"text\n", "read-only.npz": b"", "hard": b"",
+                   "junk.npz": np.random.default_rng(0).bytes(500)}
+
+
 def make_places(folder):
     """A folder with a file of each kind."""
     folder = Path(folder)
-    folder.mkdir(parents=True)
-    tm.save(folder / "run.npz", history())
-    tm.save(folder / "model.npz", history().model)
-    tm.sweep(square, [{"x": 1}, {"x": 2}], folder / "sweep", progress=False)
-    certificate_text = json.dumps(certificate().to_dict())
-    for name, text in (("certificate.json", certificate_text), ("empty.npz", ""),
-                       ("text.npz", "text\n"), ("read-only.npz", ""), ("hard", "")):
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / "junk.npz").write_bytes(np.random.default_rng(0).bytes(500))
+    for name, content in regular_files().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     (folder / "read-only.npz").chmod(0o400)
     os.link(folder / "hard", folder / "hard-2")
     os.mkfifo(folder / "fifo")

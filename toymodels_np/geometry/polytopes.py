@@ -56,9 +56,10 @@ def simplex(k):
     """A regular simplex, k + 1 columns in k dimensions with cosines -1/k, (k, k + 1). (8.2)"""
     k = checks.integer("k", k)
     checks.memory("k", 40 * (k + 1) ** 2)
-    centred = np.eye(k + 1) - 1 / (k + 1)
-    corners = np.linalg.svd(centred)[2][:k] @ centred
-    return corners / np.linalg.norm(corners, axis=0)
+    j = np.arange(1, k + 1)
+    corners = np.tri(k, k + 1)                  # row j: j ones, then -j, which sums to zero,
+    corners[j - 1, j] = -j                      # as all rows do, and they are orthogonal
+    return corners * np.sqrt((k + 1) / (k * j * (j + 1.0)))[:, None]
 
 
 def cross_polytope(k):
