@@ -14,7 +14,9 @@ inside a temporary folder. A call's seed and number are all that is needed to re
     hanging    over 20 s, no bar               a file replaced that must not be
     blown up   over 4 GiB, or the process died
 
-The last four are faults, and exit code 1.
+The last four are faults, and exit code 1. Python's own words count as a sentence in two places:
+an IndexError of `model[index]`, as of any sequence, and the RecursionError of a list that is nested
+too deeply to be shown in the sentence that refuses it.
 """
 
 import argparse

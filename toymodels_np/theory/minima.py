@@ -61,6 +61,7 @@ class Minimum:
     converged : whether the gradient is zero and the search was not broken off
     kinks : outputs whose slope bends at their bias: "a minimum at a kink"
     bound : None, or the coherence that was allowed: the gradient is that along what is allowed
+    features, interference, weight_decay : what it is a minimum of, as for `find_minimum`
     """
 
     model: Model
@@ -74,6 +75,9 @@ class Minimum:
     converged: bool = True
     kinks: tuple = ()
     bound: float | None = None
+    features: Features | None = None
+    interference: float = 0.0
+    weight_decay: float = 0.0
 
     def __repr__(self):
         if not self.converged:
@@ -303,9 +307,16 @@ def _finish(task, points, f, ends, unit, watch):
         raise NotConverged(f"the lowest of {len(ends)} starts ended with loss {loss * unit:.8g} "
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
                            f"the loss has a kink there, or more starts are needed")
-    return Minimum(best, loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
-                   geometry_of(best.W), rotations(best).shape[1], unit,
-                   kinks=kinks(best, task.features))
+    return _minimum(task, unit, best, loss, norm, values, ends, kinks=kinks(best, task.features))
+
+
+def _minimum(task, unit, model, loss, norm, values, ends, **more):
+    """The Minimum of what was found in units of `unit`."""
+    features = task.features.replace(importance=task.features.importance * unit)
+    penalty = task.penalty.in_units_of(1 / unit)
+    return Minimum(model, loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
+                   geometry_of(model.W), rotations(model).shape[1], unit, features=features,
+                   interference=penalty.interference, weight_decay=penalty.weight_decay, **more)
 
 
 def _end(task, points, watch):
@@ -339,25 +350,22 @@ def _finish_large(task, best, ends, unit, watch):
         past = f[0]
     loss = float(evaluate(best, pack(best), task.features, task.penalty)[0][0])
     values = extreme_eigenvalues(best[0], task.features, task.penalty)
-    return Minimum(best[0], loss * unit, norm * unit, values * unit, np.sort(ends) * unit,
-                   geometry_of(best[0].W), rotations(best[0]).shape[1], unit,
-                   converged=norm <= GRADIENT_LARGE)
+    return _minimum(task, unit, best[0], loss, norm, values, ends,
+                    converged=norm <= GRADIENT_LARGE)
 
 
 def _finish_bounded(task, stack, free, bound, ends, unit, watch):
     """The Minimum with a bound on the coherence; `free` is where the search without it ended."""
     best, loss, norm = coherent_minimum(task, stack, bound, free, watch)
-    return Minimum(best, loss * unit, norm * unit, np.zeros(0), np.sort(ends) * unit,
-                   geometry_of(best.W), rotations(best).shape[1], unit,
-                   converged=norm <= GRADIENT_BOUNDED, bound=bound)
+    return _minimum(task, unit, best, loss, norm, np.zeros(0), ends,
+                    converged=norm <= GRADIENT_BOUNDED, bound=bound)
 
 
 def _broken_off(task, model, unit):
     """The Minimum that the best point so far would be, without any certificate."""
     f, g = evaluate(model[None], pack(model)[None], task.features, task.penalty)
-    return Minimum(model, float(f[0]) * unit, float(np.linalg.norm(g)) * unit, np.zeros(0),
-                   f * unit, geometry_of(model.W), rotations(model).shape[1], unit,
-                   converged=False)
+    return _minimum(task, unit, model, float(f[0]), float(np.linalg.norm(g)), np.zeros(0), f,
+                    converged=False)
 
 
 # -- the certificate ------------------------------------------------------------------------------
@@ -494,6 +502,7 @@ def _starts(features, n_hidden, model, starts, seed, initial):
         raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known "
                         f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)
+    memory("n_hidden", 12 * m**2 * (m + 1) * n)         # of `rotations`
     if initial is None:
         memory("the starts", 32 * starts * m * n)
         return search.random_starts(features, m, model, starts, seed)

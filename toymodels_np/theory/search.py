@@ -141,22 +141,21 @@ def built_starts(features, m, model):
     n = features.n_features
     worth = features.importance * features.variance()
     order, shapes = np.argsort(-worth, kind="stable"), []
-    for pairs in range(m + 1):
+    for pairs in range(min(m, n - m) + 1):              # the others have no room
         axes = np.eye(m)
         shapes.append(np.concatenate([axes, -axes[::-1][:pairs]]))      # the least with the worst
-    for k in range(3, 8) if m >= 2 else ():
+    for k in range(3, min(7, n - m + 2) + 1) if m >= 2 else ():
         angle = 2 * np.pi * np.arange(k) / k
         polygon = np.zeros((k, m))
         polygon[:, -2:] = np.stack([np.cos(angle), np.sin(angle)], 1)
         shapes.append(np.concatenate([np.eye(m)[:m - 2], polygon]))
     W, b = [], []
     for shape in shapes:
-        if len(shape) <= n:
-            who = order[:len(shape)]
-            W.append(np.zeros((m, n)))
-            W[-1][:, who] = shape.T
-            b.append(features.active_probability / 2)
-            b[-1][who] = -0.05 if model.__name__ != "Linear" else 0
+        who = order[:len(shape)]
+        W.append(np.zeros((m, n)))
+        W[-1][:, who] = shape.T
+        b.append(features.active_probability / 2)
+        b[-1][who] = -0.05 if model.__name__ != "Linear" else 0
     return model(np.array(W), np.array(b)) if W else None
 
 
