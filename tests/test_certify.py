@@ -321,6 +321,19 @@ def test_loss_jumps_of_the_second_derivative_are_no_obstacle():
     assert tm.check_certificate(certificate.to_dict())
 
 
+def test_a_minimum_brings_its_features_and_penalties():
+    features = tm.Features(2, 0.1, [1, 0.9])
+    found = tm.find_minimum(features, 1, starts=4, interference=0.02)
+    proof = tm.certify(found)
+    assert proof == tm.certify(found.model, features, interference=0.02) and proof.proved
+    low, high = proof.loss_interval
+    assert low < Fraction(found.loss) + Fraction(1, 10**13) and high > Fraction(found.loss) - \
+        Fraction(1, 10**13)
+    scaled = tm.find_minimum(features.replace(importance=features.importance * 8.0), 1, starts=4,
+                             interference=0.16)
+    assert scaled.interference == 0.16 and (scaled.features.importance == [8, 7.2]).all()
+
+
 def test_penalties_move_what_is_certified():
     features, strength = tm.Features(2, 0.5), 0.001
     model = tm.certify(*pair()).model

@@ -133,7 +133,7 @@ def certify(minimum_or_model, features=None, *, interference=None, weight_decay=
     Parameters
     ----------
     minimum_or_model : Minimum or single ReluOutput at, or within rounding of, a stationary point
-    features : Features, at most eight and not signed; a Minimum that knows its own needs none
+    features : Features, at most eight and not signed; those of a Minimum if not given
     interference, weight_decay : strengths of the penalties λ Σ_{i≠j} (W_i·W_j)² and μ ‖W‖²;
         numbers, Fractions or intervals (low, high); default those of the Minimum, else 0
 
@@ -175,11 +175,9 @@ def _subject(given, features, interference, weight_decay):
     model = given
     if isinstance(given, Minimum):
         model = given.model
-        features = getattr(given, "features", None) if features is None else features
-        if features is None:
-            raise ValueError("features must be given: this Minimum does not know them")
-        interference = getattr(given, "interference", 0.0) if interference is None else interference
-        weight_decay = getattr(given, "weight_decay", 0.0) if weight_decay is None else weight_decay
+        features = given.features if features is None else features
+        interference = given.interference if interference is None else interference
+        weight_decay = given.weight_decay if weight_decay is None else weight_decay
     if not isinstance(model, Model):
         raise TypeError(f"minimum_or_model must be a Minimum or a ReluOutput, got {given!r}")
     if strange := stranger(model):
