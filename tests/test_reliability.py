@@ -133,6 +133,8 @@ CERTIFICATE = tm.load_atlas()[0].certificate
     (lambda: tm.certify(STACK[0], MASKED), "MaskedArray is a class of its own"),
     (lambda: CERTIFICATE.save("\ud800"), "path must be a path that can be encoded"),
     (lambda: CERTIFICATE.save(3), "path must be a path"),
+    (lambda: tm.Claim("a", "S", "It.", len, 0, decided_by=np.nan), "decided_by .* must be words"),
+    (lambda: tm.Claim("a", "S", "It.", len, 0, control=[1]), "control .* must be None, a function"),
     (lambda: tm.Claim("a", "S", "It.", len, "x"), "must be a real number, got 'x'")])
 def test_what_is_wrong_is_said(call, words):
     with pytest.raises((ValueError, TypeError), match=words):

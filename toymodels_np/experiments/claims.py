@@ -53,7 +53,7 @@ class Claim:
         decide it
 
     Raises ValueError for a summary or kind that is not one of these and for bounds that are none,
-    TypeError without a name or a function.
+    TypeError without a name or a function, and for words that are none.
     """
 
     name: str
@@ -73,6 +73,13 @@ class Claim:
         if not isinstance(self.name, str) or not callable(self.measure):
             raise TypeError(f"a claim has a name and a function that measures it, got "
                             f"{self.name!r} and {self.measure!r}")
+        for argument in ("section", "sentence", "expected", "correction", "decided_by"):
+            if not isinstance(value := getattr(self, argument), str):
+                raise TypeError(f"{argument} of the claim {self.name!r} must be words, got "
+                                f"{value!r}")
+        if not (self.control is None or isinstance(self.control, str) or callable(self.control)):
+            raise TypeError(f"control of the claim {self.name!r} must be None, a function or a "
+                            f"sentence why there is none, got {self.control!r}")
         for argument, value, allowed in (("summary", self.summary, SUMMARIES),
                                          ("kind", self.kind, KINDS)):
             if not isinstance(value, str) or value not in allowed:
