@@ -53,11 +53,19 @@ const energies = (() => {
     const marks = [...line().crossings.map((one) => [one.value, "#000000"]),
                    ...line().limits.map((one) => [one.value, "#999999"])];
     fill("energies-marks", { x: marks.map(([v]) => v), colour: marks.map(([, c]) => c) });
-    put("value", { start: low, end: high, value: state.value, direction: p ? "rtl" : "ltr" });
+    put("value", { start: low, end: high, visible: !p });
+    put("sparse", { start: low, end: high, visible: p });
+    showValue();
     clear();
     legend(branches);
     points();
     follow();
+  }
+
+  /* Of two sliders for the value, one runs from dense to sparse. */
+  function showValue() {
+    put("value", { value: state.value });
+    put("sparse", { value: state.value });
   }
 
   /* The names of the curves, in their colours. */
@@ -98,7 +106,7 @@ const energies = (() => {
     }
     if (v !== state.value && v >= line().low && v <= line().high) {
       state.value = v;
-      put("value", { value: v });
+      showValue();
     }
     fill("energies-here", { x: [v], y: [last.loss / emptyEnergy(app.law())] });
     show("here", `At ${said(v, 6)} the plane, ${names.geometry(state.W)}, costs `
@@ -111,7 +119,7 @@ const energies = (() => {
   function moveTo(v) {
     const { low, high } = line(), on = valueOf(line()) !== null;
     state.value = Math.min(high, Math.max(low, v));
-    if (!on) return follow();
+    if (!on) return [showValue(), follow()];
     const { p, I } = lawAt(line(), state.value);
     Object.assign(state, { p, I });
     return plane.sync();
@@ -170,6 +178,7 @@ const energies = (() => {
   const CHANGES = {
     "line": () => choose(model("line").value),
     "value": () => moveTo(model("value").value),
+    "sparse": () => moveTo(model("sparse").value),
     "bring": bring,
     "sweep-down": () => sweep(line().low),
     "sweep-up": () => sweep(line().high),

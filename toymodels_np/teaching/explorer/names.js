@@ -11,7 +11,7 @@ const names = (() => {
   const ORTHOGONAL = 0.1, CUTS = [0.15, 0.22, 0.29];      // |cos|, as in the package
   const SHORT = 0.1, NEGLIGIBLE = 0.01;                   // norms of dropped features
   const SHARED = 0.01;                                    // part of the longest norm^2
-  const DIGON = -0.95, SPANNED = 0.5, LENGTHS = 1.5, ANGLE = 0.25, TURNED = 12;
+  const MERGED = 0.95, DIGON = -0.95, SPANNED = 0.5, LENGTHS = 1.5, ANGLE = 0.25, TURNED = 12;
   const POLYGONS = { 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon",
                      8: "octagon" };
 
@@ -73,7 +73,37 @@ const names = (() => {
     return parts;
   }
 
+  /* The name of a part; columns that point the same way count as one corner, if need be. (8.6) */
   function recognise(part, unit, length) {
+    const name = polytope(part, unit, length);
+    if (name) return name;
+    const corners = merged(part, unit, length), { size } = corners.unit;
+    if (size === part.length) return null;
+    const one = size === 1 ? "bundle" : polytope([...corners.unit.keys()], corners.unit,
+                                                 corners.length);
+    return one && `${one} of ${part.length}`;
+  }
+
+  /* {unit, length} of corners: columns that point the same way together. */
+  function merged(part, unit, length) {
+    const left = new Set(part), corners = { unit: new Map(), length: [] };
+    for (const first of part) {
+      if (!left.delete(first)) continue;
+      const one = [first];
+      for (const i of one)
+        for (const j of [...left])
+          if (dot(unit.get(i), unit.get(j)) >= MERGED && left.delete(j)) one.push(j);
+      const total = unit.get(first).map((_, r) =>
+        one.reduce((x, i) => x + length[i] * unit.get(i)[r], 0));
+      const size = Math.hypot(...total), shared = total.map((x) => x / size);
+      if (one.some((i) => dot(unit.get(i), shared) < MERGED)) return { unit, length };
+      corners.length[corners.unit.size] = Math.hypot(...one.map((i) => length[i]));
+      corners.unit.set(corners.unit.size, shared);
+    }
+    return corners;
+  }
+
+  function polytope(part, unit, length) {
     const n = part.length;
     if (n === 1) return "orthogonal";
     if (n === 2) return dot(...part.map((i) => unit.get(i))) <= DIGON ? "digon" : null;
@@ -137,9 +167,10 @@ const names = (() => {
   }
 
   function counted(name, times) {
-    const plural = ["orthogonal", "dropped", "irregular"].includes(name) ? name
-      : name === "tetrahedron" ? "tetrahedra" : `${name}s`;
-    return times === 1 ? name : `${times} ${plural}`;
+    if (times === 1) return name;
+    const [head, ...of] = name.split(" of ");
+    const plural = ["orthogonal", "dropped", "irregular"].includes(head) ? head : `${head}s`;
+    return [`${times} ${plural}`, ...of].join(" of ");
   }
 
   /* What becomes of the last feature, as in theory/phase.py. */

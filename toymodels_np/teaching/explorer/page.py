@@ -30,13 +30,18 @@ SCRIPTS = ("exact.js", "search.js", "names.js", "app.js", "tasks.js", "plane.js"
 def explorer():
     """The page, an HTML text. Raises ImportError without Bokeh."""
     try:
+        from bokeh.document import Document
         from bokeh.embed import components
         from bokeh.resources import Resources
     except ImportError:
         raise ImportError('the explorer needs Bokeh: '
                           'pip install "toymodels_np[explorer]"') from None
     from . import panels
-    script, places = components(panels.models())
+    models, document = panels.models(), Document()
+    with document.models.freeze():                  # or each figure is looked through again
+        for model in models.values():
+            document.add_root(model)
+    script, places = components(models)
     library = Resources(mode="inline", components=["bokeh", "bokeh-widgets"])
     templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
                                    undefined=jinja2.StrictUndefined, trim_blocks=True,

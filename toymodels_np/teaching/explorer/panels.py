@@ -64,6 +64,8 @@ def widgets():
         listed("line", "parameter", [(line.name, line.title) for line in solved.KNOWN],
                "importance"),
         slider("value", "its value", 1, start=0.1, end=1.2, step=0.001),
+        slider("sparse", "its value", 1, start=0.1, end=1.2, step=0.001, direction="rtl",
+               visible=False),
         listed("grid", "diagram", [("2_1", "2 features, 1 dimension"),
                                    ("3_2", "3 features, 2 dimensions")], "2_1"),
         listed("kind", "a life of", [("flow", "exact gradient flow"),

@@ -6,6 +6,7 @@ window.toymodels = {
   losses: exact.losses,
   lastFrame: 0,                   // milliseconds that the last frame computed
   ready: false,
+  open: null,                     // follow a link, "#…"
 
   /* A widget was used. */
   changed(name) {
@@ -46,6 +47,7 @@ window.toymodels = {
       model(`${name}-tool`).active = true;
     }
     app.$("plane").addEventListener("keydown", plane.pressed);
+    window.toymodels.open = open;
     window.addEventListener("hashchange", () => open(location.hash));
     open(location.hash);
     window.toymodels.ready = true;
@@ -64,6 +66,8 @@ window.toymodels = {
       Object.assign(state, usual);
     }
     state.W = state.W || plane.weights("pentagon");
+    tasks.begin("none");
+    put("task", { value: "none" });
     plane.sync();
     energies.choose(state.line);
     put("line", { value: state.line });
