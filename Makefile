@@ -17,7 +17,7 @@ test-oldest test-newest: test-%: .venv-%/ready
 
 .venv-%/ready: constraints-%.txt setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet -c $< -e ".[test,dask,certify,learn]"
+	.venv-$*/bin/python -m pip install --quiet -c $< -e ".[test,dask,certify,learn,explorer,browser]"
 	touch $@
 
 lint: .venv/test
@@ -37,7 +37,7 @@ benchmark: .venv-benchmark/ready
 
 .venv/test: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e ".[test,dask,certify,learn,book,notebook]"
+	$(BIN)/python -m pip install --quiet -e ".[test,dask,certify,learn,book,notebook,explorer,browser]"
 	touch $@ .venv/demo
 
 .venv-benchmark/ready: setup.cfg setup.py pyproject.toml

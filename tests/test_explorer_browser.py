@@ -40,7 +40,7 @@ class Window:
         self.tab = browser.new_page(viewport={"width": width, "height": 900})
         self.tab.set_default_timeout(10_000)            # milliseconds
         self.tab.on("console", lambda message: self.wrong.append(message.text)
-                    if message.type in ("error", "warning") else None)
+                    if message.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url)
                     if not request.url.startswith(LOCAL) else None)
@@ -341,7 +341,7 @@ def test_descent_ends_in_a_minimum(window):
     (4, 2, [0.05, 0.1, 0.2, 0.4], [1, 0.8, 2, 0.5])])
 def test_the_true_minimum_is_the_packages(window, n, m, p, importance):
     window.load(np.random.default_rng(0).normal(size=(m, n)), p, importance)
-    mine = check_shown(window)
+    mine, yours = check_shown(window), window.number("mine")
     window.press("minimum")
     window.wait("!plane.isRunning()")
     minimum = tm.find_minimum(tm.Features(n, p, importance), m, starts=8)
@@ -349,7 +349,10 @@ def test_the_true_minimum_is_the_packages(window, n, m, p, importance):
     assert check_shown(window) == pytest.approx(minimum.loss, rel=1e-9)
     above, = re.findall(r"you were (\S+) % above it", window.text("jump"))
     assert float(above) == pytest.approx(100 * (mine / minimum.loss - 1), rel=1e-3)
-    assert minimum.geometry in window.text("jump") and "you have it" in window.text("above")
+    assert minimum.geometry in window.text("jump")
+    assert window.number("mine") == yours <= mine * (1 + 1e-9)  # what was found is not yours
+    best, = re.findall(r"your best is (\S+) % above it", window.text("above"))
+    assert float(best) == pytest.approx(100 * (yours / minimum.loss - 1), rel=1e-2)
 
 
 def test_keys_choose_move_and_descend(window):
@@ -439,6 +442,10 @@ def test_tasks_are_done_when_they_are(window, number):
         model = tm.find_minimum(law, task["m"], starts=8).model
     else:
         model = solved.closed("pentagon", law)[0]
+    if number == 1:                                     # the button does no task
+        window.press("minimum")
+        window.wait("!plane.isRunning()")
+        assert window.number("loss") < task["below"] and window.text("task-done") == "Not yet."
     window.load(model.W, task["p"], 1, b=model.b.tolist())
     assert window.text("task-done") == "Done!" and " of 5 done" in window.text("task-count")
 

@@ -130,7 +130,7 @@ const energies = (() => {
     const law = lawAt(line(), state.value), all = Object.values(line().curves);
     const found = all.map((one) => search.relax({ W: one.W, b: one.b }, law));
     const best = found.sort((x, y) => x.loss - y.loss)[0];
-    plane.load({ ...law, W: best.W, b: best.b });
+    plane.load({ ...law, W: best.W, b: best.b }, true);
   }
 
   function dragged() {

@@ -97,7 +97,7 @@ const phases = (() => {
     point(place);
     if (kind !== "tap") return;
     const { W, b } = grid().all[place.k];
-    plane.load({ ...law(place), W, b });
+    plane.load({ ...law(place), W, b }, true);
     show("jump", `${names.geometry(W)}, the true minimum of the cell that was clicked`);
   }
 

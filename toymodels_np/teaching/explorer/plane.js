@@ -1,7 +1,8 @@
 /* Panel 1, the plane: columns of W to be dragged, and all that follows from them at once.
 
    R        (3, 3)  how the view is turned, for m = 3
-   records  the lowest loss so far, a law               truth  the lowest minimum that is known  */
+   records  the lowest loss so far, a law      truth   the lowest minimum that is known
+   theirs   W as the page set it: what a search found does not count as yours                  */
 
 const plane = (() => {
   "use strict";
@@ -13,6 +14,7 @@ const plane = (() => {
   const AGREE = 1e-9;                     // what the two ways to the loss may differ by
 
   let records = new Map(), truth = new Map(), running = null, last = null;
+  let theirs = "";
   const key = () => JSON.stringify(app.law());
 
   // -- shapes to begin with ----------------------------------------------------------------------
@@ -105,11 +107,11 @@ const plane = (() => {
       for (const id of ["loss", "slope"]) show(id, "–");
       return;
     }
-    const best = records.get(key());
-    if (!best || last.loss < best) records.set(key(), last.loss);
+    const best = records.get(key()), mine = JSON.stringify(state.W) !== theirs;
+    if (mine && !(best <= last.loss)) records.set(key(), last.loss);
     draw();
     words();
-    tasks.check(last);
+    tasks.check(last, mine);
     energies.follow();
     window.toymodels.lastFrame = last.took;
   }
@@ -148,9 +150,9 @@ const plane = (() => {
     show("loss", said(loss));
     show("slope", said(slope, 3));
     show("name", names.geometry(state.W));
-    show("mine", said(mine));
+    show("mine", mine === undefined ? "none yet" : said(mine));
     show("truth", low ? said(low.loss) : "press “True minimum”");
-    show("above", !low ? "" : mine <= low.loss * (1 + 1e-9) ? "you have it"
+    show("above", !low || mine === undefined ? "" : mine <= low.loss * (1 + 1e-9) ? "you have it"
       : `your best is ${said(100 * (mine / low.loss - 1), 3)} % above it`);
     table();
 
@@ -186,6 +188,7 @@ const plane = (() => {
     state.chosen = Math.min(state.chosen, n - 1);
     state.W = weights(name);
     if (!state.best) state.b = search.bestBiases(state.W, state.p);
+    show("jump", "");
     sync();
   }
 
@@ -196,13 +199,15 @@ const plane = (() => {
     resize(Math.max(n, state.n), Math.max(m, state.m), name);
   }
 
-  /* A whole configuration: {n, m, W, b, p, I}; b is kept by hand unless biases are to be best. */
-  function load(given) {
+  /* A whole configuration: {n, m, W, b, p, I}. It counts as yours unless the page found it. */
+  function load(given, found = false) {
     stop();
+    if (found) theirs = JSON.stringify(given.W);
     Object.assign(state, given);
     state.W = given.W.map((row) => [...row]);
     state.b = [...given.b];
     state.chosen = Math.min(state.chosen, state.n - 1);
+    show("jump", "");
     sync();
   }
 
@@ -377,6 +382,7 @@ const plane = (() => {
       const above = mine > value.loss * (1 + 1e-9)
         ? `${said(100 * (mine / value.loss - 1), 4)} % above it` : "there already";
       Object.assign(state, { W: value.W, b: value.b });
+      theirs = JSON.stringify(value.W);
       show("jump", `${names.geometry(value.W)}, the lowest of ${starts} starts (a search, not a `
         + `proof): you were ${above}`);
       return true;

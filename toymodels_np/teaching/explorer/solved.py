@@ -1,6 +1,6 @@
 """What the page shows and no browser can work out: solved once, kept beside this file.
 
-    python -m toymodels_np.teaching.explorer.solved     solves all of it anew, in ten minutes
+    python -m toymodels_np.teaching.explorer.solved     solves all of it anew, in seven minutes
 
 solved.npz has the true minima of two phase diagrams and a life, flow and training, as float32;
 lines.json has the energies of branches along four parameters, with crossings and limits. They come

@@ -22,15 +22,15 @@ const tasks = (() => {
     words();
   }
 
-  /* A frame has this loss and slope: is the task that was chosen done? */
-  function check({ loss, slope }) {
+  /* A frame has this loss and slope, and is `mine` or what a search found: is the task done? */
+  function check({ loss, slope }, mine) {
     const task = chosen();
     if (!task) return;
     const { n, m, p } = task;
     const lawful = state.n === n && state.m === m && state.p.every((q) => q === p)
       && state.I.every((x) => x === 1);
     const reached = task.below ? loss < task.below : loss > task.above && slope < STOPPED;
-    if (lawful && reached) done.add(task);
+    if (mine && lawful && reached) done.add(task);
     words();
   }
 
