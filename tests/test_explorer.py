@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from toymodels_np.experiments import phase_grids
 from toymodels_np.teaching import book
 from toymodels_np.teaching.explorer import page, solved
 
-FOLDER = Path(page.__file__).parent
+ROOT, FOLDER = Path(__file__).parents[1], Path(page.__file__).parent
 SCRIPTS = sorted(FOLDER.glob("*.js"))
 WIDTH, LONGEST = 100, 45            # columns of a line, lines of a function, as in Python
 LARGEST = 6e6                       # bytes of the page, at most
@@ -188,3 +189,15 @@ def test_tasks_can_be_done_and_are_not_done_at_the_start():
         else:
             polygon = energies.polygon(n, task["p"]).loss
             assert lowest < task["above"] < polygon
+
+
+# -- the browser ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("value, outcome", [("required", "Failed"), ("", "Skipped")])
+def test_without_a_browser_tests_fail_where_it_is_required(monkeypatch, value, outcome):
+    monkeypatch.setenv(browser.REQUIRED, value)
+    monkeypatch.setattr(browser, "CHROMIUM", Path("/nowhere/chromium"))
+    with pytest.raises(BaseException) as caught, browser.chromium():
+        pass
+    assert type(caught.value).__name__ == outcome
+    assert f"{browser.REQUIRED}=required" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -140,7 +140,7 @@ print(tm.expected_loss(tm.ReluOutput(W, b), features))
   function copy(text, what) {
     $("copied").value = text;
     $("copied").hidden = false;
-    show("copied-said", `${what}: copied, or copy it from here.`);
+    show("copied-said", `${what}: copied, or to be copied from here.`);
     $("copied").select();
     if (navigator.clipboard) navigator.clipboard.writeText(text).catch(() => {});
   }
