@@ -337,14 +337,14 @@ def test_descent_ends_in_a_minimum(window):
 
 
 @pytest.mark.parametrize("n, m, p, importance", [
-    (5, 2, 0.05, 1), (5, 2, 0.3, 1), (5, 2, 0.05, [1, 1, 1, 1, 0.3]), (6, 3, 0.1, 1),
+    (5, 2, 0.06, 1), (5, 2, 0.31, 1), (5, 2, 0.05, [1, 1, 1, 1, 0.3]), (6, 3, 0.1, 1),
     (4, 2, [0.05, 0.1, 0.2, 0.4], [1, 0.8, 2, 0.5])])
 def test_the_true_minimum_is_the_packages(window, n, m, p, importance):
     window.load(np.random.default_rng(0).normal(size=(m, n)), p, importance)
     mine, yours = check_shown(window), window.number("mine")
     window.press("minimum")
     window.wait("!plane.isRunning()")
-    minimum = tm.find_minimum(tm.Features(n, p, importance), m, starts=8)
+    minimum = tm.find_minimum(tm.Features(n, p, importance), m, starts=4)
     assert window.number("truth") == pytest.approx(minimum.loss, rel=1e-9)
     assert check_shown(window) == pytest.approx(minimum.loss, rel=1e-9)
     above, = re.findall(r"you were (\S+) % above it", window.text("jump"))
@@ -609,6 +609,21 @@ def test_no_loss_is_better_than_a_doubtful_one(window):
     window.choose("preset", "digons")
     assert not window.tab.locator("#warning").is_visible()
     check_shown(window)
+
+
+@pytest.mark.parametrize("W, p", [
+    (np.full((2, 4), 10.0), 0.3), (np.full((3, 8), -10.0), 1e-4), (np.full((2, 5), 1e-9), 0.5),
+    (np.eye(2, 8) * 1e-4, 0.9), (np.array([[1.0, -1, 1e-6, 0]]), 1)])
+def test_large_and_small_columns_are_shown(window, W, p):
+    window.load(W, p)
+    check_shown(window)
+    window.load(W, p, 1, b=[5.0] * W.shape[1])
+    check_shown(window)
+
+
+def test_a_loss_of_nothing_is_nothing(window):
+    window.load(np.eye(3), 0.2, b=[0.0] * 3)
+    assert window.text("loss") == "0, to rounding" and window.text("name") == "3 orthogonal"
 
 
 def test_it_works_on_a_phone(browser, address):

@@ -101,7 +101,8 @@ const energies = (() => {
     const v = valueOf(line()), last = plane.last();
     if (v === null || !last) {
       fill("energies-here", { x: [], y: [] });
-      show("here", "The plane is not on this line: press “Bring the plane here”.");
+      show("here", last ? "The plane is not on this line: press “Bring the plane here”."
+        : "–");
       return;
     }
     if (v !== state.value && v >= line().low && v <= line().high) {

@@ -230,8 +230,8 @@ const exact = (() => {
 
   const gram = (W) => W[0].map((_, i) => W[0].map((_, j) => sum(W.map((row) => row[i] * row[j]))));
 
-  /* {loss, byOutput, dW, db}, dW and db only with `slopes`, for arguments that were checked.
-     Throws RangeError where rounding could be seen in the loss. */
+  /* {loss, byOutput, error, dW, db}, dW and db only with `slopes`, for arguments that were checked;
+     error is what rounding may be. Throws RangeError where it could be seen in the loss. */
   function solve({ W, b, p, I }, slopes) {
     const G = gram(W), n = b.length, Gamma = [], db = [], byOutput = [];
     let error = 0;
@@ -247,10 +247,10 @@ const exact = (() => {
     if (!Number.isFinite(loss)) throw new RangeError("W, b or importance is too large");
     if (!(error <= DOUBT * Math.max(loss, FLOOR * empty)) && error > 0)
       throw new RangeError(`the loss is ${loss} with an error of up to ${error}: too much`);
-    if (!slopes) return { loss, byOutput };
+    if (!slopes) return { loss, byOutput, error };
     const dW = W.map((row) => row.map((_, j) =>                                           // (4.3)
       sum(row.map((x, i) => x * (Gamma[i][j] + Gamma[j][i])))));
-    return { loss, byOutput, dW, db };
+    return { loss, byOutput, error, dW, db };
   }
 
   /* {byCount, byOutput}: what samples with 0, 1, ... n active features cost together, over all sets

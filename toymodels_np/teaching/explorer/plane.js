@@ -72,7 +72,7 @@ const plane = (() => {
 
   /* A column was dragged to (x, y) on the screen: W moves in the plane of the screen. */
   function dragTo(i, x, y) {
-    const [was] = [seen(state.W, state.turn)[i]], step = [x - was[0], y - was[1], 0];
+    const was = seen(state.W, state.turn)[i], step = [x - was[0], y - was[1], 0];
     const R = rotation(state.turn);
     for (let r = 0; r < state.m; r++)
       state.W[r][i] += state.m < 3 ? step[r] : range(3).reduce((t, k) => t + R[k][r] * step[k], 0);
@@ -91,7 +91,7 @@ const plane = (() => {
     if (state.best) state.b = search.bestBiases(state.W, state.p);
     const result = exact.solve(state, true), parts = exact.split(state);
     const total = parts.byCount.reduce((x, y) => x + y, 0);
-    if (!(Math.abs(total - result.loss) <= AGREE * search.empty(state)))
+    if (!(Math.abs(total - result.loss) <= AGREE * Math.max(result.loss, search.empty(state))))
       throw new RangeError("two ways to the loss disagree here, so none is shown");
     const slope = Math.hypot(...result.dW.flat(), ...result.db) / search.empty(state);
     return { ...result, ...parts, slope, took: performance.now() - began };
@@ -104,7 +104,9 @@ const plane = (() => {
     } catch (error) {
       last = null;
       app.warn(`No loss is shown: ${error.message}.`);
-      for (const id of ["loss", "slope"]) show(id, "–");
+      for (const id of ["loss", "slope", "name", "above", "split"]) show(id, "–");
+      $("features").replaceChildren();
+      energies.follow();
       return;
     }
     const best = records.get(key()), mine = JSON.stringify(state.W) !== theirs;
@@ -146,8 +148,8 @@ const plane = (() => {
   // -- words -------------------------------------------------------------------------------------
 
   function words() {
-    const { loss, slope } = last, low = truth.get(key()), mine = records.get(key());
-    show("loss", said(loss));
+    const { loss, slope, error } = last, low = truth.get(key()), mine = records.get(key());
+    show("loss", loss > error ? said(loss) : "0, to rounding");
     show("slope", said(slope, 3));
     show("name", names.geometry(state.W));
     show("mine", mine === undefined ? "none yet" : said(mine));
@@ -155,14 +157,14 @@ const plane = (() => {
     show("above", !low || mine === undefined ? "" : mine <= low.loss * (1 + 1e-9) ? "you have it"
       : `your best is ${said(100 * (mine / low.loss - 1), 3)} % above it`);
     table();
-
   }
 
   /* One row a feature: norm, share of a dimension, bias, law, loss of its output. */
   function table() {
     const length = names.norms(state.W), share = names.dimensionalities(state.W);
     const rows = range(state.n).map((i) => [i, said(length[i], 6), said(share[i], 6),
-      said(state.b[i], 6), said(state.p[i], 6), said(state.I[i], 6), said(last.byOutput[i], 6)]);
+      said(state.b[i], 6), said(state.p[i], 6), said(state.I[i], 6),
+      said(Math.max(last.byOutput[i], 0), 6)]);
     $("features").replaceChildren(...rows.map((cells, i) => {
       const row = document.createElement("tr");
       row.style.setProperty("--colour", app.data.colours[i]);

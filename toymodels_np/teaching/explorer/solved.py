@@ -26,12 +26,14 @@ from ...geometry.tegum import geometry_of
 from ...store import files
 from ...theory import energies
 from ...theory.branches import Parameter, critical_point, stability_limit
-from ...theory.exact.loss import expected_loss
+from ...theory.exact.loss import expected_loss, expected_loss_and_grad
 from ...theory.flow import gradient_flow
+from ...theory.minima import pack, rotations, unpack
 
 ARRAYS, LINES = (Path(__file__).with_name(name) for name in ("solved.npz", "lines.json"))
 GRIDS = Grid(2, 1, 100), Grid(3, 2, 100)        # of true minima, as in rows 4 and 5
 P = 0.05                                        # feature probability where one feature is varied
+STEP, NEAR = 2e-3, 1e-5         # of differences, at most; how far a limit may be from a first guess
 POINTS = 61                                     # of a curve
 SETS = ((0, 1, 2), (3, 4, 5))                   # a life: two correlated sets in three dimensions
 LIFE_P, SCALE, SEED, T_FINAL = 0.1, 0.01, 0, 1e5
@@ -136,8 +138,11 @@ def solve_line(line):
             if "everywhere" not in str(error):          # that it is stable throughout is no error
                 raise
         else:
-            limits.append({"branch": name, "value": limit.value, "loss": limit.loss,
-                           "kind": limit.kind})
+            value, loss = limit.value, limit.loss
+            if limit.kind == "crossing" and line.vary == "all":
+                value = sharper(line, name, value)
+                loss = closed(name, line.law(value))[1]
+            limits.append({"branch": name, "value": value, "loss": loss, "kind": limit.kind})
     curves = {name: curve(line, name, models[name], limits) for name in line.at}
     return {"name": line.name, "title": line.title, "vary": line.vary, "n": line.n, "m": line.m,
             "low": line.low, "high": line.high, "p": P, "crossings": crossings, "limits": limits,
@@ -152,6 +157,31 @@ def crossing(line, models, first, second, low, high):
     gap = lambda v: closed(first, line.law(v))[1] - closed(second, line.law(v))[1]
     value = brentq(gap, low, high, xtol=1e-13, rtol=1e-13)
     return value, closed(first, line.law(value))[1]
+
+
+def sharper(line, name, value, step=STEP):
+    """A crossing limit to ten digits, where the branch has a closed form. (6.3)
+
+    `stability_limit` takes second derivatives as differences of one step, which leaves eight digits
+    of some limits. Here three steps are extrapolated to none.
+    """
+    def lowest(v):
+        law = line.law(v)
+        model = closed(name, law)[0]
+        theta, R = pack(model), rotations(model)
+
+        def difference(h):
+            steps = h * np.eye(len(theta))
+            slopes = [expected_loss_and_grad(unpack(model, theta + sign * steps), law)[1]
+                      for sign in (1, -1)]
+            return (pack(slopes[0]) - pack(slopes[1])) / (2 * h)
+
+        coarse, middle, fine = (difference(step / k) for k in (1, 2, 4))
+        H = (coarse - 20 * middle + 64 * fine) / 45
+        H = (H + H.T) / 2
+        return np.linalg.eigvalsh(H + np.linalg.norm(H) * R @ R.T)[0]
+
+    return brentq(lowest, value - NEAR, value + NEAR, xtol=1e-13, rtol=1e-13)
 
 
 def curve(line, name, model, limits):
