@@ -521,6 +521,16 @@ def test_sweeps_show_hysteresis(window):
     assert window("app.model('energies-sweep').data.x.length") == 0
 
 
+def test_a_sweep_ends_where_the_plane_leaves_its_line(window):
+    window.press("bring")
+    window.press("sweep-down")
+    window.wait("energies.isSweeping()")
+    window.choose("preset", "hexagon")
+    window.wait("!energies.isSweeping()")
+    assert np.shape(window.state["W"]) == (2, 6)
+    check_shown(window)
+
+
 # -- phases and a life ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("grid", solved.GRIDS, ids=lambda grid: grid.name)

@@ -155,7 +155,8 @@ const energies = (() => {
     sweeping = true;
     show("swept", `${name} at ${said(from, 4)}`);
     const frame = () => {
-      if (!sweeping || line() !== swept || step > STEPS) return finish();
+      if (!sweeping || line() !== swept || valueOf(swept) === null || step > STEPS)
+        return finish();
       const v = from + (end - from) * step++ / STEPS, law = lawAt(line(), v);
       const W = state.W.map((row, r) => row.map((w, i) => w + NUDGE * draw[r][i]));
       const found = search.relax({ W, b: state.b }, law), now = names.geometry(found.W);
