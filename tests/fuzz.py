@@ -102,7 +102,7 @@ def public():
                 found[f"{name}.{method}"] = getattr(getattr(tm, name), method)
     del found["Model"]                                  # its subclasses are called
     for method in ("settings", "jobs", "check"):
-        found[f"Experiment.{method}"] = getattr(tm.experiments["introduction"], method)
+        found[f"Experiment.{method}"] = getattr(tm.experiments["correlated-sets"], method)
     for method in ("to_dict", "save"):
         found[f"Certificate.{method}"] = getattr(tm.Certificate, method)
     return found
@@ -168,18 +168,22 @@ def draw(rng, places):
     return name, said, lambda: function(*positional, **named), any(map(masked, given))
 
 
-def arguments(name, function, rng, places):
-    """Positional and named arguments of a call, and words for it: mostly good ones."""
+def arguments(name, function, rng, places, odds=(1, 10, 3, 1)):
+    """Positional and named arguments of a call, and words for it: mostly good ones.
+
+    odds : of 0, 1, 2 and 3 bad arguments
+    """
     import hostile
     parameters = signature(name, function)
     required = [p.name for p in parameters if p.default is p.empty]
-    optional = [p.name for p in parameters if p.default is not p.empty and rng.random() < 0.4]
+    optional = [p.name for p in parameters if p.default is not p.empty
+                and (rng.random() < 0.4 or f"{name}.{p.name}" in hostile.ALWAYS)]
     defaults = {p.name: p.default for p in parameters}
     values = {one: own_object(name, rng) if one == "self" else
               hostile.good(name, one, rng, places, defaults[one])
               for one in required + optional}
     shrink(name, values)
-    bad = rng.choices([0, 1, 2, 3], [1, 10, 3, 1])[0]
+    bad = rng.choices([0, 1, 2, 3], odds)[0]
     said = []
     for one in rng.sample(sorted(values), min(bad, len(values))):
         if one == "self" and name.split(".")[-1] in ("to_dict", "save"):
@@ -220,9 +224,11 @@ def own_object(name, rng):
     if cls == "Certificate":
         return hostile.certificate()
     if cls == "Features":
-        return hostile.features(rng)
+        stack = tm.Features(hostile.N, [[0.5], [0.2]])
+        return stack if name.endswith("__getitem__") else hostile.features(rng)
     own = tm.ReluOutput if cls == "Model" else getattr(tm, cls)
-    return own.init(hostile.N, hostile.M, rng.choice([None, 2]), seed=rng.randrange(9))
+    stack = 2 if name.endswith("__getitem__") else rng.choice([None, 2])
+    return own.init(hostile.N, hostile.M, stack, seed=rng.randrange(9))
 
 
 def shrink(name, values):

@@ -51,7 +51,7 @@ def measure(runs):
 
 def law_at(value):
     """A family of laws."""
-    return tm.Features(N, 0.2, [1, 1, value])
+    return tm.Features(2, value, [1, 0.5])
 
 
 # -- good values ----------------------------------------------------------------------------------
@@ -69,6 +69,25 @@ def model(rng):
     cls = rng.choice([tm.ReluOutput] * 4 + [tm.Linear, tm.ReluHidden, tm.AbsoluteValue])
     stack = rng.choice([None, None, None, 2])
     return cls.init(N, M, stack, seed=rng.randrange(9), dtype=rng.choice(["float32", "float64"]))
+
+
+def linear_model(rng):
+    """One whose hidden layer is linear."""
+    cls = rng.choice([tm.ReluOutput, tm.Linear])
+    return cls.init(N, M, rng.choice([None, None, 2]), seed=rng.randrange(9))
+
+
+def neural_model(rng):
+    """One whose neurons have a ReLU."""
+    return rng.choice([tm.ReluHidden, tm.AbsoluteValue]).init(N, M, seed=rng.randrange(9))
+
+
+def relu_output(rng):
+    return tm.ReluOutput.init(N, M, seed=rng.randrange(9))
+
+
+def absolute_value(rng):
+    return tm.AbsoluteValue.init(N, M, seed=rng.randrange(9))
 
 
 def weights(rng):
@@ -95,7 +114,16 @@ def flow():
 
 @cache
 def diagram():
-    return tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], progress=False)
+    return tm.phase_diagram(2, 1, importance=[0.5, 1.0], feature_probability=[0.1, 0.2],
+                            progress=False)
+
+
+@cache
+def measured():
+    """Runs of an experiment."""
+    experiment = tm.experiments["correlated-sets"]
+    (job,) = experiment.jobs(experiment.settings(changes={"steps": 0, "seeds": 1}))
+    return [experiment.run(job) | job]
 
 
 @cache
@@ -154,14 +182,30 @@ GOOD = {
     "full": one_of(False, True), "changes": one_of((), {"seeds": 1}), "first_seed": one_of(1, 1000),
     "settings": lambda rng: {"steps": 1, "seeds": 2}, "index": one_of(0, 1, slice(1)),
     "branch": lambda rng: minimum().model, "branch_a": lambda rng: minimum().model,
-    "branch_b": lambda rng: tm.ReluOutput([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 0.5]),
-    "parameter": lambda rng: tm.Parameter(law_at, 0.2, 1.0),
+    "branch_b": lambda rng: tm.ReluOutput([[1.0, 0.0]], [0.0, 0.05]),
+    "parameter": lambda rng: tm.Parameter(law_at, 0.05, 0.95),
     "motif": lambda rng: tm.Motif(0, 1, (0,), (1,), 2.0, 1.0, -0.5, 0.5, None),
     "curves": lambda rng: {"one": ([0.1, 0.2, 0.3], [1.0, 0.5, 0.2])},
     "point": one_of(None), "limits": one_of(None),
     "path_or_dict": lambda rng: certificate().to_dict(), "width": one_of(3), "format": one_of(None),
     "factors": lambda rng: [np.eye(2), np.ones((1, 2)) * [1, -1]]}
+NEURONS = ("describe_neurons", "monosemanticity", "normalise_neurons", "service", "served_features",
+           "stack_plot", "plots.stack")
+EXACT = ("adversarial_loss", "adversarial_training", "attack", "expected_loss", "polish",
+         "expected_loss_and_grad", "strongest_attack", "vulnerability")
 PARTICULAR = {                                  # where one name means two things
+    **{f"{name}.model": neural_model for name in NEURONS},
+    **{f"{name}.model": linear_model for name in EXACT},
+    "asymmetric_motifs.model": absolute_value, "plots.motif.model": absolute_value,
+    "climb_to_saddle.model": relu_output,
+    "certify.minimum_or_model": lambda rng: rng.choice([minimum(), minimum().model]),
+    "gradient_flow.model": lambda rng: rng.choice([tm.ReluOutput, tm.Linear]).init(N, M),
+    "certify.features": lambda rng: tm.Features(2, 0.1),
+    "Experiment.check.runs": lambda rng: measured(),
+    **{f"{name}.k": one_of(3, 4, 5) for name in (
+        "energies.deformed_polygon", "polytopes.prism", "polytopes.antiprism")},
+    **{f"{name}.W": lambda rng: np.random.default_rng(rng.randrange(99)).normal(size=(M, N))
+       for name in ("extra_phase", "plots.geometry", "plots.norms", "polytopes.recognise")},
     "AbsoluteValue.W1": lambda rng: np.ones((M, N)), "AbsoluteValue.W2": lambda rng: np.eye(N, M),
     **{f"{name}.W": lambda rng: np.eye(M, N) for name in ("ReluOutput", "Linear", "ReluHidden")},
     "find_minimum.model": one_of(tm.ReluOutput, tm.Linear),
@@ -184,14 +228,18 @@ PARTICULAR = {                                  # where one name means two thing
     "energies.local_minimum.feature_probability": one_of(0.1),
     "energies.digons.importance": one_of(1.0), "energies.dropped.importance": one_of(1.0)}
 PATHS = {"path": ["run.npz", "new.npz", "model.npz"], "out": ["sweep", "new"], "path_or_dict": [
-    "certificate.json"], "load_atlas.folder": ["sweep"]}
+    "certificate.json"], "load_atlas.folder": ["sweep"], "load.path": ["run.npz", "model.npz"],
+    "load_sweep.out": ["sweep"]}
+# optional arguments without which nothing goes
+ALWAYS = {"Features.feature_probability", "Claim.low", "certify.features"}
 
 
 def good(function, name, rng, places, default):
     """A good value for the argument `name` of `function`; `places` is the folder of paths."""
     whole = f"{function}.{name}"
-    if name in PATHS and (name != "path_or_dict" or rng.random() < 0.5):
-        return places() / rng.choice(PATHS[name])
+    paths = PATHS.get(whole, PATHS.get(name))
+    if paths and (name != "path_or_dict" or rng.random() < 0.5):
+        return places() / rng.choice(paths)
     make = PARTICULAR.get(whole) or GOOD.get(name)
     if make is None and default is not inspect.Parameter.empty:
         return default

@@ -356,3 +356,13 @@ def test_results_show_on_one_line(crossing, fold):
     assert repr(limit) == (f"StabilityLimit(value={limit.value:.10g}, loss={limit.loss:.8g}, "
                            f"{geometry}, fold)")
     assert repr(tm.Parameter(law, 0.1, 0.2)) == "Parameter(law, 0.1 to 0.2)"
+
+
+def test_a_branch_that_begins_inside_the_range_ends_where_its_second_variation_says():
+    """One feature alone loses its place when the other one may enter: seen from the dense end."""
+    law = lambda p: tm.Features(2, p, [1, 0.8])
+    alone = tm.ReluOutput([[1.0, 0.0]], [0.0, 0.475])
+    limit = tm.stability_limit(alone, tm.Parameter(law, 0.05, 0.95))
+    values = [np.linalg.eigvalsh(hessian(newton(alone, law(p))[0], law(p)))[0]
+              for p in (limit.value - 1e-4, limit.value + 1e-4)]
+    assert limit.kind == "crossing" and values[0] < 0 < values[1]

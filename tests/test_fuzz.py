@@ -34,6 +34,22 @@ def test_all_that_is_public_is_called_or_said_not_to_be():
                 hostile.good(name, one.name, random.Random(0), Path, one.default)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(set(fuzz.targets()) - set(fuzz.SLOW)))
+def test_good_arguments_are_good(name, tmp_path):
+    """Else a fuzzer is refused at the door, and never sees what is behind it."""
+    for number in range(6):
+        positional, named, _ = fuzz.arguments(
+            name, fuzz.targets()[name], random.Random(number),
+            fuzz.Places(tmp_path / f"{number}"), odds=(1, 0, 0, 0))
+        try:
+            fuzz.targets()[name](*positional, **named)
+            return
+        except (ValueError, TypeError) as error:
+            refused = error
+    raise AssertionError(f"six good calls were refused, the last with {refused}")
+
+
 def test_a_seed_and_a_number_name_a_call(tmp_path):
     drawn = [fuzz.draw(random.Random("1/5"), fuzz.Places(Path(tmp_path / f"{i}")))[:2]
              for i in range(2)]

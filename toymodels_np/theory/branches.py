@@ -264,7 +264,7 @@ class _Follower:
 
     def _reach(self, end):
         """Follow the branch towards `end` while it is a local minimum; note where it stops."""
-        v = min(self.points)
+        v = min(u for u, point in self.points.items() if point.lowest > 0)
         for target in np.linspace(v, end, SURVEY)[1:] if v != end else []:
             try:
                 self.at(target, COARSE)
@@ -280,7 +280,7 @@ class _Follower:
         value = brentq(lambda u: self.at(u).lowest, stable, unstable, xtol=1e-13, rtol=1e-13)
         point = self.at(value)
         self.limits.append(StabilityLimit(value, point.loss, point.model, "crossing"))
-        return stable
+        return value
 
     def _fold(self, sign):
         """Past a fold the branch turns back as a saddle. (6.4)
