@@ -517,6 +517,7 @@ def test_sweeps_show_hysteresis(window):
     assert check_shown(window) == pytest.approx(
         tm.energies.digons(2, 0.05, dropped=1, dropped_importance=1.2).loss, rel=1e-6)
     assert window("app.model('energies-sweep').data.x.length") > 150
+    assert window("app.model('value').value") == pytest.approx(1.2)
     window.press("clear")
     assert window("app.model('energies-sweep').data.x.length") == 0
 

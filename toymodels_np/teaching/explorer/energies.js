@@ -11,6 +11,7 @@ const energies = (() => {
   const NUDGE = 1e-4;             // what W is displaced by, so that no saddle holds it
   const TEN = 10;                 // digits of crossings and limits
   const COLOURS = ["#0072B2", "#E69F00", "#009E73"];
+  const SWEPT = { down: "#000000", up: "#CC79A7" };
 
   let dots = [], sweeping = false;
   const line = () => app.data.lines.find((one) => one.name === state.line);
@@ -57,7 +58,8 @@ const energies = (() => {
     put("sparse", { start: low, end: high, visible: p });
     showValue();
     clear();
-    legend(branches);
+    legend([...branches.map((name, k) => [name, COLOURS[k]]),
+            ...Object.entries(SWEPT).map(([way, colour]) => [`swept ${way}`, colour])]);
     points();
     follow();
   }
@@ -70,9 +72,9 @@ const energies = (() => {
 
   /* The names of the curves, in their colours. */
   function legend(all) {
-    $("curves").replaceChildren(...all.map((name, k) => {
+    $("curves").replaceChildren(...all.map(([name, colour]) => {
       const item = document.createElement("li");
-      item.style.setProperty("--colour", COLOURS[k]);
+      item.style.setProperty("--colour", colour);
       item.textContent = name;
       return item;
     }));
@@ -105,10 +107,8 @@ const energies = (() => {
         : "–");
       return;
     }
-    if (v !== state.value && v >= line().low && v <= line().high) {
-      state.value = v;
-      showValue();
-    }
+    if (v >= line().low && v <= line().high) state.value = v;
+    showValue();
     fill("energies-here", { x: [v], y: [last.loss / emptyEnergy(app.law())] });
     show("here", `At ${said(v, 6)} the plane, ${names.geometry(state.W)}, costs `
       + `${said(last.loss)}, ${said(last.loss / emptyEnergy(app.law()), 6)} of an empty model.`);
@@ -163,7 +163,7 @@ const energies = (() => {
       Object.assign(state, { p: law.p, I: law.I, W: found.W, b: found.b, value: v });
       if (now !== name) show("swept", `${$("swept").textContent}, ${now} from ${said(v, 4)} on`);
       name = now;
-      dots.push([v, found.loss / emptyEnergy(law), end < from ? "#000000" : "#CC79A7"]);
+      dots.push([v, found.loss / emptyEnergy(law), SWEPT[end < from ? "down" : "up"]]);
       fill("energies-sweep", { x: dots.map(([x]) => x), y: dots.map(([, y]) => y),
                                colour: dots.map(([, , colour]) => colour) });
       plane.sync();
