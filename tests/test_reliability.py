@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import toymodels_np as tm
+from toymodels_np.cli.jobs import parse_config
 from toymodels_np.cli.parser import main
 from toymodels_np.store import files
 
@@ -53,6 +54,18 @@ def test_what_save_accepts_load_reads(tmp_path, seed):
 def test_a_size_beyond_memory_is_a_sentence(name, call):
     with pytest.raises(ValueError, match=f"{name} is too large: .* GiB of memory, and .* free"):
         call()
+
+
+def test_an_index_that_would_wrap_round_is_refused():
+    for index in (np.uint64(2**64 - 1), np.array([0, 2**64 - 1], np.uint64)):
+        with pytest.raises(IndexError, match="index must be below"):
+            STACK[index]
+
+
+def test_a_sweep_of_too_many_jobs_is_refused():
+    for seeds in (10**13, 10**300):
+        with pytest.raises(ValueError, match="seeds and grid make 10+ jobs, and at most"):
+            parse_config({"task": "minimum", "seeds": seeds})
 
 
 def test_a_set_of_many_members_takes_no_square_of_them():

@@ -44,6 +44,18 @@ def plain_array(name, value, library=np):
         raise TypeError(f"{name} must be real numbers: {str(error) or 'too large'}") from None
 
 
+def index(value):
+    """`value` as a tuple by which arrays may be indexed, else TypeError or IndexError."""
+    parts = value if isinstance(value, tuple) else (value,)
+    parts = [one if one is None or one is ... or isinstance(one, slice)
+             else plain_array("index", one) for one in parts]
+    memory("index", 16 * sum(np.size(one) for one in parts))
+    for one in parts:                           # NumPy would wrap it round, or know no sentence
+        if isinstance(one, np.ndarray) and one.dtype.kind == "u" and (one > sys.maxsize).any():
+            raise IndexError(f"index must be below {sys.maxsize}, got {one.max()}")
+    return tuple(parts)
+
+
 def free_memory():
     """Bytes that this process may still take: what the system has free, or what it is allowed."""
     limits = [2**63]

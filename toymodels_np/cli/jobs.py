@@ -5,6 +5,7 @@ that is swept, by the same `sweep` as any other.
 """
 
 import difflib
+import math
 import tomllib
 from itertools import product
 
@@ -52,6 +53,7 @@ TASKS = {  # task -> its settings and what they are if not said
     },
     "minimum": LAW | {"task": "minimum", "starts": 32, "interference": 0.0, "weight_decay": 0.0},
 }
+MOST = 10**12           # jobs of a sweep, which a lifetime would not do
 RANGE = ("start", "stop", "points", "scale")  # of a grid's value that is a table
 
 
@@ -151,9 +153,11 @@ class Jobs:
         self.settings, self.grid, self.seeds = settings, grid, seeds
 
     def __len__(self):
-        return len(self.seeds) * int(
-            np.prod([len(values) for values in self.grid.values()], dtype=object)
-        )
+        return self.count()
+
+    def count(self):
+        """How many there are, however many."""
+        return math.prod([_count(self.seeds), *map(len, self.grid.values())])
 
     def __iter__(self):
         for values in product(*self.grid.values()):
@@ -199,6 +203,8 @@ def parse_config(config):
         {key: _values(key, values) for key, values in grid.items()},
         _seeds(config.get("seeds", 1)),
     )
+    if jobs.count() > MOST:
+        raise ValueError(f"seeds and grid make {jobs.count()} jobs, and at most {MOST} can be done")
     first = next(iter(jobs))
     for change in ({}, *({key: value} for key, values in jobs.grid.items() for value in values)):
         check_job(first | change)
@@ -245,6 +251,10 @@ def _values(key, values):
     if any(value in values[:i] for i, value in enumerate(values)):
         raise ValueError(f"{key} in the grid must not repeat a value, got {values}")
     return values
+
+
+def _count(seeds):
+    return seeds.stop if isinstance(seeds, range) else len(seeds)
 
 
 def _seeds(seeds):

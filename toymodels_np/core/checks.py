@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from ..machine import memory as memory, plain_array, progress as progress  # part of the checks
+from ..machine import index as index, memory as memory, plain_array, progress as progress
 from .arrays import array_module
 
 
@@ -58,15 +58,6 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
         raise ValueError(f"{name} must be finite, got NaN or infinite entries")
     kept = np.float64 if result.dtype.kind in "iu" else result.dtype
     return result.astype(kept if dtype is None else dtype, copy=False)
-
-
-def index(value):
-    """`value` as a tuple by which arrays may be indexed, else TypeError."""
-    parts = value if isinstance(value, tuple) else (value,)
-    arrays = [one if one is None or one is ... or isinstance(one, slice)
-              else plain_array("index", one) for one in parts]
-    memory("index", 16 * sum(np.size(one) for one in arrays))
-    return tuple(arrays)
 
 
 def weights(W, name="W"):
