@@ -60,6 +60,8 @@ def test_an_index_that_would_wrap_round_is_refused():
     for index in (np.uint64(2**64 - 1), np.array([0, 2**64 - 1], np.uint64)):
         with pytest.raises(IndexError, match="index must be below"):
             STACK[index]
+    with pytest.raises(IndexError, match="index must be below"):
+        tm.Features(3, [[0.1], [0.2]])[np.uint64(2**64 - 1)]
 
 
 def test_a_sweep_of_too_many_jobs_is_refused():
@@ -137,6 +139,7 @@ CERTIFICATE = tm.load_atlas()[0].certificate
     (lambda: CLAIM.check([{"x": 1}]), "cannot be measured on these runs: KeyError: 'y'"),
     (lambda: EXPERIMENT.jobs(64), "settings must be a dictionary, got 64"),
     (lambda: EXPERIMENT.jobs({"seeds": "x"}), "seeds must be an integer"),
+    (lambda: EXPERIMENT.jobs(EXPERIMENT.settings(changes={"seeds": 10**400})), "seeds is too"),
     (lambda: EXPERIMENT.settings(changes=0.5), "changes must be a dictionary"),
     (lambda: LAW.target("x"), "x must be an array of real numbers"),
     (lambda: tm.ReluOutput.init(3, 2).astype(np.ones(3)), "dtype must be float32 or float64"),

@@ -20,7 +20,7 @@ WHAT = ("features", "models")                   # files that say what a model an
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "6440710ad23b0a1e",
+    "features": "b5093f35be257806",
     "models": "0a9e0b70fdd3c24b",
     "optim": "3494dc227b60fcd7",
     "loop": "416656e46338ad52",

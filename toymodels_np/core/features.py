@@ -146,6 +146,7 @@ class Features:
             raise TypeError("these features have no instance axis to index")
         if isinstance(index, (bool, np.bool_)) or not isinstance(index, (int, np.integer, slice)):
             raise TypeError(f"index must be an integer or a slice of instances, got {index!r}")
+        index = checks.index(index)
         return self.replace(feature_probability=self.feature_probability[index],
                             importance=self.importance[index])
 

@@ -124,8 +124,10 @@ def _sort(value):
     """What a JSON value is, in words."""
     if isinstance(value, bool) or value is None:
         return "true, false or null"
-    if isinstance(value, (int, float)):
-        return "a number" if math.isfinite(value) else "a number that is not finite"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite"
+    if isinstance(value, (int, float)):                 # an integer may be beyond all floats
+        return "a number"
     for kind, words in ((str, "text"), (list, "a list"), (dict, "a table")):
         if isinstance(value, kind):
             return words
