@@ -18,7 +18,7 @@ for folder in (HERE.parents[1], HERE.parents[2]):
     sys.path.insert(0, str(folder))
 
 SIZES = ((2, 1), (5, 2), (6, 3), (8, 2), (8, 3))
-WARM = 10                       # frames that are not counted: the browser compiles
+WARM = 40                       # frames that are not counted: the browser compiles
 
 FRAMES = """([n, m, rounds, warm]) => {
     toymodels.open(`#n=${n}&m=${m}`);

@@ -35,13 +35,19 @@ const exact = (() => {
 
   // -- one output --------------------------------------------------------------------------------
 
+  /* The cube, and the corners further below, are the same arrays again and again: to make new ones
+     would take most of the time. */
+  const tables = (rows) => Array.from({ length: rows }, () => zeros(SIZE));
+  const cube = { a: zeros(MOST), ae: zeros(MOST), p: zeros(MOST), flip: zeros(MOST),
+                 reach: zeros(MOST + 1), mu: tables(MOST + 1), mue: tables(MOST + 1),
+                 law: tables(MOST), lawe: tables(MOST) };
+
   /* The gains g laid with the lowest corner down, z = bottom + sum a x with all a >= 0, ascending:
      a negative gain runs backwards, -a x = -a + a (1 - x). `own` is -1 where no gain is its own. */
   function lay(g, b, p, own) {
-    const k = g.length, scale = Math.abs(b) + sum(g.map(Math.abs)) || 1;
+    const k = g.length, scale = Math.abs(b) + g.reduce((x, y) => x + Math.abs(y), 0) || 1;
     const order = [...g.keys()].sort((i, j) => Math.abs(g[i]) - Math.abs(g[j]));
-    const cube = { k, scale, order, top: k + 2, bottom: b / scale, bottome: 0,
-                   a: zeros(k), ae: zeros(k), p: zeros(k), flip: zeros(k), reach: zeros(k + 1) };
+    Object.assign(cube, { k, scale, order, top: k + 2, bottom: b / scale, bottome: 0 });
     order.forEach((from, j) => {
       const gain = g[from] / scale, flip = gain < 0 ? -1 : 1;
       cube.a[j] = Math.abs(gain) < NOTHING ? 0 : Math.abs(gain);
@@ -54,36 +60,33 @@ const exact = (() => {
         cube.bottome -= cube.ae[j];
       }
     });
-    return Object.assign(cube, moments(cube));
+    moments();
   }
 
   /* E[(a x)^r] / a^r: an x that is off is at the low end, or the high one if it runs backwards. */
-  const chance = ({ p, flip }, j, r) =>
-    r === 0 ? 1 : p[j] / (r + 1) + (1 - p[j]) * (flip[j] < 0);
+  const chance = (j, r) =>
+    r === 0 ? 1 : cube.p[j] / (r + 1) + (1 - cube.p[j]) * (cube.flip[j] < 0);
 
   /* mu of the sums of the 0, 1, ... k smallest: with factorials they multiply like polynomials. */
-  function moments(cube) {
-    const { k, top, a, ae } = cube, mu = [zeros(top + 1)], mue = [zeros(top + 1)];
-    const law = [], lawe = [];
-    mu[0][0] = 1;
+  function moments() {
+    const { k, top, a, ae, mu, mue, law, lawe } = cube;
+    mu[0].fill(0)[0] = 1;
     for (let j = 0; j < k; j++) {
-      const one = zeros(top + 1), onee = zeros(top + 1);
+      const one = law[j], onee = lawe[j].fill(0);
       for (let r = 0, power = 1; r <= top; power *= a[j] / ++r) {       // power = a^r / r!
-        one[r] = chance(cube, j, r) * power;
-        if (r < top) onee[r + 1] = chance(cube, j, r + 1) * power * ae[j];
+        one[r] = chance(j, r) * power;
+        if (r < top) onee[r + 1] = chance(j, r + 1) * power * ae[j];
       }
-      const next = zeros(top + 1), nexte = zeros(top + 1);
+      const before = mu[j], beforee = mue[j];
+      const next = mu[j + 1].fill(0), nexte = mue[j + 1].fill(0);
       for (let r = 0; r <= top; r++)
         for (let s = 0; r + s <= top; s++) {
-          next[r + s] += one[r] * mu[j][s];
-          nexte[r + s] += onee[r] * mu[j][s] + one[r] * mue[j][s];
+          next[r + s] += one[r] * before[s];
+          nexte[r + s] += onee[r] * before[s] + one[r] * beforee[s];
         }
-      law.push(one); lawe.push(onee); mu.push(next); mue.push(nexte);
     }
-    return { mu, mue, law, lawe };
   }
 
-  /* The corners of one cube after the other use the same arrays: new ones would take most time. */
   const pool = [];
   let used = 0;
 
@@ -97,14 +100,14 @@ const exact = (() => {
   }
 
   /* The corner c of the j smallest gains, and all corners below it that its H needs. */
-  function corner(cube, j, c, ce) {
+  function corner(j, c, ce) {
     const { a, ae, p, flip, reach } = cube, highest = 2 + cube.k - j, at = fresh(j, c, ce, highest);
     at.kind = c + reach[j] <= 0 ? OFF : c >= 0 ? SMOOTH : SPLIT;
     if (at.kind === OFF) [at.H, at.He].forEach((all) => all.fill(0));
-    if (at.kind === SMOOTH) smooth(cube, at);
+    if (at.kind === SMOOTH) smooth(at);
     if (at.kind !== SPLIT) return at;
-    const i = j - 1, low = at.low = corner(cube, i, c, ce), { H, He, slope, slopee } = at;
-    const high = at.high = corner(cube, i, c + a[i], ce + ae[i]);                         // (4.6)
+    const i = j - 1, low = at.low = corner(i, c, ce), { H, He, slope, slopee } = at;
+    const high = at.high = corner(i, c + a[i], ce + ae[i]);                         // (4.6)
     const idle = at.idle = flip[i] < 0 ? high : low;
     for (let q = 1; q <= highest; q++) {
       slope[q] = (high.H[q + 1] - low.H[q + 1]) / a[i];
@@ -116,7 +119,7 @@ const exact = (() => {
   }
 
   /* H where the ReLU is never off: a polynomial in c, of positive terms. (4.7) */
-  function smooth(cube, at) {
+  function smooth(at) {
     const mu = cube.mu[at.j], mue = cube.mue[at.j], { H, He, power, highest } = at;
     power[0] = 1;                                                       // c^q / q!
     for (let q = 1; q <= highest; q++) power[q] = power[q - 1] * at.c / q;
@@ -133,7 +136,7 @@ const exact = (() => {
 
   /* The same lines backwards: w[q] is how much the result changes with H[q] at this corner. Adds to
      d.a and d.mu, and returns how the result changes with c, [part, part of epsilon]. (4.9) */
-  function back(cube, at, w, we, d) {
+  function back(at, w, we, d) {
     if (at.kind === OFF) return [0, 0];
     if (at.kind === SMOOTH) return backSmooth(at, w, we, d);
     const { a, ae, p } = cube, i = at.j - 1, last = at.highest;
@@ -148,8 +151,8 @@ const exact = (() => {
       d.a[i] -= on * at.slope[q];
       d.ae[i] -= one * at.slope[q] + on * at.slopee[q];
     }
-    const [low, lowe] = back(cube, at.low, wLow, wLowe, d);
-    const [high, highe] = back(cube, at.high, wHigh, wHighe, d);
+    const [low, lowe] = back(at.low, wLow, wLowe, d);
+    const [high, highe] = back(at.high, wHigh, wHighe, d);
     d.a[i] += high; d.ae[i] += highe;
     return [low + high, lowe + highe];
   }
@@ -170,7 +173,7 @@ const exact = (() => {
   }
 
   /* What the moments of all sums pass on to the gains that they are made of. */
-  function backMoments(cube, d) {
+  function backMoments(d) {
     const { k, top, a, ae, mu, mue, law, lawe } = cube;
     for (let j = k; j > 0; j--) {
       const i = j - 1;
@@ -184,7 +187,7 @@ const exact = (() => {
           d.mue[i][s] += we * law[i][r] + w * lawe[i][r];
         }
         if (!r) continue;
-        const part = chance(cube, i, r), power = a[i] ** (r - 1) / FACTORIAL[r - 1];
+        const part = chance(i, r), power = a[i] ** (r - 1) / FACTORIAL[r - 1];
         const less = r > 1 ? a[i] ** (r - 2) / FACTORIAL[r - 2] * ae[i] : 0;
         d.a[i] += x * part * power;
         d.ae[i] += xe * part * power + x * part * less;
@@ -195,18 +198,15 @@ const exact = (() => {
   /* {l, db} of a row of gains, its derivative by b, and with `slopes` also dg, those by the gains.
      l is A - dA/dg_own, A = E[relu(z)^2], and dA/dg_own rides on epsilon. (4.10) */
   function output(g, b, p, own, slopes) {
-    const cube = lay(g, b, p, own), { k, top, scale } = cube;
+    lay(g, b, p, own);
     used = 0;
-    const root = corner(cube, k, cube.bottom, cube.bottome);
+    const { k, scale } = cube, root = corner(k, cube.bottom, cube.bottome);
     const l = scale ** 2 * 2 * root.H[2] - scale * 2 * root.He[2];
     const db = scale * 2 * root.H[1] - 2 * root.He[1];
     if (!slopes) return { l, db };
-    const table = () => cube.mu.map(() => zeros(top + 1));
-    const d = { a: zeros(k), ae: zeros(k), mu: table(), mue: table() };
-    const w = zeros(3);
-    w[2] = 2;
-    const [dc, dce] = back(cube, root, w, zeros(3), d), dg = zeros(k);
-    backMoments(cube, d);
+    const d = { a: zeros(k), ae: zeros(k), mu: tables(k + 1), mue: tables(k + 1) };
+    const [dc, dce] = back(root, [0, 0, 2], [0, 0, 0], d), dg = zeros(k);
+    backMoments(d);
     cube.order.forEach((to, j) => {
       const lifted = cube.flip[j] < 0, flip = cube.flip[j];
       const dA = d.a[j] * flip + lifted * dc, dAe = d.ae[j] * flip + lifted * dce;

@@ -10,7 +10,7 @@ const search = (() => {
   const STEPS = 600;              // of BFGS, at most; and so many without a lower loss are enough
   const IDLE = 6, ROUNDING = 1e-15;
   const SCAN = 24;                // biases at which the slope is looked at, and
-  const REFINE = 60;              // halvings between two of them, at most
+  const REFINE = 60;              // steps between two of them, at most
   const RANDOM = 16;              // random starts of a search
   const SAME = 1e-9;              // part of a loss up to which another one is no improvement
   const DROPPED = 1e-5;           // of the loss: what a new start must gain to be polished
@@ -52,15 +52,23 @@ const search = (() => {
     return best;
   }
 
-  /* A zero between a and b, where the slope is sa < 0 and sb >= 0: false position, or halving. */
+  /* A zero between a and b, where the slope is sa < 0 and sb >= 0, by false position; an end that
+     stays twice counts half. */
   function zero(slope, a, b, sa, sb) {
-    for (let s = 0; s < REFINE && b - a > 1e-15 * (1 + Math.abs(a)); s++) {
-      let c = s % 3 === 2 ? (a + b) / 2 : (a * sb - b * sa) / (sb - sa);
+    for (let s = 0, stayed = 0; s < REFINE && b - a > 1e-15 * (1 + Math.abs(a)); s++) {
+      let c = (a * sb - b * sa) / (sb - sa);
       if (!(c > a && c < b)) c = (a + b) / 2;
       const sc = slope(c);
-      if (sc < 0) [a, sa] = [c, sc];
-      else [b, sb] = [c, sc];
-      if (sc === 0) return c;
+      if (Math.abs(sc) < ROUNDING) return c;
+      if (sc < 0) {
+        [a, sa] = [c, sc];
+        if (stayed === 1) sb /= 2;
+        stayed = 1;
+      } else {
+        [b, sb] = [c, sc];
+        if (stayed === -1) sa /= 2;
+        stayed = -1;
+      }
     }
     return -sa < sb ? a : b;
   }
