@@ -14,7 +14,7 @@ PACKAGE = "toymodels_np"
 
 # From the top floor down; what is named together is one floor.
 FLOORS = (("version", "machine", "disk", "early"), ("core",), ("known", "penalties"),
-          ("geometry",), ("theory",), ("engine",), ("plots",), ("store",), ("experiments",),
+          ("geometry",), ("engine",), ("theory",), ("plots",), ("store",), ("experiments",),
           ("teaching",), ("report",), ("cli",), ("", "__main__"))
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 

@@ -73,6 +73,17 @@ def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
     return loss, gradient
 
 
+def value(stack, features, penalty=NONE, rtol=RTOL):
+    """The loss (K,) as in `evaluate`, without the gradient."""
+    try:
+        loss = expected_loss(stack, features, rtol=rtol)
+    except OverflowError:
+        raise
+    except ArithmeticError:
+        loss = expected_loss(stack, features, rtol=max(rtol, ROUGH))
+    return loss + penalty.value(stack.W)
+
+
 def select(features, k):
     """The features of instances k."""
     if features.n_instances is None:
@@ -264,8 +275,7 @@ def drop(model, features, penalty=NONE, rtol=RTOL):
         """The instances k without these columns (len(k), n), and their losses."""
         other = type(model)(np.where(columns[:, None], 0, model.W[k]),
                             np.where(columns, best[k], model.b[k]))
-        loss = expected_loss(other, select(features, k), rtol=rtol)
-        return other, loss + penalty.value(other.W)
+        return other, value(other, select(features, k), penalty, rtol)
 
     k, i = np.nonzero(small)
     now = without(np.arange(len(small)), np.zeros_like(small))[1]
@@ -302,7 +312,7 @@ def revive(model, features):
         return model, dead.any(-1)
     best = features.active_probability / 2                              # E[y_i]
     other = type(model)(np.where(dead[:, None, :], 0, model.W), np.where(dead, best, model.b))
-    lower = expected_loss(other, features, rtol=RTOL) < expected_loss(model, features, rtol=RTOL)
+    lower = value(other, features) < value(model, features)
     changed = dead.any(-1) & lower
     keep = changed[:, None]
     W, b = np.where(keep[..., None], other.W, model.W), np.where(keep, other.b, model.b)

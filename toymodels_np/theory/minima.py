@@ -147,8 +147,9 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     features : Features without an instance axis
     n_hidden : int
     model : ReluOutput or Linear, the class
-    starts : int; W from N(0, 1/m) and b = E[x]. From the best ends, exchanges of features, known
-        shapes and the like go on until nothing lowers the loss.        seed : int
+    starts : int; W from N(0, 1/m) and b = E[x]. They descend or, with more than nine features, are
+        trained for a moment. From the best ends, exchanges of features, known shapes and the like
+        go on until nothing lowers the loss.        seed : int
     initial : a model whose instances are the only starts, such as trained ones: no local search
     interference, weight_decay : what is added to the loss, lam sum_{i != j} (W_i . W_j)^2 and
         mu ||W||^2. (14.1)
@@ -165,7 +166,7 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)
     with _Watch(progress) as watch:
         try:
-            points, f, ends = _search(task, stack, initial is None, executor, watch)
+            points, f, ends = _search(task, stack, initial is None, seed, executor, watch)
             if bound is not None:
                 free = points[int(np.argmin(f))]
                 return _finish_bounded(task, stack, free, bound, ends, unit, watch)
@@ -209,7 +210,7 @@ class _Watch:
 
     def __init__(self, progress):
         self.bar = tqdm(unit=" steps", desc="minimum", **progress_options(progress))
-        self.best, self.f = None, np.inf
+        self.best, self.f, self.progress = None, np.inf, progress
 
     def __enter__(self):
         return self
@@ -227,7 +228,7 @@ class _Watch:
 
 # -- the search -----------------------------------------------------------------------------------
 
-def _search(task, stack, with_changes, executor, watch):
+def _search(task, stack, with_changes, seed, executor, watch):
     """The best points, their losses, and where every start ended."""
     few = task.features.n_features <= search.FEW
     unequal = _unequal(task.features)
@@ -256,7 +257,11 @@ def _search(task, stack, with_changes, executor, watch):
                    [watch] * len(stacks))
         return _joined([x for x, _ in done]), np.concatenate([f for _, f in done])
 
-    points, f = descend_all(parts, pace)
+    if few or not with_changes:
+        points, f = descend_all(parts, pace)
+    else:
+        points, f = search.trained_starts(task, stack, seed, watch.progress)
+        watch(pack(points), f, 0 * f)
     ends = np.sort(f)
     if not with_changes:
         return points, f, ends
@@ -265,7 +270,7 @@ def _search(task, stack, with_changes, executor, watch):
         more, f_more = descend_all([built], pace)
         points, f = _joined([points, more]), np.append(f, f_more)
     if not few:
-        order = np.argsort(f, kind="stable")[:max(6, len(f) // 6)]
+        order = np.argsort(f, kind="stable")[:search.MANY]
         points, f = descend_all([points[order]], search.THEN)
     if unequal:
         pace = search.QUICK if few else search.THEN

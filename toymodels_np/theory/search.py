@@ -15,14 +15,26 @@ import numpy as np
 
 from ..core.features import Features
 from ..core.streams import SEARCH_STREAM, random_stream
+from ..engine.train import train
 from ..geometry.measures import DROPPED, REPRESENTED, norms
 from ..penalties import NONE, Penalty
-from .descent import RTOL, Pace, blank_loss, descend, drop, held_parameters, replace, revive
-from .exact.loss import expected_loss
+from .descent import (
+    RTOL,
+    Pace,
+    blank_loss,
+    descend,
+    drop,
+    held_parameters,
+    replace,
+    revive,
+    value,
+)
 
 FEW = 9                     # up to so many features the loss is exact at any rtol
-FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features,
-THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # the second, without those dropped,
+TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine", "record_every": 3000}
+ACTIVE, BATCH = 10, (2**8, 2**13)           # how often a feature is on in a batch; its bounds
+FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features that were built,
+THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # and that of the best, without those dropped,
 ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
 LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point,
@@ -31,6 +43,7 @@ HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share th
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
+MANY = 8                    # of many features, the best starts that go on
 BEAM = 3                    # the best points that are changed
 EXPANSIONS = 12, 4          # how many points are changed at most, of few features and of many
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
@@ -132,6 +145,21 @@ def random_starts(features, m, model, starts, seed):
     W = np.stack([random_stream(seed, SEARCH_STREAM, i).normal(scale=m**-0.5, size=shape)
                   for i in range(starts)])
     return model(W, np.broadcast_to(features.mean(), (starts, features.n_features)))
+
+
+def trained_starts(task, starts, seed, progress):
+    """The stack `starts` after a short training on samples, whose noise leads out of valleys in
+    which a descent would end; as it is where training diverges. Returns (points, f).
+    """
+    law, penalty = task.features, task.penalty
+    batch = 2 ** round(np.log2(np.clip(ACTIVE / law.active_probability.mean(), *BATCH)))
+    try:
+        run = train(starts.astype(np.float32), law, batch_size=batch, seed=seed, progress=progress,
+                    interference=penalty.interference, l2=penalty.weight_decay, **TRAINING)
+        starts = run.model.astype(np.float64)
+    except FloatingPointError:
+        pass
+    return starts, value(starts, law, penalty, FIRST.rtol)
 
 
 def built_starts(features, m, model):
@@ -253,7 +281,7 @@ def _candidates(task, point):
     chosen = []
     for kind, stack in changes(task.features, point).items():
         if len(stack.W) > KINDS[kind]:
-            f = expected_loss(stack, task.features, rtol=FIRST.rtol) + task.penalty.value(stack.W)
+            f = value(stack, task.features, task.penalty, FIRST.rtol)
             stack = stack[np.argsort(f, kind="stable")[:KINDS[kind]]]
         chosen.append(stack)
     if not chosen:

@@ -172,13 +172,15 @@ def count_nodes(law, rows, width, allowed, worth):
     omega = np.pi * kappa / np.where(width > 0, width, 1)
     decay = np.minimum(1, 2 / (omega * np.maximum(abs(rows.g), 1e-300)[:, None]))
     t = law.sums(rows.p[:, None], decay)
-    S = (1 - rows.p)[:, None]
-    ratio = t / np.maximum(S, 1e-100)
-    none, one = S.prod(0), S.prod(0) * ratio.sum(0)
+    S = np.maximum(1 - rows.p, 1e-100)[:, None]
+    none, one = S.prod(0), S.prod(0) * (t / S).sum(0)
     several = np.maximum((S + t).prod(0) - none - one, 0)
+    # A slope lacks its own gain's decay: where all else is tiny but on, its terms hardly shrink.
+    slope = ((S + t).prod(0) / (S + t) - none / S).max(0) - one
+    slope = np.where(slope > 1e-12, slope * kappa / 2, 0)
     term = 4 / np.maximum(width, 1e-300) / omega**2
     with np.errstate(over="ignore"):
-        bad = (term * several / omega > allowed) | (term * one * worth > allowed)
+        bad = (term * several / omega > allowed) | (term * (one + slope) * worth > allowed)
     guess = FIRST * 2.0 ** bad.sum(0)
     return np.clip(1024 * (guess / 1500) ** 1.8, FIRST, LAST)           # as measured
 
