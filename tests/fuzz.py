@@ -36,6 +36,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import weakref
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -344,16 +345,30 @@ class Stopped(KeyboardInterrupt):
 
 def watch(number, frame):
     """Stop a call that shows a bar after two seconds, and any other after twenty."""
-    from tqdm import tqdm
     watch.left -= LOOK
-    bar = False
-    while frame is not None and not bar:
-        bar = any(isinstance(value, tqdm) for value in frame.f_locals.values())
-        frame = frame.f_back
-    watch.bar = watch.bar or bar
+    watch.bar = watch.bar or len(watch.bars) > 0
     signal.alarm(LOOK)
-    if bar or watch.left <= 0:
+    if watch.bar or watch.left <= 0:
         os.kill(os.getpid(), signal.SIGINT)             # as somebody would who has waited
+
+
+watch.bars = weakref.WeakSet()          # those that the call has made, and not done with
+
+
+def note_bars():
+    """Note each bar that is made, one that nobody would see here, too."""
+    from tqdm.std import tqdm
+    begin, end = tqdm.__init__, tqdm.close
+
+    def noted(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        watch.bars.add(self)
+
+    def closed(self):
+        watch.bars.discard(self)
+        end(self)
+
+    tqdm.__init__, tqdm.close = noted, closed
 
 
 def stop(number, frame):
@@ -364,6 +379,7 @@ def stop(number, frame):
 def outcome_of(call, name, mask):
     """(outcome, words) of a call."""
     watch.left, watch.bar = PATIENCE, False
+    watch.bars.clear()
     signal.alarm(LOOK)
     try:
         result = call()
@@ -439,6 +455,7 @@ def child(seed, numbers, folder, answer):
     os.chdir(folder)
     signal.signal(signal.SIGALRM, watch)
     signal.signal(signal.SIGINT, stop)
+    note_bars()
     Places(Path(folder) / "first")()                    # all good values are there
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))

@@ -334,8 +334,12 @@ def writing(out):
 
 def _check(function, jobs, executor, chunk, retry_failed):
     """TypeError or ValueError unless all arguments are good."""
-    if isinstance(jobs, (dict, str, bytes)) or not hasattr(jobs, "__iter__"):
-        raise TypeError(f"jobs must be an iterable of dictionaries, got {jobs!r}")
+    try:
+        if isinstance(jobs, (dict, str, bytes)):
+            raise TypeError
+        iter(jobs)
+    except TypeError:
+        raise TypeError(f"jobs must be an iterable of dictionaries, got {jobs!r}") from None
     if executor is not None and not isinstance(executor, Executor):
         client = hasattr(executor, "get_executor")
         hint = "; a Dask client has client.get_executor()" if client else ""

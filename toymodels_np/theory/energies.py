@@ -233,6 +233,7 @@ def local_minimum(W, b, feature_probability, importance=1.0):
     b = checks.array("b", b, ndim=1, dtype=float)
     enumerated_loss(W, b, feature_probability, importance)                  # checks the rest
     (m, n), law = W.shape, _law(W.shape[1], feature_probability, importance)
+    checks.memory("W", 48 * (m * n + n) ** 3)                               # of the Hessian
 
     def loss(theta):
         return _loss(theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:], *law)
