@@ -104,6 +104,16 @@ def test_masks_are_not_lost(call):
         call()
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("model", [tm.ReluOutput, type("Own", (tm.ReluOutput,), {})])
+@pytest.mark.parametrize("count", [None, 2])
+def test_a_run_whose_optimiser_has_overflown_is_none(model, count):
+    """The square of a gradient is infinite in float32 long before the loss is."""
+    with pytest.raises(FloatingPointError, match="gradient of instance 0 .* try a smaller"):
+        tm.train(model.init(3, 2, count), tm.Features(3, 0.5), steps=2, batch_size=8,
+                 learning_rate=1e8, progress=False)
+
+
 # -- what is shared, and what is frozen -----------------------------------------------------------
 
 def test_features_and_models_share_nothing_with_their_caller():
@@ -248,7 +258,7 @@ def test_a_sweep_interrupted_anywhere_keeps_what_was_finished(tmp_path, number):
 def gives_half(job):
     """As find_minimum does: what was found so far is the result."""
     try:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return {"y": 1.0}
     except KeyboardInterrupt:
         return {"y": 0.5}

@@ -239,9 +239,11 @@ def test_numbers_that_are_not_finite_come_back(tmp_path):
 
 
 def test_a_run_on_the_way_to_infinity_comes_back(tmp_path):
-    model = tm.ReluOutput(*(1e9 * a for a in tm.ReluOutput.init(5, 2, 3, seed=1).parameters))
+    """Training refuses to end so, and version 0.1 did not."""
+    model = tm.ReluOutput.init(5, 2, 3, seed=1)
     history = tm.train(model, tm.Features(5, 0.3), steps=1, batch_size=16, learning_rate=1e-3)
-    assert not all(np.isfinite(a).all() for a in history.state.square)
+    for square in history.state.square:
+        square[0] = np.inf
     tm.save(tmp_path / "run.npz", history)
     assert_same(tm.load(tmp_path / "run.npz"), history)
 

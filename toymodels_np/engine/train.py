@@ -58,7 +58,8 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     trained by `core/loop.py`, which calls its `loss_and_grad` or `sample`. Raises ValueError or
     TypeError on bad arguments, FloatingPointError when a loss is not finite: at the step where it
     happens, or on a GPU at the first record from there on, since losses that are not recorded are
-    not computed. If a GPU is asked for, ImportError without CuPy and RuntimeError without a GPU.
+    not computed; and at the end where a gradient was too large for Adam's means. If a GPU is asked
+    for, ImportError without CuPy and RuntimeError without a GPU.
     """
     check_trainable(model, features)
     backend = backend_of(*model.parameters) if backend is None else backend
@@ -136,7 +137,14 @@ def _train(model, features, settings, start, stop, state, progress):
     check_bounded(added, type(model), features, name="l2")
     plain = engine_of(model, features, settings["backend"]) == "core.loop"
     run = train_plainly if plain else _train_fast
-    return run(model, features, settings, start, stop, state, progress, added)
+    history = run(model, features, settings, start, stop, state, progress, added)
+    for mean in (*history.state.mean, *history.state.square):
+        for i in np.flatnonzero(~np.isfinite(mean.reshape(len(mean), -1)).all(-1)):
+            raise FloatingPointError(       # Adam divides by it, and the parameters stand still
+                f"the gradient of instance {i} has become too large for {mean.dtype} by step "
+                f"{stop}, where Adam's means are not finite; try a smaller learning_rate than "
+                f"{settings['learning_rate']:g}")
+    return history
 
 
 def engine_of(model, features, backend):
