@@ -38,6 +38,7 @@ PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' met
 KINK = 0.05                 # a slope that differs by this share on both sides bends
 SLOW = 1e-6                 # a polish ends once a hundred steps lower the loss by less than this
 PART = 2**11                # numbers n m K of the starts that descend together
+SHARES = 4                  # into which an executor's work is cut
 
 __all__ = ["DIFFERENCE", "FLAT", "GRADIENT", "Minimum", "NotConverged", "RTOL", "descend",
            "evaluate", "find_minimum", "hessian", "newton", "pack", "polish", "revive",
@@ -235,47 +236,51 @@ def _search(task, stack, with_changes, seed, executor, watch):
     pace = search.FIRST if not few else search.QUICK if unequal else search.ALL
     if not with_changes:
         pace = Pace(GRADIENT, 0.0 if few else 1e-10, 3000, RTOL if few else 1e-7)
-    size = max(1, PART // stack.W[0].size) if not few else len(stack.W)
-    parts = [stack[i:i + size] for i in range(0, len(stack.W), size)]
+    run = _runner(executor, watch)
 
-    def run(function, *arguments):
-        """`function` on each of the arguments, here or on the executor."""
-        if executor is None:
-            return list(map(function, *arguments))
-        *rest, watches = arguments
-        results = [executor.submit(function, *a) for a in zip(*rest)]
-        done = []
-        for result in results:
-            points, f = result.result()
-            if len(f):
-                watch(pack(points), f, f * 0)
-            done.append((points, f))
-        return done
-
-    def descend_all(stacks, pace):
-        done = run(search.settle_down, [task] * len(stacks), stacks, [pace] * len(stacks),
-                   [watch] * len(stacks))
+    def descend_all(points, pace):
+        size = max(1, PART // points.W[0].size) if not few else len(points.W)
+        if executor is not None:
+            size = min(size, -(-len(points.W) // SHARES))
+        parts = [points[i:i + size] for i in range(0, len(points.W), size)]
+        done = run(search.settle_down, *zip(*((task, part, pace, watch) for part in parts)))
         return _joined([x for x, _ in done]), np.concatenate([f for _, f in done])
 
     if few or not with_changes:
-        points, f = descend_all(parts, pace)
+        points, f = descend_all(stack, pace)
     else:
-        points, f = search.trained_starts(task, stack, seed, watch.progress)
+        points, f = search.trained(task, stack, seed, watch.progress)
         watch(pack(points), f, 0 * f)
     ends = np.sort(f)
     if not with_changes:
         return points, f, ends
     built = search.built_starts(task.features, stack.n_hidden, type(stack))
     if built is not None and unequal:
-        more, f_more = descend_all([built], pace)
+        more, f_more = descend_all(built, pace)
         points, f = _joined([points, more]), np.append(f, f_more)
     if not few:
         order = np.argsort(f, kind="stable")[:search.MANY]
-        points, f = descend_all([points[order]], search.THEN)
+        points, f = descend_all(points[order], search.THEN)
     if unequal:
         pace = search.QUICK if few else search.THEN
         points, f = search.local_search(task, points, f, pace, watch, run)
     return points, f, ends
+
+
+def _runner(executor, watch):
+    """A function like `map`, here or on the executor; the last of its arguments are `watch`."""
+    if executor is None:
+        return lambda function, *arguments: list(map(function, *arguments))
+
+    def run(function, *arguments):
+        results = [executor.submit(function, *each) for each in zip(*arguments[:-1])]
+        done = [result.result() for result in results]
+        for points, f in done:
+            if len(f):
+                watch(pack(points), f, f * 0)
+        return done
+
+    return run
 
 
 def _unequal(features):

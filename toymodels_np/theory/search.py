@@ -31,7 +31,9 @@ from .descent import (
 )
 
 FEW = 9                     # up to so many features the loss is exact at any rtol
-TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine", "record_every": 3000}
+TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine"}
+HEAT = {"steps": 500, "learning_rate": 5e-3, "schedule": "cosine"}     # a race of many features
+GO_ON = 6                   # from there, so many
 ACTIVE, BATCH = 10, (2**8, 2**13)           # how often a feature is on in a batch; its bounds
 FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features that were built,
 THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # and that of the best, without those dropped,
@@ -45,7 +47,7 @@ SAME = 1e-6                 # losses that differ by less are those of one minimu
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
 MANY = 8                    # of many features, the best starts that go on
 BEAM = 3                    # the best points that are changed
-EXPANSIONS = 12, 4          # how many points are changed at most, of few features and of many
+EXPANSIONS = 12, 8          # how many points are changed at most, of few features and of many
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
 
 
@@ -59,6 +61,8 @@ class Task(NamedTuple):
 def settle_down(task, points, pace, watch=None):
     """The stack `points` down at this pace; dropped features are taken out on the way: (points, f).
     """
+    if task.features.n_features > FEW:                  # where every column costs
+        points, _ = drop(points, task.features, task.penalty, pace.rtol)
     points, f = descend_kept(task, points, pace, watch)
     points, changed = drop(points, task.features, task.penalty, pace.rtol)
     if type(points).__name__ != "Linear":
@@ -147,19 +151,20 @@ def random_starts(features, m, model, starts, seed):
     return model(W, np.broadcast_to(features.mean(), (starts, features.n_features)))
 
 
-def trained_starts(task, starts, seed, progress):
-    """The stack `starts` after a short training on samples, whose noise leads out of valleys in
+def trained(task, points, seed=0, progress=False, options=TRAINING):
+    """The stack `points` after a short training on samples, whose noise leads out of valleys in
     which a descent would end; as it is where training diverges. Returns (points, f).
     """
     law, penalty = task.features, task.penalty
     batch = 2 ** round(np.log2(np.clip(ACTIVE / law.active_probability.mean(), *BATCH)))
     try:
-        run = train(starts.astype(np.float32), law, batch_size=batch, seed=seed, progress=progress,
-                    interference=penalty.interference, l2=penalty.weight_decay, **TRAINING)
-        starts = run.model.astype(np.float64)
+        run = train(points.astype(np.float32), law, batch_size=batch, seed=seed, progress=progress,
+                    interference=penalty.interference, l2=penalty.weight_decay,
+                    record_every=options["steps"], **options)
+        points = run.model.astype(np.float64)
     except FloatingPointError:
         pass
-    return starts, value(starts, law, penalty, FIRST.rtol)
+    return points, value(points, law, penalty, FIRST.rtol)
 
 
 def built_starts(features, m, model):
@@ -230,13 +235,17 @@ def _alike(features, i, j):
 def race(task, points, best, pace, watch=None):
     """The stack `points` in heats, then what is close to the loss `best` at this pace: (points, f).
     """
-    f = None
-    for steps, share in HEATS:
+    def best_of(points, f, count):
+        go = np.argsort(f, kind="stable")[:count]
+        go = go[_distinct(f[go])]
+        return points[go], f[go]
+
+    if task.features.n_features > FEW:
+        points, f = best_of(*trained(task, points, options=HEAT), GO_ON)
+    for steps, share in HEATS if task.features.n_features <= FEW else ():
         heat = Pace(pace.tolerance, 0.0, steps, max(pace.rtol, FIRST.rtol))
         points, f = descend_kept(task, points, heat, watch)
-        go = np.argsort(f, kind="stable")[:max(4, int(share * len(f)))]
-        go = go[_distinct(f[go])]
-        points, f = points[go], f[go]
+        points, f = best_of(points, f, max(4, int(share * len(f))))
     unit = blank_loss(task.features)
     close = f <= best + CLOSE * max(abs(best), 1e-3 * unit)
     if not close.any():

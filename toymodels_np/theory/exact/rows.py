@@ -15,6 +15,7 @@ this is linear in h_q, so that all corners of a row share one sum over the nodes
 of instances. Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +27,12 @@ from .series import FIRST, GRAD, LAST, Sums, sum_series
 RARE = 40.0             # what happens with a chance of at most exp(-RARE) is left out       (4.19)
 TINY = 1e-10            # another feature's gain below this part of |z| acts by its mean     (4.20)
 MOST = 10               # features that are split off at most
-GROUPS = (0, 3, 6, MOST)        # rows with up to so many split off are worked on together
 ROOM = 2**20            # numbers in one array of corners
-FEW_ROWS = 100          # which are not worth a group more
 ROUGH = 1e-6            # from this rtol on, a quarter of the nodes are tried first
 STEEP = 4.0             # a gain is split off if what is left reaches at most so many times further
-NODE, CORNER, GROUP = 50, 1e4, 1.5e5     # nanoseconds: a node and feature, a corner, a split
+NODE, CORNER, GROUP = 50, 500, 2e6       # nanoseconds: a node and feature, a corner, a group
+STEADY = 0.1            # what is left of a product if it does not shrink
+CAUTION = 20.0          # by which corners count as dearer, since nodes are guessed too high
 NEGLIGIBLE = 1e-40      # supports that are rarer than this are left out
 ROUNDING = 4 * np.finfo(float).eps
 # 1 / (1 + e^-x) as a power series                                                         (4.24)
@@ -96,13 +97,23 @@ def sum_rows(law, p, b, g, own, rtol, with_grad):
 
 
 def groups(count):
-    """Sets of rows that are worked on together: alike in `count`, and not too many."""
-    last, ends = -1, GROUPS if len(count) > FEW_ROWS else (0, MOST)
-    for end in ends:
-        r, last = np.flatnonzero((last < count) & (count <= end)), end
-        if len(r):
-            K = int(count[r].max())
-            yield from np.array_split(r, -(-len(r) * (K + 4 << K + 1) // ROOM))
+    """Sets of rows that are worked on together, not too many. A row that splits off fewer features
+    than the others of its set costs as they do, which a set of its own must outweigh.
+    """
+    sets, spare, top = [], 0.0, 0
+    for k, rows in sorted(Counter(count.tolist()).items(), reverse=True):
+        spare -= rows * (corner_cost(top) - corner_cost(k))
+        if not sets or spare < 0:
+            sets, spare, top = [*sets, []], GROUP, k
+        sets[-1].append(k)
+    for ks in sets:
+        r = np.flatnonzero(np.isin(count, ks))
+        yield from np.array_split(r, -(-len(r) * (max(ks) + 4 << max(ks) + 1) // ROOM))
+
+
+def corner_cost(k):
+    """Nanoseconds that the corners of a row cost if k features are split off."""
+    return CORNER * 2**k * (k + 3)
 
 
 def reach(law, p, g, tries=6):
@@ -146,8 +157,7 @@ def split(law, rows, y_y, rtol, worth):
         live = ((corners + low < 0) & (corners + high > 0)).sum(0)
         width = high - low
         nodes = np.where(live > 0, count_nodes(law, left, width, allowed, worth), 0)
-        cost[k] = (nodes + 100 * live) * NODE * law.n + CORNER * 2**k * (k + 3)
-        cost[k] += GROUP * (k > 0)
+        cost[k] = (nodes + 100 * live) * NODE * law.n + CAUTION * corner_cost(k)
         if k:
             cost[k, ~((abs(gain[0]) > 0) & (abs(gain[0]) * STEEP >= width))] = np.inf
         if (nodes <= FIRST).all():                                      # more would cost more
@@ -175,9 +185,10 @@ def count_nodes(law, rows, width, allowed, worth):
     S = np.maximum(1 - rows.p, 1e-100)[:, None]
     none, one = S.prod(0), S.prod(0) * (t / S).sum(0)
     several = np.maximum((S + t).prod(0) - none - one, 0)
-    # A slope lacks its own gain's decay: where all else is tiny but on, its terms hardly shrink.
+    # A slope lacks its own gain's decay: where all else is tiny but on, its terms do not shrink,
+    # nor do their phases turn, so that they add up.
     slope = ((S + t).prod(0) / (S + t) - none / S).max(0) - one
-    slope = np.where(slope > 1e-12, slope * kappa / 2, 0)
+    slope = np.where(slope > STEADY, slope * kappa / 2, 0)
     term = 4 / np.maximum(width, 1e-300) / omega**2
     with np.errstate(over="ignore"):
         bad = (term * several / omega > allowed) | (term * (one + slope) * worth > allowed)
