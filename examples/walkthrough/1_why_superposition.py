@@ -57,16 +57,17 @@ x.round(2)
 probabilities = np.array([1.0, 0.3, 0.05])
 law = tm.Features(5, np.repeat(probabilities[:, None], 5, axis=1), 0.9 ** np.arange(5))
 start = tm.ReluOutput.init(5, 2, n_instances=3, seed=1)
-history = tm.train(start, law, steps=3000, batch_size=512, learning_rate=1e-2, schedule="cosine",
+history = tm.train(start, law, steps=3000, batch_size=512, learning_rate=3e-2, schedule="cosine",
                    seed=1, progress=False)
 figure, panels = plt.subplots(1, 3, figsize=(12, 4))
 for W, p, panel in zip(history.model.W, probabilities, panels):
     tm.plots.geometry(W, ax=panel).set_title(f"p = {p}")
 
 # %% [markdown]
-# Dense features get two orthogonal directions, and three of the five are given up. As features get
-# sparse, two of them share an axis, back to back, and in the end all five have a direction: a
-# pentagon. The model then answers with interference, which is *superposition*.
+# When features are dense, the two most important ones get orthogonal directions, and the other
+# three are given up. As features get sparse, two of them share an axis, back to back, and in the
+# end all five have a direction: a pentagon. The model then answers with interference, which is
+# *superposition*. (Only the angles between the arrows mean something: the plane may be turned.)
 #
 # **Talk.** Why back to back, and not side by side?
 #
@@ -128,6 +129,9 @@ for p in (1.0, 0.75, 0.5, 0.2, 0.05, 0.01):
           f"ratio {together / dropped:.3f}")
 
 # %% [markdown]
+# The pair is never the dearer one, and the sparser the features, the more it saves. For dense
+# features the two cost the same.
+#
 # ## When it changes: phase diagrams
 #
 # Two features, one dimension. The second feature has another importance. Each cell of the map is a
@@ -142,9 +146,11 @@ diagram = tm.phase_diagram(2, 1, importance=np.geomspace(0.1, 10, 7),
 tm.plots.phase(diagram)
 
 # %% [markdown]
-# Superposition fills the sparse side and gets wider and wider. Exercise
-# [15_phase_boundary](../exercises/15_phase_boundary.py) draws the boundaries of the paper's fixed
-# candidates, which are near these and not the same:
+# Superposition fills the sparse side, on the right, and gets wider and wider. The paper compares
+# three fixed candidates, one for each region, with norms that are given. A dot marks a cell
+# where the true minimum is of another kind than the best of the three. Exercise
+# [15_phase_boundary](../exercises/15_phase_boundary.py) draws the boundaries of the candidates,
+# which are near these and not the same:
 
 # %%
 tm.plots.phase(diagram, candidates=True)

@@ -82,9 +82,10 @@ for k in range(0, len(p), 3):
     print(f"p = {p[k]:.3f}: {tm.name_geometry(trained.W[k])}")
 
 # %% [markdown]
-# Points gather at the fractions of shapes: features do not take any share that they might, they
-# take a share of *something*. Where it says "irregular", training may have ended in a mere local
-# minimum, or the minimum is no shape that the package knows.
+# In the middle points gather at the fractions of shapes: features do not take any share that they
+# might, they take a share of *something*. On the sparse side nobody is dropped any more, and all 24
+# share the six dimensions about evenly, a quarter each. Where it says "irregular", training may
+# have ended in a mere local minimum, or the minimum is no shape that the package knows.
 #
 # ## A pentagon under strain
 #
@@ -103,8 +104,7 @@ digons = tm.ReluOutput(W, [digon.bias] * 4 + [0.025])
 model = tm.ReluOutput(1.13 * tm.polytopes.polygon(5), np.full(5, -0.25))
 values, curves = np.array([0.7, 0.6, 0.5, 0.42, 0.36, 0.32, 0.3]), {"pentagon": [], "2 digons": []}
 for v in values:
-    found = tm.find_minimum(importance_of_last(v), 2, initial=model,
-                            progress=False)
+    found = tm.find_minimum(importance_of_last(v), 2, initial=model, progress=False)
     model = found.model
     curves["pentagon"].append(found.loss)
     curves["2 digons"].append(tm.expected_loss(digons, importance_of_last(v)))
@@ -133,13 +133,14 @@ figure, panels = plt.subplots(1, 2, figsize=(9, 4))
 for (name, law), panel in zip(laws.items(), panels):
     found = tm.find_minimum(law, 2, starts=4, progress=False)
     tm.plots.geometry(found.model.W, ax=panel).set_title(f"{name}: {{0, 1}} and {{2, 3}}")
-    G = tm.gram(found.model.W)
+    G = tm.gram(found.model.W).round(3) + 0.0                   # + 0.0 makes -0.0 a plain 0
     print(f"{name:15} W_0·W_1 = {G[0, 1]:6.3f}, W_0·W_2 = {G[0, 2]:6.3f}, "
           f"W_0·W_3 = {G[0, 3]:6.3f}")
 
 # %% [markdown]
-# Friends stay out of each other's way: they are orthogonal, and each shares its axis with somebody
-# of the *other* set. Rivals are never on together, so they may stand back to back for nothing.
+# Friends stay out of each other's way: they are orthogonal, or nearly so, and each shares its axis
+# with somebody of the *other* set. Rivals are never on together, so they may stand back to back for
+# nothing.
 #
 # ## Local bases, and what comes out when there is no room
 #
@@ -176,6 +177,9 @@ for p in (0.6, 0.05):
           f"shares {tm.feature_dimensionality(exact.model.W).round(2)}")
 
 # %% [markdown]
+# A "triangle of 6" has two features at each of its three corners. Here they are the two members of
+# a pair: when dense, each pair has become one direction. When sparse, all six are told apart.
+#
 # ## To take home
 #
 # - Solutions are products of shapes in orthogonal subspaces; a feature's share is its shape's.

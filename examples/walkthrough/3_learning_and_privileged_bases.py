@@ -50,7 +50,8 @@ panel
 # that each plateau belongs to. Adam's clock is another one, so times do not compare.
 #
 # **Predict.** At the first plateau the model represents nothing. In how many directions can it
-# leave? (The *index* counts them. There are 3 × 6 weights.)
+# leave? (The *index* counts them. There are 3 × 6 weights.) The cell follows the smallest case, one
+# pair of correlated features in one dimension: how many are they there?
 
 # %%
 two = tm.Features(2, 0.1, correlated=[(0, 1)])
@@ -61,9 +62,9 @@ for plateau in flow.plateaus:
 tm.plots.flow(flow)
 
 # %% [markdown]
-# Two weights, two ways out here; 18 there. A model that starts ten times nearer to a saddle stays
-# longer by a constant: the clock is logarithmic. Chapter 9 has the formula, and exercise
-# [21_plateau](../exercises/21_plateau.py) computes a plateau and its saddle.
+# Here are two weights and two ways out; with 18 weights there are 18. A model that starts ten times
+# nearer to a saddle stays longer by a constant: the clock is logarithmic. Chapter 9 has the
+# formula, and exercise [21_plateau](../exercises/21_plateau.py) computes a plateau and its saddle.
 #
 # **Predict.** The start is a hundred times smaller. By how much longer does the plateau last: by a
 # factor of 100, or by a bit?
@@ -72,9 +73,13 @@ tm.plots.flow(flow)
 for scale in (1e-1, 1e-2, 1e-3):
     nearer = tm.gradient_flow(tm.ReluOutput([[scale, 0.9 * scale]], two.mean()), two, t_final=1e3)
     half = (nearer.losses[0] + nearer.losses[-1]) / 2
-    print(f"start {scale:g}: half-way at t = {nearer.times[nearer.losses < half][0]:.1f}")
+    reached = np.interp(-half, -nearer.losses, nearer.times)    # losses only fall
+    print(f"start {scale:g}: half-way at t = {reached:.1f}")
 
 # %% [markdown]
+# By a bit: each factor of ten adds about $\log(10) / |\lambda| = 10.8$, where $\lambda$ is the
+# steepest curvature of the saddle, (9.9) and (9.13).
+#
 # ## Energy jumps
 #
 # The geometry comes about in the same way. Twenty-four equal features and six dimensions, looked at

@@ -59,8 +59,10 @@ tm.plots.stack(best[3])
 tm.plots.stack(best[6])
 
 # %% [markdown]
-# With room to spare a neuron does one side. Without it, neurons do several, and the model
-# *computes* in superposition.
+# With room enough a neuron does one side of one feature. Without it most neurons do several, and
+# the model *computes* in superposition. A number in a bar is a feature that the neuron reads.
+# Colours say what it serves: blue is for one side, hatched for several. A blue one may read more
+# features than it serves, since what it writes counts, too.
 #
 # ## The asymmetric motif
 #
@@ -77,6 +79,9 @@ found, = tm.asymmetric_motifs(model)
 tm.plots.motif(model, found)
 
 # %% [markdown]
+# The figure gives every neuron a largest input weight of 1, so that the output weights change with
+# it: 2 times 2 is shown as 1 times 4. Only the products mean something.
+#
 # Inhibition is free where a ReLU cuts it off. One large disturbance can be taken back by one
 # neuron, and what is left is small. Exercise
 # [24_asymmetric_motif](../exercises/24_asymmetric_motif.py) builds one.
