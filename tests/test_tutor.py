@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toymodels_np.cli.parser import main
-from toymodels_np.teaching import checker, draw, progress, tutor
+from toymodels_np.teaching import checker, draw, progress, script as script_module, tutor
 from toymodels_np.teaching.child import load
 from toymodels_np.teaching.records import EXERCISES, find
 
@@ -88,6 +88,15 @@ def test_a_mistake_is_named_and_takes_the_mark_away(mine, capsys):
     assert code == 1 and len(lines) == 1 and err == ""
     assert "the importance multiplies x and not the error" in lines[0]
     assert progress.state(progress.load(mine), find(4)) == ""
+
+
+def test_on_a_terminal_the_sentence_is_broken_between_words(mine, capsys, monkeypatch):
+    (mine / "04_loss.py").write_text(RIGHT.replace(".sum(", ".mean("))
+    _, plain, _ = learn(capsys, "loss")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    _, broken, _ = learn(capsys, "loss")
+    assert len(plain) == 1 < len(broken) and " ".join(broken) == plain[0]
+    assert max(map(len, broken)) <= script_module.WIDTH
 
 
 def test_a_traceback_comes_after_the_sentence_and_only_if_it_is_asked_for(mine, capsys):

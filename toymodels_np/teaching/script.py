@@ -34,10 +34,16 @@ def check(path):
 
 
 def spoken(exercise, verdict, traceback=False):
-    """All that is said of a verdict: a sentence; after success also what was shown, and where."""
+    """All that is said of a verdict: a sentence; after success also what was shown, and where.
+
+    The sentence is one line, but on a terminal it is broken between words.
+    """
     if not verdict.solved:
+        said = verdict.said
+        if sys.stdout.isatty():
+            said = textwrap.fill(said, WIDTH, break_long_words=False, break_on_hyphens=False)
         end = f"\n\n{verdict.traceback.rstrip()}" if traceback and verdict.traceback else ""
-        return f"{verdict.said}{end}"
+        return f"{said}{end}"
     path, number, line = deciding_line(exercise)
     onward = f"Next: {find(exercise.next).file}" if exercise.next else "That was the last exercise."
     shown = textwrap.fill(f"{exercise.name} is solved. {exercise.shown}", WIDTH)
