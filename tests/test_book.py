@@ -155,6 +155,8 @@ def test_an_example_shows_what_is_typed_and_what_comes_out():
     (r"\mathbb R^k", ["ℝ"]), (r"\mathbf 1", ["𝟏"]),
     (r"\Bigl\{ a \Bigr\}", ["{", "}"]),
     (r"\operatorname*{arg\,max}_{a}", [">arg<", ">max<"]),
+    (r"t \ln 10", ["t</mi><mspace", "ln</mi><mspace"]), (r"\log(2)", ["log</mi><mo"]),
+    (r"a \mathrel{+}= b", ["<mo>&#x0002B;&#x0003D;</mo>"]),
 ])
 def test_what_the_library_does_not_know_is_mended(latex, parts):
     html = book.mathml(latex).replace("&#x0007B;", "{").replace("&#x0007D;", "}")

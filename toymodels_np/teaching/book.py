@@ -52,9 +52,13 @@ BAR = re.compile("<m[io]>([\ue000-\ue003])</m[io]>")
 SIGN = re.compile(r"(<mo[^>]*>(?:&#x000(?:28|5B|2C|3C|3E)|&#x0003D|&#x0226[45]|&#x000B7);</mo>)"
                   r"<mo>(&#x02212;|&#x0002B;)</mo>")
 VARIANT = re.compile(r'<m([in]) mathvariant="(double-struck|bold)">(\w)</m[in]>')
-# The name of a function is no operator that wants room on both sides, unless it has limits.
-FUNCTION = re.compile(r"(?<!<msup>)(?<!<msub>)(?<!<munder>)<mo>([A-Za-z]{2,})</mo>"
-                      r"(<mo[^>]*>&#x00028;)?")
+# The name of a function is no operator that wants room on both sides, unless it has limits, and no
+# letter either: it has a thin space where a letter, a number or a root touches it.
+FUNCTION = re.compile(r"((?<![\ue000\ue002])</m(?:i|n|sub|sup|subsup|sqrt)>)?"
+                      r"(?<!<msup>)(?<!<msub>)(?<!<munder>)"
+                      r"<m([io])>([A-Za-z]{2,})</m\2>"
+                      r"(<mo[^>]*>&#x000(?:28|5B|7B);|<m[io]>[\ue001\ue003])?")
+ASSIGNMENT = re.compile("<mo>(&#x0002B;|&#x02212;)</mo><mo>&#x0003D;</mo>")
 THIN = '<mspace width="0.167em" />'
 DOUBLE = {"R": "ℝ", "E": "𝔼", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ", "1": "𝟙"}
 
@@ -218,14 +222,16 @@ def mathml(latex, display="inline"):
         latex = pattern.sub(instead, latex)
     found = convert(latex, display=display)
     found = found.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
-    found = SIGN.sub(r'\1<mo form="prefix">\2</mo>', FUNCTION.sub(_function, found))
+    found = ASSIGNMENT.sub(r"<mo>\1&#x0003D;</mo>", FUNCTION.sub(_function, found))
+    found = SIGN.sub(r'\1<mo form="prefix">\2</mo>', found)
     found = BAR.sub(_bar, found)
     return VARIANT.sub(_letter, found)
 
 
 def _function(match):
     """The name of a function, with a thin space after it if no bracket follows."""
-    return f"<mi>{match[1]}</mi>{match[2] or THIN}"
+    before = f"{match[1]}{THIN}" if match[1] else ""
+    return f"{before}<mi>{match[3]}</mi>{match[4] or THIN}"
 
 
 def _bar(match):
