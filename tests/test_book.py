@@ -17,6 +17,7 @@ from toymodels_np.teaching import book, figures
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
+PHONE = 390                                                     # pixels
 VOID = {"meta", "img", "br", "hr", "link", "input", "mspace"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -182,13 +183,24 @@ def test_plots_for_lessons_compute_nothing():
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page is not opened")
 def test_a_browser_opens_it_from_a_file(text, tmp_path):
-    """The browser finds every formula, and the page is not wider than a phone."""
+    """Something is written there, and in a frame of a phone's width the page is not wider."""
     from matplotlib.image import imread
-    (tmp_path / "book.html").write_text(text, encoding="utf-8")
-    subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu",
-                    f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,1200",
-                    f"--screenshot={tmp_path / 'phone.png'}", (tmp_path / "book.html").as_uri()],
-                   check=True, capture_output=True, timeout=120)
+    said = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
+    (tmp_path / "book.html").write_text(text.replace("</body>", f"{said}</body>"),
+                                        encoding="utf-8")
+    (tmp_path / "frame.html").write_text(
+        "<script>onmessage = event => { document.title = `${event.data} wide`; }</script>"
+        f"<iframe src='book.html' width={PHONE} height=1000 style='border: 0'></iframe>",
+        encoding="utf-8")
+
+    def open_in_browser(name, *options):
+        return subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu",
+             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,1200", *options,
+             (tmp_path / name).as_uri()], check=True, capture_output=True, timeout=120, text=True)
+
+    open_in_browser("book.html", f"--screenshot={tmp_path / 'phone.png'}")
+    assert f"<title>{PHONE} wide</title>" in open_in_browser("frame.html", "--dump-dom").stdout
     picture = imread(io.BytesIO((tmp_path / "phone.png").read_bytes()))
     assert picture.shape[:2] == (1200, 500)
     assert (picture[..., :3].min(axis=2) < 0.5).mean() > 0.01          # something is written there

@@ -59,6 +59,7 @@ FUNCTION = re.compile(r"((?<![\ue000\ue002])</m(?:i|n|sub|sup|subsup|sqrt)>)?"
                       r"<m([io])>([A-Za-z]{2,})</m\2>"
                       r"(<mo[^>]*>&#x000(?:28|5B|7B);|<m[io]>[\ue001\ue003])?")
 ASSIGNMENT = re.compile("<mo>(&#x0002B;|&#x02212;)</mo><mo>&#x0003D;</mo>")
+LONG = 40                   # letters of a formula in the text that may be wider than a phone
 THIN = '<mspace width="0.167em" />'
 DOUBLE = {"R": "ℝ", "E": "𝔼", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ", "1": "𝟙"}
 
@@ -185,7 +186,7 @@ def parser():
     rules = {
         "text": lambda tokens, i, env: _linked(tokens[i].content),
         "code_inline": lambda tokens, i, env: _code(tokens[i].content),
-        "math_inline": lambda tokens, i, env: mathml(tokens[i].content),
+        "math_inline": lambda tokens, i, env: _inline(tokens[i].content),
         "math_block": lambda tokens, i, env: _equation(tokens[i].content),
         "fence": lambda tokens, i, env: example(tokens[i].content),
         "html_block": lambda tokens, i, env: _figure(tokens[i].content),
@@ -226,6 +227,12 @@ def mathml(latex, display="inline"):
     found = SIGN.sub(r'\1<mo form="prefix">\2</mo>', found)
     found = BAR.sub(_bar, found)
     return VARIANT.sub(_letter, found)
+
+
+def _inline(latex):
+    """A formula in the text. A long one may be scrolled where it is wider than the page."""
+    formula = mathml(latex)
+    return f'<span class="long">{formula}</span>' if len(latex) >= LONG else formula
 
 
 def _function(match):
