@@ -18,7 +18,7 @@ from toymodels_np.teaching import book, figures
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
 PHONE = 390                                                     # pixels
-VOID = {"meta", "img", "br", "hr", "link", "input", "mspace"}
+VOID = {"meta", "img", "br", "hr", "link", "input", "mspace", "wbr"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 

@@ -60,6 +60,7 @@ FUNCTION = re.compile(r"((?<![\ue000\ue002])</m(?:i|n|sub|sup|subsup|sqrt)>)?"
                       r"(<mo[^>]*>&#x000(?:28|5B|7B);|<m[io]>[\ue001\ue003])?")
 ASSIGNMENT = re.compile("<mo>(&#x0002B;|&#x02212;)</mo><mo>&#x0003D;</mo>")
 LONG = 40                   # letters of a formula in the text that may be wider than a phone
+BREAK = re.compile(r"(?<=\w[_.(])(?=[A-Za-z])")  # inside of a word of code
 THIN = '<mspace width="0.167em" />'
 DOUBLE = {"R": "ℝ", "E": "𝔼", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ", "1": "𝟙"}
 
@@ -291,8 +292,11 @@ def _linked(text):
 
 
 def _code(text):
-    """A word of code; a file of the package that cites equations is a link to these lines."""
-    word = f"<code>{escape(text, quote=False)}</code>"
+    """A word of code; a file of the package that cites equations is a link to these lines.
+
+    A narrow table may break it after a low line, a dot or a bracket.
+    """
+    word = f"<code>{BREAK.sub('<wbr>', escape(text, quote=False))}</code>"
     if any(each.path == text for each in citations()):
         return f'<a href="#code:{text}">{word}</a>'
     return word
