@@ -9,6 +9,7 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import energies
+from toymodels_np.penalties import Penalty
 from toymodels_np.theory import descent, minima, search
 from toymodels_np.theory.minima import (
     Minimum,
@@ -501,3 +502,50 @@ def test_dropped_features_are_taken_out_and_let_back_in():
     rough = tm.ReluOutput([[[1, 0, 0.01], [0, 1, 0.02]]], [[0, 0, 0.05]])
     less, changed = descent.drop(rough, tm.Features(3, 0.1, [1, 1, 1e-6]))
     assert changed.all() and not less.W[0, :, 2].any()
+
+
+# -- many features --------------------------------------------------------------------------------
+
+def test_mixtures_fill_all_dimensions_and_take_most_of_one_first():
+    """As many as there are ways to write m as a sum of 1, 1', 2, 2', 3, 3': here by hand for 2."""
+    found = search.mixtures(2)
+    assert sorted(len(V) for V in found) == [2, 3, 3, 4, 5]     # axes, one digon, triangle, two, …
+    for m in (1, 3, 5, 12):
+        for V in search.mixtures(m):
+            assert V.shape[1] == m and np.linalg.matrix_rank(V) == m
+            np.testing.assert_allclose(np.linalg.norm(V, axis=1), 1, rtol=1e-12)
+            D = tm.feature_dimensionality(V.T)
+            assert (np.diff(D) <= 1e-9).all() and abs(D.sum() - m) < 1e-9
+    assert len(search.mixtures(5)) == 30
+
+
+def test_ten_features_are_trained_first_and_end_at_a_minimum():
+    features = tm.Features(10, 0.1, 0.6 ** np.arange(10))
+    found = tm.find_minimum(features, 2, starts=6, progress=False)
+    assert found.is_local_minimum and found.converged and len(found.start_losses) == 6
+    alone = tm.find_minimum(features, 2, initial=found.model)
+    assert alone.loss == pytest.approx(found.loss, rel=1e-9)
+    trained = tm.train(tm.ReluOutput.init(10, 2, 8), features, steps=3000, batch_size=256,
+                       learning_rate=1e-2, schedule="cosine").model
+    assert found.loss <= tm.polish(trained, features).loss * (1 + 1e-9)
+
+
+def test_training_that_diverges_leaves_the_starts_as_they_are():
+    features = tm.Features(12, 0.1)
+    starts = search.random_starts(features, 3, tm.ReluOutput, 2, 0)
+    task = search.Task(features, Penalty(1e38, 0.0))
+    points, f = search.trained(task, starts)
+    np.testing.assert_array_equal(points.W, starts.W)
+    assert np.isfinite(f).all()
+
+
+def test_a_dense_feature_beside_tiny_ones_takes_no_thousands_of_nodes():
+    """Always on, with gains of 1e-5 beside one of 1: the slope's terms add up in phase."""
+    rng = np.random.default_rng(0)
+    W = np.zeros((2, 12))
+    W[:, :2] = np.eye(2) + 1e-5 * rng.normal(size=(2, 2))
+    W[:, 2:] = 1e-5 * rng.normal(size=(2, 10))
+    b = np.where(np.arange(12) < 2, 1e-6, 0.5)
+    features = tm.Features(12, 1.0)
+    loss = tm.expected_loss_and_grad(tm.ReluOutput(W, b), features, rtol=1e-9)[0]
+    assert loss == pytest.approx(10 / 12, rel=1e-4)

@@ -9,7 +9,7 @@ not ask. At p = 0.001 one sample in a thousand has them, and batches of 512 are 
 from .base import Experiment
 from .demonstration import SECTION, SETTINGS, claims, draw, run
 
-LARGER = SETTINGS | {"n_features": 80, "n_hidden": 20, "decay": 0.9,
+LARGER = SETTINGS | {"n_features": 80, "n_hidden": 20, "decay": 0.9, "polish": [],
                      "steps": 2000, "batch_size": 256, "learning_rate": 3e-2}
 
 EXPERIMENT = Experiment(

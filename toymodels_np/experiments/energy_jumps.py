@@ -24,6 +24,7 @@ from ..geometry.measures import REPRESENTED, feature_dimensionality, norms
 from ..plots.rows import energy_jumps as picture
 from .base import Experiment
 from .claims import Claim, NotMeasured, requires
+from .polished import leaves_little, left_on_the_table, polished
 
 SECTION = "Superposition and Learning Dynamics"
 FRACTIONS = 0, 3 / 8, 2 / 5, 1 / 2, 2 / 3, 3 / 4    # of a dimension: dropped … tetrahedron
@@ -37,17 +38,22 @@ SETTLED = 0.02                      # of the loss that training takes away: what
 SETTINGS = {"n_features": 20, "n_hidden": 5, "probability": 0.4, "models": 12,
             "many_features": 80, "many_hidden": 20, "many_probability": 0.3,
             "steps": 6000, "batch_size": 256, "learning_rate": 1e-3, "record_every": 30,
-            "evaluation": 2048}
+            "evaluation": 2048, "polish": 3}    # models whose next minimum is sought
 
 
 def run(job):
     """`models` of few features (K), and one of many (its names begin with many_), along training.
 
-    D (T, K, n) shares, loss (T, K), norm (K, n) at the end, and at (T,), the steps.
+    D (T, K, n) shares, loss (T, K), norm (K, n) at the end, and at (T,), the steps. Of the few
+    also what training leaves on the table, see `polished`.
     """
     few = follow(job, job["models"], job["n_features"], job["n_hidden"], job["probability"])
     many = follow(job, 1, job["many_features"], job["many_hidden"], job["many_probability"])
-    return few | {f"many_{name}": value for name, value in many.items()}
+    end = few.pop("end")
+    del many["end"]
+    sought = (job["steps"] > 0) & (np.arange(job["models"]) < job["polish"])
+    return (few | {f"many_{name}": value for name, value in many.items()}
+            | polished(end, Features(job["n_features"], job["probability"]), sought))
 
 
 def follow(job, models, n, m, p):
@@ -65,7 +71,7 @@ def follow(job, models, n, m, p):
     x = features.sample(rng, job["evaluation"], dtype=np.float32)
     losses = np.array([ReluOutput(W, b).loss(x, features) for W, b in zip(records.W, records.b)])
     return {"D": feature_dimensionality(records.W), "norm": norms(records.W[-1]), "at": at,
-            "loss": losses.astype(np.float64)}
+            "loss": losses.astype(np.float64), "end": records[-1]}
 
 
 # -- what is measured ----------------------------------------------------------------------------
@@ -254,13 +260,15 @@ def draw(runs):
     return picture.figure(
         (run["at"], run["D"][:, k], run["loss"][:, k], few, run["n_hidden"], run["probability"]),
         (run["many_at"], run["many_D"][:, 0], run["many_loss"][:, 0], many, run["many_hidden"],
-         run["many_probability"]), FRACTIONS, TRANSIENT)
+         run["many_probability"]), FRACTIONS, TRANSIENT,
+        np.nanmax([left_on_the_table(run)[k], -np.inf]))
 
 
 CLAIMS = (
     Claim("jumps-end-as-digons", SECTION,
           "At this sparsity features end as digons: the share of represented features with D_i at "
           "1/2.", ends_as_digons, low=0.8, expected="at least 80 % of each model's, within 0.02"),
+    leaves_little("jumps-training-leaves-little", SECTION),
     Claim("jumps-of-single-features", SECTION,
           "Some features' dimensionality jumps during training, after the first tenth of it: "
           "models of few features in which one does.", models_that_jump, low=0.5, summary="share",

@@ -38,6 +38,7 @@ from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
+from .polished import leaves_little, left_on_the_table, polished
 
 SECTION = "The Geometry of Superposition"
 SHAPES = {"tetrahedron": (polytopes.simplex(3), 3 / 4), "triangle": (polytopes.polygon(3), 2 / 3),
@@ -72,13 +73,15 @@ SETTINGS = {"n_features": 48, "n_hidden": 6,
                      4.5, 4.6, 4.7, 4.78, 4.86, 4.95, 5.03, 5.1, 5.2],
             "short": [1.6, 1.7, 1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100],
             "compared": [2.5, 3], "steps": 8000, "short_steps": 5000, "batch_size": 512,
-            "learning_rate": 1e-2, "carry_steps": 500, "carry_rate": 1e-3}
-
+            "learning_rate": 1e-2, "carry_steps": 500, "carry_rate": 1e-3,
+            "polish": [1.7, 2.2, 3.3, 4.5]}     # 1/p at which the minimum next to it is sought
 
 
 def run(job):
-    """The lowest model at each 1/p (P): W (P, m, n), its gain and that of the best shape; and W of
-    models of the row's own size, of twice as many dimensions and of twice as many features."""
+    """The lowest model at each 1/p (P): W (P, m, n), its gain and that of the best shape, what
+    training leaves on the table (see `polished`); and W of models of the row's own size, of twice
+    as many dimensions and of twice as many features.
+    """
     n, m = job["n_features"], job["n_hidden"]
     x, long = grid(job)
     start = ReluOutput.init(n, m, len(x), seed=job["seed"])
@@ -92,6 +95,8 @@ def run(job):
         model, loss = polish_few(*carry_over(model, loss, x, job), x, model)
     result = {"inverse_p": x, "W": model.W, "gain": gain_of(loss, x, n, m),
               "best_gain": best_gains(x)}
+    sought = (job["steps"] > 0) & np.isclose(x[:, None], job["polish"]).any(1)
+    result |= polished(model, Features(n, (1 / x)[:, None]), sought)
     other = np.sort(np.array(job["compared"], float))
     for name, size in (("compared", (n, m)), ("twice_m", (n, 2 * m)), ("twice_n", (2 * n, m))):
         begin = ReluOutput.init(*size, len(other), seed=job["seed"])
@@ -484,7 +489,8 @@ def draw(runs):
     graphs = [(name, line, cosines(V)) for name, (V, line) in SHAPES.items()]
     return picture.figure(
         x, dimensions_per_feature(W), kept.sum(-1) / runs[0]["n_hidden"], feature_dimensionality(W),
-        kept, spans, graphs, (runs[0]["n_features"], runs[0]["n_hidden"]), MAIN)
+        kept, spans, graphs, (runs[0]["n_features"], runs[0]["n_hidden"]), MAIN,
+        np.array([left_on_the_table(run) for run in runs]))
 
 
 PAPER_SIZE = "the paper's size and longer training (--full) would decide it"
@@ -567,6 +573,7 @@ CLAIMS = (
           "How many features there are does not matter where they are many more than dimensions: "
           "with twice as many, as many are represented and on a line.", times_as_many("twice_n"),
           low=0.95, high=1.05, expected="1, to 5 %"),
+    leaves_little("uniform-training-leaves-little", SECTION),
     Claim("uniform-converged", SECTION,
           "Training was long enough: what models lack of the best shape's exact gain.", shortfall,
           high=0.2, kind="ours",
@@ -577,7 +584,8 @@ EXPERIMENT = Experiment(
     "uniform-geometry", 6, "Equally important features: dimensions, fractions and shapes", SECTION,
     "07", SETTINGS | {"seeds": 2},
     SETTINGS | {"n_features": 400, "n_hidden": 30, "steps": 60_000, "short_steps": 30_000,
-                "learning_rate": 3e-3, "carry_steps": 10_000, "seeds": 3},
+                "learning_rate": 3e-3, "carry_steps": 10_000, "seeds": 3,
+                "polish": [1.12, 1.28, 1.46, 1.7, 2.2, 3.3, 4.5, 5.1]},
     run, draw, CLAIMS)
 
 if __name__ == "__main__":

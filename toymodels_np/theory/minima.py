@@ -233,7 +233,7 @@ def _search(task, stack, with_changes, seed, executor, watch):
     """The best points, their losses, and where every start ended."""
     few = task.features.n_features <= search.FEW
     unequal = _unequal(task.features)
-    pace = search.FIRST if not few else search.QUICK if unequal else search.ALL
+    pace = search.QUICK if unequal else search.ALL
     if not with_changes:
         pace = Pace(GRADIENT, 0.0 if few else 1e-10, 3000, RTOL if few else 1e-7)
     run = _runner(executor, watch)
@@ -256,7 +256,8 @@ def _search(task, stack, with_changes, seed, executor, watch):
         return points, f, ends
     built = search.built_starts(task.features, stack.n_hidden, type(stack))
     if built is not None and unequal:
-        more, f_more = descend_all(built, pace)
+        more, f_more = descend_all(built, pace) if few else search.trained(
+            task, built, options=search.HEAT)
         points, f = _joined([points, more]), np.append(f, f_more)
     if not few:
         order = np.argsort(f, kind="stable")[:search.MANY]
@@ -303,7 +304,7 @@ def _finish(task, points, f, ends, unit, watch):
         return _finish_large(task, best, ends, unit, watch)
     best, loss, norm = _end(task, best, watch)
     for _ in range(8):                                  # leave a saddle along its steepest way down
-        values, vectors = np.linalg.eigh(hessian(best, task.features, penalty=task.penalty))
+        values, vectors = _eigen(best, task)
         if values[0] >= -FLAT * values[-1]:
             break
         theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
@@ -318,6 +319,16 @@ def _finish(task, points, f, ends, unit, watch):
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
                            f"the loss has a kink there, or more starts are needed")
     return _minimum(task, unit, best, loss, norm, values, ends, kinks=kinks(best, task.features))
+
+
+def _eigen(point, task):
+    """The Hessian's eigenvalues and eigenvectors. Along rotations it is zero, which differences of
+    gradients miss by their rounding.
+    """
+    R = rotations(point)
+    other = np.eye(len(R)) - R @ R.T
+    H = hessian(point, task.features, penalty=task.penalty)
+    return np.linalg.eigh(other @ H @ other)
 
 
 def _minimum(task, unit, model, loss, norm, values, ends, **more):

@@ -16,7 +16,9 @@ import numpy as np
 from ..core.features import Features
 from ..core.streams import SEARCH_STREAM, random_stream
 from ..engine.train import train
+from ..geometry import polytopes
 from ..geometry.measures import DROPPED, REPRESENTED, norms
+from ..geometry.tegum import geometry_of
 from ..penalties import NONE, Penalty
 from .descent import (
     RTOL,
@@ -35,17 +37,19 @@ TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine"}
 HEAT = {"steps": 500, "learning_rate": 5e-3, "schedule": "cosine"}     # a race of many features
 GO_ON = 6                   # from there, so many
 ACTIVE, BATCH = 10, (2**8, 2**13)           # how often a feature is on in a batch; its bounds
-FIRST = Pace(1e-3, 3e-3, 60, 1e-4)          # the first descent of many features that were built,
-THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # and that of the best, without those dropped,
+ROUGHLY = 1e-4              # rtol of the losses by which many features' points are compared
+THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # the descent of many, without those dropped,
 ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
 LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point,
-CLOSER = LAST._replace(tolerance=1e-6)      # or, of many features, until Newton's method is better
+CLOSER = LAST._replace(tolerance=1e-5)      # or, of many features, until Newton's method is better
 HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
-MANY = 8                    # of many features, the best starts that go on
+MANY = 6                    # of many features, the best starts that go on; and the search ends
+WIDE = 8                    # dimensions up to which all products of shapes are tried
+TIRED = 1e-4                # once two rounds of changes lower the loss by less than this
 BEAM = 3                    # the best points that are changed
 EXPANSIONS = 12, 8          # how many points are changed at most, of few features and of many
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
@@ -164,16 +168,36 @@ def trained(task, points, seed=0, progress=False, options=TRAINING):
         points = run.model.astype(np.float64)
     except FloatingPointError:
         pass
-    return points, value(points, law, penalty, FIRST.rtol)
+    return points, value(points, law, penalty, ROUGHLY)
+
+
+def mixtures(m):
+    """All products of axes, tetrahedra, triangles, digons, pentagons and square antiprisms that
+    fill m dimensions, as directions (k, m), those first that take most of a dimension each; in more
+    than WIDE dimensions with one at most that is neither axis nor digon.
+    """
+    shapes = [np.ones((1, 1)), polytopes.simplex(3), polytopes.polygon(3), polytopes.digon(),
+              polytopes.polygon(5), polytopes.antiprism(4)]
+
+    def fill(left, kinds):
+        if not left:
+            yield kinds
+        special = sum(shapes[k].shape != (1, 1) and len(shapes[k]) > 1 for k in kinds)
+        for k in range(kinds[-1] if kinds else 0, len(shapes)):
+            if len(shapes[k]) <= left and (m <= WIDE or len(shapes[k]) == 1 or not special):
+                yield from fill(left - len(shapes[k]), (*kinds, k))
+
+    return [polytopes.tegum_product(*(shapes[k] for k in kinds)).T for kinds in fill(m, ())]
 
 
 def built_starts(features, m, model):
-    """Known shapes: d pairs of opposites and m - d axes, or a regular k-gon and m - 2 axes, filled
-    by the features in the order of what they are worth; the rest is dropped.
+    """Known shapes: d pairs of opposites and m - d axes, or a regular k-gon and m - 2 axes, or of
+    many features all `mixtures`, filled by the features in the order of what they are worth; the
+    rest is dropped.
     """
     n = features.n_features
     worth = features.importance * features.variance()
-    order, shapes = np.argsort(-worth, kind="stable"), []
+    order, shapes = np.argsort(-worth, kind="stable"), mixtures(m) if n > FEW else []
     for pairs in range(min(m, n - m) + 1):              # the others have no room
         axes = np.eye(m)
         shapes.append(np.concatenate([axes, -axes[::-1][:pairs]]))      # the least with the worst
@@ -243,7 +267,7 @@ def race(task, points, best, pace, watch=None):
     if task.features.n_features > FEW:
         points, f = best_of(*trained(task, points, options=HEAT), GO_ON)
     for steps, share in HEATS if task.features.n_features <= FEW else ():
-        heat = Pace(pace.tolerance, 0.0, steps, max(pace.rtol, FIRST.rtol))
+        heat = Pace(pace.tolerance, 0.0, steps, max(pace.rtol, ROUGHLY))
         points, f = descend_kept(task, points, heat, watch)
         points, f = best_of(points, f, max(4, int(share * len(f))))
     unit = blank_loss(task.features)
@@ -262,15 +286,30 @@ def _distinct(f):
     return np.array(kept, int)
 
 
+def _of_all_kinds(points, order):
+    """`order`, the best of every geometry first: what is next to the best is mostly its like."""
+    names, first, rest = set(), [], []
+    for i in order:
+        name = geometry_of(points.W[i])
+        (rest if name in names else first).append(i)
+        names.add(name)
+    return np.array([*first, *rest], int)
+
+
 def local_search(task, points, f, pace, watch=None, run=map):
     """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
-    done = []
-    for _ in range(EXPANSIONS[0 if task.features.n_features <= FEW else 1]):
+    done, lowest, many = [], [], task.features.n_features > FEW
+    same = TIRED if many else SAME
+    for _ in range(EXPANSIONS[int(many)]):
         order = np.argsort(f, kind="stable")
-        order = order[_distinct(f[order])][:BEAM]
+        order = order[_distinct(f[order])]
+        order = (_of_all_kinds(points, order) if many else order)[:BEAM]
         points, f = points[order], f[order]
+        lowest.append(f[0])
+        if len(lowest) > BEAM + 1 and many and lowest[-3] - f[0] <= TIRED * abs(f[0]):
+            break
         fresh = [i for i, x in enumerate(f)
-                 if not any(abs(x - y) <= SAME * max(abs(x), 1e-12) for y in done)]
+                 if not any(abs(x - y) <= same * max(abs(x), 1e-12) for y in done)]
         if not fresh:
             break
         i = fresh[0]
@@ -290,7 +329,7 @@ def _candidates(task, point):
     chosen = []
     for kind, stack in changes(task.features, point).items():
         if len(stack.W) > KINDS[kind]:
-            f = value(stack, task.features, task.penalty, FIRST.rtol)
+            f = value(stack, task.features, task.penalty, ROUGHLY)
             stack = stack[np.argsort(f, kind="stable")[:KINDS[kind]]]
         chosen.append(stack)
     if not chosen:

@@ -8,11 +8,13 @@ HIGHLIGHTED = (BLUE, ORANGE, GREEN, PURPLE, VERMILION)
 WORDS = {0: "0", 0.375: "⅜", 0.4: "⅖", 0.5: "½", 2 / 3: "⅔", 0.75: "¾"}
 
 
-def figure(few, many, fractions, transient):
+def figure(few, many, fractions, transient, left):
     """Two columns: one model of few features, in which single jumps are seen, and one of many.
 
     few, many : (steps (T,), D (T, n), loss (T,), [(feature, record) of each jump], n_hidden, p)
     fractions : of a dimension, drawn as lines      transient : the part of training left out
+    left : by which fraction the model of few features ends above the minimum next to it, or
+        minus infinity where that is not known
     """
     page = canvas(17, 10)
     panels = page.subplots(2, 2, sharex="col", height_ratios=(5, 3))
@@ -20,6 +22,10 @@ def figure(few, many, fractions, transient):
                                              (many, "many features: they blur"))):
         _column(*panels[:, column], model, words, fractions, transient)
     panels[0, 0].set_ylabel("share of a dimension $D_i$", fontsize=STYLE["title"] + 2)
+    if np.isfinite(left):
+        panels[1, 0].text(0.98, 0.93, f"ends {100 * left:.1g} % above the minimum next to it",
+                          transform=panels[1, 0].transAxes, ha="right", va="top",
+                          fontsize=STYLE["title"])
     panels[1, 0].set_ylabel("loss", fontsize=STYLE["title"] + 2)
     return page
 

@@ -13,12 +13,13 @@ NARROW = 0.2                        # of the stretched axis: a window so narrow 
 SIDEWAYS = 0.012                    # of the axis: dots of one p are spread, so that all are seen
 
 
-def figure(x, dstar, count, D, kept, windows, graphs, size, main):
+def figure(x, dstar, count, D, kept, windows, graphs, size, main, left):
     """Two rows: D* and represented features a dimension; below, D_i of all features.
 
     x : (P,) 1/p ascending        dstar, count : (R, P), R runs        D, kept : (R, P, n)
     windows : {shape: (low, high)} of 1/p        graphs : (shape, its line, cosines (k, k)) each
     size : (n, m)                 main : up to this 1/p in the wide panels, beyond in narrow ones
+    left : (R, P) by which fraction the loss is above that of the minimum next to it, or NaN
     """
     whole = canvas(17, 14)
     wide, narrow = x <= main, x > main
@@ -29,6 +30,7 @@ def figure(x, dstar, count, D, kept, windows, graphs, size, main):
             cells[0, column].axis("off"), cells[1, column].axis("off")
             continue
         draw_dstar(cells[0, column], x[part], dstar[:, part], count[:, part], named=column == 0)
+        draw_left(cells[0, column], x[part], left[:, part])
         draw_shares(cells[1, column], x[part], D[:, part], kept[:, part], graphs,
                     named=column == 0)
     for axes in cells[:, 0]:
@@ -57,6 +59,20 @@ def draw_dstar(axes, x, dstar, count, *, named):
     label(axes, None, "dimensions for a feature" if named else None, larger=2)
     if named:
         axes.legend(fontsize=STYLE["title"], frameon=False, loc="upper right")
+
+
+def draw_left(axes, x, left):
+    """By how many per cent the loss is above that of the minimum next to it, as numbers, at the 1/p
+    (P,) where this is known: the worst of the runs, left (R, P).
+    """
+    known = np.flatnonzero(np.isfinite(left).any(0))
+    for i in known:
+        axes.text(x[i], 0.03, f"{100 * np.nanmax(left[:, i]):.1g} %", color=GREEN, rotation=90,
+                  ha="center", va="bottom", fontsize=STYLE["font"] + 1)
+    if len(known):
+        axes.text(0.99, 0.62, "green: how far the loss is above\nthe minimum next to the model",
+                  color=GREEN, transform=axes.transAxes, ha="right", va="center",
+                  fontsize=STYLE["font"] + 1)
 
 
 def draw_shares(axes, x, D, kept, graphs, *, named):
