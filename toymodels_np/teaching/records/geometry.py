@@ -180,10 +180,11 @@ SIMPLEX = Exercise(
                 lambda k: simplex(k).T),
         Mistake("the last corner is missing its place: the first k are orthogonal",
                 lambda k: np.column_stack([np.eye(k), -np.ones(k) / np.sqrt(k)]))),
-    hints=("Start from the k + 1 unit vectors of k + 1 dimensions, and subtract their mean.",
-           "The result spans k dimensions: np.linalg.svd gives k orthonormal rows of coordinates. "
-           "Any rotation of the result will do. Scale the columns at the end."),
-    solution="geometry.polytopes:simplex", line="corners = np.linalg.svd(centred)",
+    hints=("You need k rows of k + 1 entries that are orthogonal to each other, equally long, and "
+           "each adds up to 0. Any such rows will do.",
+           "Row j = 1, …, k: j ones, then -j, then zeros; its squared length is j (j + 1). Scale "
+           "the rows to equal length, and in the end all to columns of length 1."),
+    solution="geometry.polytopes:simplex", line="corners[j - 1, j] = -j",
     shown="All cosines are -1/k: the least possible for k + 1 vectors. W'W is then a multiple of "
           "the projection orthogonal to (1, …, 1), which is what a model learns that has one "
           "dimension less than it has features.")
