@@ -113,7 +113,9 @@ def trajectory(at=(80, 130), T=201):
 def jumping(D, loss, **changes):
     """A run of one model of few features, and of as many, with these shares and losses."""
     return {"D": D[:, None], "loss": loss[:, None], "norm": np.ones((1, D.shape[1])), "seed": 0,
-            "many_D": D[:, None], "many_loss": loss[:, None], "probability": 0.4} | changes
+            "trained_loss": np.ones(1), "polished_loss": np.full(1, np.nan),
+            "empty_loss": np.ones(1), "many_D": D[:, None], "many_loss": loss[:, None],
+            "probability": 0.4} | changes
 
 
 def test_jumps_are_found_where_they_are_and_the_start_is_left_out():

@@ -8,6 +8,7 @@ import pytest
 import toymodels_np as tm
 from toymodels_np.experiments import demonstration, introduction, phase_2_1, phase_3_2, phase_grids
 from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.experiments.polished import leaves_little, polished
 from toymodels_np.theory import energies
 
 ROWS = ("introduction", "demonstration", "demonstration-larger", "phase-2-1", "phase-3-2")
@@ -208,13 +209,26 @@ def test_superposition_that_begins_with_the_least_important_in_pairs_is_told_fro
 
 
 def test_what_training_leaves_is_its_loss_above_the_minimum_at_the_worst_p():
-    run = {"loss": np.array([1.1, 2.0, 3.0]), "polished_loss": np.array([1.0, np.nan, 2.0])}
-    assert demonstration.left_by_training([run]) == [pytest.approx(0.5)]
-    empty = {"decay": 0.5, "n_features": 2, "probabilities": [1, 0.1, 0.6],
-             "polished_loss": np.array([np.nan, np.nan, 0.11])}
-    assert demonstration.left_by_nothing([run | empty]) == [pytest.approx(1.5 * 0.11 / 0.11 - 1)]
+    run = {"trained_loss": np.array([1.1, 2.0, 3.0]), "polished_loss": np.array([1.0, np.nan, 2.0]),
+           "empty_loss": np.array([3.0, 9, 5])}
+    claim = leaves_little("left", "a section")
+    assert claim.measure([run]) == [pytest.approx(0.5)]
+    assert claim.control([run]) == [pytest.approx(2.0)]
     with pytest.raises(NotMeasured, match="polish"):
-        demonstration.left_by_training([run | {"polished_loss": np.full(3, np.nan)}])
+        claim.measure([run | {"polished_loss": np.full(3, np.nan)}])
+
+
+def test_polished_losses_are_those_of_the_minima_next_to_each_model():
+    features = tm.Features(3, [[0.1], [0.5]], [1, 0.9, 0.8])
+    model = tm.train(tm.ReluOutput.init(3, 2, 2), features, steps=300, batch_size=128,
+                     learning_rate=1e-2).model
+    found = polished(model, features, np.array([True, False]))
+    best = tm.find_minimum(features[0], 2, initial=model[0])
+    assert found["polished_loss"][0] == pytest.approx(best.loss, rel=1e-12)
+    assert np.isnan(found["polished_loss"][1])
+    np.testing.assert_allclose(found["trained_loss"], tm.expected_loss(model, features), rtol=1e-5)
+    mean = tm.ReluOutput(np.zeros((2, 2, 3)), features.mean())
+    np.testing.assert_allclose(found["empty_loss"], tm.expected_loss(mean, features), rtol=1e-9)
 
 
 def test_superposition_begins_where_more_features_than_dimensions_are_first_represented():

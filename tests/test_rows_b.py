@@ -119,7 +119,9 @@ def uniform_run(x, W):
     """A run of row 6 with these W at these 1/p, none of which beats the best shape."""
     return {"inverse_p": np.array(x), "W": np.array(W), "n_hidden": 12,
             "n_features": 100, "gain": np.full(len(x), 1.09), "best_gain": np.full(len(x), 1.1),
-            "compared_W": packed("digon")[None], "twice_m_W": packed("digon", 24)[None],
+            "trained_loss": np.ones(len(x)), "polished_loss": np.full(len(x), np.nan),
+            "empty_loss": np.ones(len(x)), "compared_W": packed("digon")[None],
+            "twice_m_W": packed("digon", 24)[None],
             "twice_n_W": packed("digon", 12, 200)[None]}
 
 

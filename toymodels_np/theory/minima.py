@@ -159,9 +159,9 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     progress : whether a bar shows the best loss so far; None for one on a terminal
 
     Returns a Minimum; after Ctrl-C, the best point so far with `converged` false. Raises
-    NotConverged (an ArithmeticError) where the lowest point has a gradient above 1e-8 (for a
-    largest importance of 1) and few enough parameters for Newton's method; with more of them
-    `converged` says whether it is below 1e-6. ValueError or TypeError on bad arguments.
+    NotConverged (an ArithmeticError) where the lowest point of at most nine features has a gradient
+    above 1e-8 (for a largest importance of 1). With more of them `converged` says whether it is
+    below, or below 1e-6 with more than 400 parameters. ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
     task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)
@@ -314,11 +314,13 @@ def _finish(task, points, f, ends, unit, watch):
         best, loss, norm = lower, f, less
     theta = pack(best)[None]
     loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
-    if norm > GRADIENT:
+    few = task.features.n_features <= search.FEW
+    if few and norm > GRADIENT:
         raise NotConverged(f"the lowest of {len(ends)} starts ended with loss {loss * unit:.8g} "
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
                            f"the loss has a kink there, or more starts are needed")
-    return _minimum(task, unit, best, loss, norm, values, ends, kinks=kinks(best, task.features))
+    return _minimum(task, unit, best, loss, norm, values, ends, converged=norm <= GRADIENT,
+                    kinks=kinks(best, task.features))
 
 
 def _eigen(point, task):
