@@ -67,7 +67,7 @@ def test_the_row_runs_trained_and_draws_what_it_found(name):
 
 @pytest.mark.parametrize("name, changes", [
     ("energy-jumps", {"steps": 1, "record_every": 1, "models": 1, "seeds": 1}),
-    ("energy-jumps", {"probability": 1.0, "many_probability": 0.05, "n_hidden": 1}),
+    ("energy-jumps", {"polish": 0, "probability": 1.0, "many_probability": 0.05, "n_hidden": 1}),
     ("learning-dynamics", {"starts": 1, "p": 1.0}),
     ("learning-dynamics", {"steps": 3, "record_every": 2}),
     ("adversarial", {"inverse_probabilities": [10.0], "seeds": 1}),
@@ -84,7 +84,7 @@ def test_other_settings_run_and_what_they_do_not_show_is_undecided(name, changes
 
 
 @pytest.mark.parametrize("name, changes, silent", [
-    ("energy-jumps", {"probability": 0.1}, ["jumps-end-as-digons"]),
+    ("energy-jumps", {"polish": 0, "probability": 0.1}, ["jumps-end-as-digons"]),
     ("adversarial", {"inverse_probabilities": [2.0, 4.0, 8.0]},
      ["attack-spares-the-dense", "attack-grows"]),
     ("adversarial", {"trained_probabilities": [0.2], "sizes": [0.0, 0.5]},

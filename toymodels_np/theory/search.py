@@ -35,14 +35,14 @@ from .descent import (
 FEW = 9                     # up to so many features the loss is exact at any rtol
 TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine"}
 HEAT = {"steps": 500, "learning_rate": 5e-3, "schedule": "cosine"}     # a race of many features
-GO_ON = 6                   # from there, so many
+GO_ON = 3                   # from there, so many of each half
 ACTIVE, BATCH = 10, (2**8, 2**13)           # how often a feature is on in a batch; its bounds
 ROUGHLY = 1e-4              # rtol of the losses by which many features' points are compared
 THEN = Pace(1e-4, 1e-4, 150, 1e-5)          # the descent of many, without those dropped,
 ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they are equal,
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
 LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point,
-CLOSER = LAST._replace(tolerance=1e-5)      # or, of many features, until Newton's method is better
+CLOSER = Pace(1e-5, 0.0, 3000, 1e-8)        # or, of many features, until Newton's method is better
 HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
@@ -334,5 +334,6 @@ def _candidates(task, point):
         chosen.append(stack)
     if not chosen:
         return None
-    return [type(point)(np.concatenate([x.W for x in chosen]),
-                        np.concatenate([x.b for x in chosen]))]
+    whole = type(point)(np.concatenate([x.W for x in chosen]),
+                        np.concatenate([x.b for x in chosen]))
+    return [whole] if task.features.n_features <= FEW else [whole[::2], whole[1::2]]
