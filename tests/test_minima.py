@@ -519,6 +519,18 @@ def test_mixtures_fill_all_dimensions_and_take_most_of_one_first():
     assert len(search.mixtures(5)) == 30
 
 
+@pytest.mark.parametrize("n, m", [(10, 5), (10, 12), (20, 5)])
+def test_built_starts_have_room_for_their_shapes(n, m):
+    """Ten features are fewer than the corners of an antiprism and a pentagon."""
+    features = tm.Features(n, 0.1, 0.7 ** np.arange(n))
+    built = search.built_starts(features, m, tm.ReluOutput)
+    if m > n:
+        assert built is None
+        return
+    kept = (np.linalg.norm(built.W, axis=1) > 0.5).sum(1)
+    assert (np.linalg.matrix_rank(built.W) == m).all() and (kept >= m).all() and (kept <= n).all()
+
+
 def test_ten_features_are_trained_first_and_end_at_a_minimum():
     features = tm.Features(10, 0.1, 0.6 ** np.arange(10))
     found = tm.find_minimum(features, 2, starts=6, progress=False)

@@ -182,7 +182,7 @@ def mixtures(m):
     def fill(left, kinds):
         if not left:
             yield kinds
-        special = sum(shapes[k].shape != (1, 1) and len(shapes[k]) > 1 for k in kinds)
+        special = any(len(shapes[k]) > 1 for k in kinds)
         for k in range(kinds[-1] if kinds else 0, len(shapes)):
             if len(shapes[k]) <= left and (m <= WIDE or len(shapes[k]) == 1 or not special):
                 yield from fill(left - len(shapes[k]), (*kinds, k))
@@ -197,7 +197,9 @@ def built_starts(features, m, model):
     """
     n = features.n_features
     worth = features.importance * features.variance()
-    order, shapes = np.argsort(-worth, kind="stable"), mixtures(m) if n > FEW else []
+    order, shapes = np.argsort(-worth, kind="stable"), []
+    if n > FEW:
+        shapes += [shape for shape in mixtures(m) if len(shape) <= n]
     for pairs in range(min(m, n - m) + 1):              # the others have no room
         axes = np.eye(m)
         shapes.append(np.concatenate([axes, -axes[::-1][:pairs]]))      # the least with the worst
