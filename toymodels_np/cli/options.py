@@ -43,7 +43,7 @@ def check_agreement(options, history):
         return
     given = set(vars(options)) & {*TASKS["train"], "seed"}
     job = job_of(options)
-    has = {"interference": 0.0, "l2": 0.0} | history.settings | {   # which older runs do not say
+    has = dict(history.settings) | {
         "model": type(history.model).__name__, "n_hidden": history.model.n_hidden,
         "instances": int(np.prod(history.model.instances))}
     for name in sorted(given & set(has)):

@@ -12,20 +12,20 @@ from .neurons import motif, stack
 from .parts import draw_directions, draw_sets, draw_stack
 from .phases import PHASE_COLOURS, draw_phases, phase, phase_diagram
 from .style import (
-                    BLUE,
-                    FEATURE_COLOURS,
-                    GREEN,
-                    GREY,
-                    ORANGE,
-                    PURPLE,
-                    SKY,
-                    STYLE,
-                    VERMILION,
-                    YELLOW,
-                    canvas,
-                    feature_colour,
-                    label,
-                    save,
+    BLUE,
+    FEATURE_COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    STYLE,
+    VERMILION,
+    YELLOW,
+    canvas,
+    feature_colour,
+    label,
+    save,
 )
 from .sweeps import sweep_map
 from .theory import branches, critical_points, exact_loss, flow, gradient_flow

@@ -59,12 +59,7 @@ def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
     where a row on the way has no more digits.
     """
     stack = unpack(model, theta)
-    try:
-        loss, gradient = expected_loss_and_grad(stack, features, rtol=rtol)
-    except OverflowError:
-        raise
-    except ArithmeticError:
-        loss, gradient = expected_loss_and_grad(stack, features, rtol=max(rtol, ROUGH))
+    loss, gradient = _to_rtol(expected_loss_and_grad, stack, features, rtol)
     loss, gradient = np.array(loss), pack(gradient)
     if penalty:
         R, dR = penalty.value_and_grad(stack.W)
@@ -75,13 +70,17 @@ def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
 
 def value(stack, features, penalty=NONE, rtol=RTOL):
     """The loss (K,) as in `evaluate`, without the gradient."""
+    return _to_rtol(expected_loss, stack, features, rtol) + penalty.value(stack.W)
+
+
+def _to_rtol(function, stack, features, rtol):
+    """An exact loss to rtol, or to ROUGH where it has no more digits."""
     try:
-        loss = expected_loss(stack, features, rtol=rtol)
+        return function(stack, features, rtol=rtol)
     except OverflowError:
         raise
     except ArithmeticError:
-        loss = expected_loss(stack, features, rtol=max(rtol, ROUGH))
-    return loss + penalty.value(stack.W)
+        return function(stack, features, rtol=max(rtol, ROUGH))
 
 
 def select(features, k):

@@ -231,8 +231,7 @@ class _Watch:
 
 def _search(task, stack, with_changes, seed, executor, watch):
     """The best points, their losses, and where every start ended."""
-    few = task.features.n_features <= search.FEW
-    unequal = _unequal(task.features)
+    few, unequal = task.few, _unequal(task.features)
     pace = search.QUICK if unequal else search.ALL
     if not with_changes:
         pace = Pace(GRADIENT, 0.0 if few else 1e-10, 3000, RTOL if few else 1e-7)
@@ -314,8 +313,7 @@ def _finish(task, points, f, ends, unit, watch):
         best, loss, norm = lower, f, less
     theta = pack(best)[None]
     loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
-    few = task.features.n_features <= search.FEW
-    if few and norm > GRADIENT:
+    if task.few and norm > GRADIENT:
         raise NotConverged(f"the lowest of {len(ends)} starts ended with loss {loss * unit:.8g} "
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
                            f"the loss has a kink there, or more starts are needed")
@@ -346,9 +344,8 @@ def _end(task, points, watch):
     """The best of the stack `points`, once they are where the gradient is zero, by Newton's method
     at last: (point, loss, gradient norm).
     """
-    few = points.n_features <= search.FEW
-    options = dict(enough=ROUNDING if few else SMALL, penalty=task.penalty)
-    for pace in (search.LAST,) if few else (search.CLOSER, search.LAST):
+    options = dict(enough=ROUNDING if task.few else SMALL, penalty=task.penalty)
+    for pace in (search.LAST,) if task.few else (search.CLOSER, search.LAST):
         points, f = search.settle_down(task, points, pace, watch)
         point = points[int(f.argmin())]
         kept, part, law = search.without_dropped(task.features, point)

@@ -51,7 +51,7 @@ MANY = 6                    # of many features, the best starts that go on; and 
 WIDE = 8                    # dimensions up to which all products of shapes are tried
 TIRED = 1e-4                # once two rounds of changes lower the loss by less than this
 BEAM = 3                    # the best points that are changed
-EXPANSIONS = 12, 8          # how many points are changed at most, of few features and of many
+EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
 
 
@@ -61,11 +61,16 @@ class Task(NamedTuple):
     features: Features
     penalty: Penalty = NONE
 
+    @property
+    def few(self):
+        """Whether the features are so few that their loss is quick to descend."""
+        return self.features.n_features <= FEW
+
 
 def settle_down(task, points, pace, watch=None):
     """The stack `points` down at this pace; dropped features are taken out on the way: (points, f).
     """
-    if task.features.n_features > FEW:                  # where every column costs
+    if not task.few:                                    # where every column costs
         points, _ = drop(points, task.features, task.penalty, pace.rtol)
     points, f = descend_kept(task, points, pace, watch)
     points, changed = drop(points, task.features, task.penalty, pace.rtol)
@@ -266,9 +271,9 @@ def race(task, points, best, pace, watch=None):
         go = go[_distinct(f[go])]
         return points[go], f[go]
 
-    if task.features.n_features > FEW:
+    if not task.few:
         points, f = best_of(*trained(task, points, options=HEAT), GO_ON)
-    for steps, share in HEATS if task.features.n_features <= FEW else ():
+    for steps, share in HEATS if task.few else ():
         heat = Pace(pace.tolerance, 0.0, steps, max(pace.rtol, ROUGHLY))
         points, f = descend_kept(task, points, heat, watch)
         points, f = best_of(points, f, max(4, int(share * len(f))))
@@ -300,15 +305,15 @@ def _of_all_kinds(points, order):
 
 def local_search(task, points, f, pace, watch=None, run=map):
     """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
-    done, lowest, many = [], [], task.features.n_features > FEW
-    same = TIRED if many else SAME
-    for _ in range(EXPANSIONS[int(many)]):
+    done, lowest = [], []
+    most, same = (EXPANSIONS, SAME) if task.few else (EXPANSIONS_OF_MANY, TIRED)
+    for _ in range(most):
         order = np.argsort(f, kind="stable")
         order = order[_distinct(f[order])]
-        order = (_of_all_kinds(points, order) if many else order)[:BEAM]
+        order = (order if task.few else _of_all_kinds(points, order))[:BEAM]
         points, f = points[order], f[order]
         lowest.append(f[0])
-        if len(lowest) > BEAM + 1 and many and lowest[-3] - f[0] <= TIRED * abs(f[0]):
+        if not task.few and len(lowest) > BEAM + 1 and lowest[-3] - f[0] <= TIRED * abs(f[0]):
             break
         fresh = [i for i, x in enumerate(f)
                  if not any(abs(x - y) <= same * max(abs(x), 1e-12) for y in done)]
@@ -338,4 +343,4 @@ def _candidates(task, point):
         return None
     whole = type(point)(np.concatenate([x.W for x in chosen]),
                         np.concatenate([x.b for x in chosen]))
-    return [whole] if task.features.n_features <= FEW else [whole[::2], whole[1::2]]
+    return [whole] if task.few else [whole[::2], whole[1::2]]

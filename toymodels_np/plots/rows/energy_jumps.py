@@ -13,8 +13,7 @@ def figure(few, many, fractions, transient, left):
 
     few, many : (steps (T,), D (T, n), loss (T,), [(feature, record) of each jump], n_hidden, p)
     fractions : of a dimension, drawn as lines      transient : the part of training left out
-    left : by which fraction the model of few features ends above the minimum next to it, or
-        minus infinity where that is not known
+    left : by which fraction the model of few features ends above the minimum next to it, or NaN
     """
     page = canvas(17, 10)
     panels = page.subplots(2, 2, sharex="col", height_ratios=(5, 3))
