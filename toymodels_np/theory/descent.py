@@ -97,15 +97,18 @@ def blank_loss(features):
 
 
 def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, pace=None,
-            held=None, watch=None):
+            held=None, inverse=None, watch=None):
     """Every instance of `model` (K, …) down to a gradient norm of `tolerance`, or to where the loss
     stops falling; returns (model, loss (K,), gradient norm (K,)).
 
     Features have no instance axis or one row an instance. `pace` replaces tolerance and most_steps;
-    parameters `held` (K, P) stay; `watch(theta, f, norm)` hears of every step.
+    parameters `held` (K, P) stay; `inverse` (K, P, P) is a first estimate of the inverse Hessian;
+    `watch(theta, f, norm)` hears of every step.
     """
     pace = Pace(tolerance, steps=most_steps) if pace is None else pace
     run = _Descent(model, features, penalty, pace, held)
+    if inverse is not None:
+        run.curvature, run.fresh[:] = Inverse(*run.theta.shape, inverse), False
     for _ in range(pace.steps):
         if not run.live.any():
             break
@@ -181,9 +184,10 @@ class _Descent:
 class Inverse:
     """The estimates B (K, P, P) of BFGS."""
 
-    def __init__(self, K, P):
-        self.B = np.zeros((K, P, P))
-        self.forget(np.arange(K))
+    def __init__(self, K, P, B=None):
+        self.B = np.zeros((K, P, P)) if B is None else B
+        if B is None:
+            self.forget(np.arange(K))
 
     def forget(self, k):
         """Begin again."""

@@ -32,7 +32,9 @@ GRADIENT_BOUNDED = 1e-4     # and under a bound, where SLSQP decides how far it 
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
 ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone,
 SMALL = 1e-9                # and one where there are many features
-DIFFERENCE = 1e-5           # step of the Hessian's differences
+DIFFERENCE = 1e-5           # step of the Hessian's differences,
+CURVED = 1e-7               # and rtol of the losses in it where there are many features
+STIFF = 1e-4                # a curvature below this part of the largest counts as so much
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
 KINK = 0.05                 # a slope that differs by this share on both sides bends
@@ -327,7 +329,7 @@ def _eigen(point, task):
     """
     R = rotations(point)
     other = np.eye(len(R)) - R @ R.T
-    H = hessian(point, task.features, penalty=task.penalty)
+    H = hessian(point, task.features, penalty=task.penalty, rtol=RTOL if task.few else CURVED)
     return np.linalg.eigh(other @ H @ other)
 
 
@@ -344,7 +346,10 @@ def _end(task, points, watch):
     """The best of the stack `points`, once they are where the gradient is zero, by Newton's method
     at last: (point, loss, gradient norm).
     """
-    options = dict(enough=ROUNDING if task.few else SMALL, penalty=task.penalty)
+    options = dict(enough=ROUNDING, penalty=task.penalty)
+    if not task.few:
+        options |= {"enough": SMALL, "rtol": CURVED}
+        points = _closer(task, points, watch)
     for pace in (search.LAST,) if task.few else (search.CLOSER, search.LAST):
         points, f = search.settle_down(task, points, pace, watch)
         point = points[int(f.argmin())]
@@ -355,6 +360,22 @@ def _end(task, points, watch):
         if norm <= GRADIENT:
             break
     return point, loss, norm
+
+
+def _closer(task, points, watch):
+    """The single point in the stack `points` on its way to a minimum of many features, where some
+    directions are a million times stiffer than others: quasi-Newton steps that begin with the whole
+    Hessian, its curvatures taken as positive.
+    """
+    kept, part, law = search.without_dropped(task.features, points[0])
+    if not part.W.any():
+        return points
+    H = hessian(part, law, penalty=task.penalty, rtol=CURVED)
+    values, vectors = np.linalg.eigh(H)
+    size = np.maximum(abs(values), STIFF * abs(values).max())
+    part, *_ = descend(part[None], law, penalty=task.penalty, pace=search.CLOSER,
+                       inverse=((vectors / size) @ vectors.T)[None], watch=None)
+    return search.with_columns(points[0], kept, part[0])[None]
 
 
 def _finish_large(task, best, ends, unit, watch):
@@ -390,9 +411,9 @@ def _broken_off(task, model, unit):
 
 # -- the certificate ------------------------------------------------------------------------------
 
-def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE):
+def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
     """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact
-    gradient.
+    gradient to `rtol`.
     """
     theta = pack(model)                                                 # (..., P)
     P = theta.shape[-1]
@@ -403,7 +424,7 @@ def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE):
     law = features
     if features.n_instances is not None:
         law = select(features, np.repeat(np.arange(features.n_instances), 2 * P))
-    _, g = evaluate(model, around, law, penalty)
+    _, g = evaluate(model, around, law, penalty, rtol)
     g = g.reshape(*lead, 2, P, P)
     H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
     return (H + H.swapaxes(-1, -2)) / 2
@@ -471,9 +492,10 @@ def rotations(model):
     return U[:, size > FLAT * np.linalg.norm(model.W)]
 
 
-def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE):
+def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE, rtol=RTOL):
     """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are
-    left alone. A Hessian serves as long as each step takes nine tenths of the gradient away.
+    left alone. A Hessian, worked out to `rtol`, serves as long as each step takes nine tenths of the
+    gradient away.
 
     Returns (model, loss, gradient norm), floats where the model is single.
     """
@@ -487,7 +509,7 @@ def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE):
             break
         if len(now := k[due[k]]):
             H = hessian(unpack(model, theta[now]), select(features, now), difference,
-                        penalty=penalty)
+                        penalty=penalty, rtol=rtol)
             inverse[now] = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
         trial = theta[k] - np.einsum("kij,kj->ki", inverse[k], g[k])
         new_f, new_g = evaluate(model, trial, select(features, k), penalty)
