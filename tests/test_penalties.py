@@ -64,18 +64,23 @@ def twin(features, m, lam, mu, starts=6):
     n, best = features.n_features, np.inf
     p, importance = features.feature_probability, features.importance
 
+    def losses(x):
+        W, b = x[:, :m * n].reshape(-1, m, n), x[:, m * n:]
+        return energies.enumerated_loss(W, b, p, importance) + [naive(w, lam, mu) for w in W]
+
     def loss(x):
-        W, b = x[:m * n].reshape(m, n), x[m * n:]
-        exact = float(energies.enumerated_loss(W[None], b[None], p, importance)[0])
-        return exact + naive(W, lam, mu)
+        around = losses(x + 1e-6 * np.concatenate([np.eye(len(x)), -np.eye(len(x))]))
+        return losses(x[None])[0], np.subtract(*np.split(around, 2)) / 2e-6
 
     rng = np.random.default_rng(5)
     ends = []
     for _ in range(starts):
         start = np.append(rng.normal(scale=m**-0.5, size=m * n), features.mean())
-        ends.append(minimize(loss, start, method="BFGS", options={"maxiter": 60}))
+        ends.append(minimize(loss, start, method="BFGS", jac=True,
+                             options={"maxiter": 60}))
     for end in sorted(ends, key=lambda x: x.fun)[:2]:
-        best = min(best, minimize(loss, end.x, method="BFGS", options={"gtol": 1e-9}).fun)
+        options = {"gtol": 1e-9}
+        best = min(best, minimize(loss, end.x, method="BFGS", jac=True, options=options).fun)
     return best
 
 
@@ -86,6 +91,15 @@ def test_two_features_in_one_dimension_with_penalties(lam, mu):
     assert abs(found.loss - twin(features, 1, lam, mu)) < 1e-9 and found.is_local_minimum
     plain = float(tm.expected_loss(found.model, features))
     assert found.loss == pytest.approx(plain + naive(found.model.W, lam, mu), rel=1e-12)
+
+
+@pytest.mark.parametrize("p, lam, mu, geometry", [(0.05, 0.001, 0, "pentagon"),
+                                                  (0.2, 0.003, 0, "2 digons + dropped")])
+def test_five_features_in_two_dimensions_with_penalties(p, lam, mu, geometry):
+    features = tm.Features(5, p)
+    found = tm.find_minimum(features, 2, interference=lam, weight_decay=mu)
+    assert found.geometry == geometry and found.is_local_minimum
+    assert abs(found.loss - twin(features, 2, lam, mu, starts=3)) < 1e-9
 
 
 def test_the_price_of_interference_moves_the_minimum_and_never_pays():
