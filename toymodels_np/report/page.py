@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import scipy
 
@@ -16,6 +15,7 @@ from .. import plots
 from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
 from ..experiments.command import control
 from ..teaching import book
+from ..teaching.templates import render
 from ..version import __version__
 
 MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}   # to be read without colour
@@ -32,11 +32,8 @@ def page(rows, *, full=False):
     """
     records = [record for row in rows for record in row.records]
     chapters, code, missing = _chapters()
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
-                                   undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                   lstrip_blocks=True)
-    return templates.get_template("page.html").render(
-        full=full, rows=[_section(row, full) for row in rows],
+    return render(
+        HERE / "page.html", full=full, rows=[_section(row, full) for row in rows],
         count=len(records), kinds=_kinds(records), verdicts=VERDICTS, marks=MARKS,
         classes={verdict: f"v{i}" for i, verdict in enumerate(VERDICTS)},
         runs=sum(len(row.runs) for row in rows), controls=sum(len(row.controls) for row in rows),

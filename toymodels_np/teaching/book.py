@@ -17,10 +17,9 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
-
 from ..version import __version__
 from . import figures
+from .templates import render
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent
@@ -98,11 +97,8 @@ def book():
     Raises FileNotFoundError without derivations, ImportError without the libraries of `book`.
     """
     found = chapters()
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
-                                   undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                   lstrip_blocks=True)
-    return templates.get_template("book.html").render(
-        chapters=found, style=style(), code=code(), version=__version__)
+    return render(
+        HERE / "book.html", chapters=found, style=style(), code=code(), version=__version__)
 
 
 def style():

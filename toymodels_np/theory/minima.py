@@ -494,8 +494,8 @@ def rotations(model):
 
 def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE, rtol=RTOL):
     """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are
-    left alone. A Hessian, worked out to `rtol`, serves as long as each step takes nine tenths of the
-    gradient away.
+    left alone. A Hessian, worked out to `rtol`, serves as long as each step takes nine tenths of
+    the gradient away.
 
     Returns (model, loss, gradient norm), floats where the model is single.
     """

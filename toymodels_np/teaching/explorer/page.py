@@ -12,7 +12,6 @@ import base64
 import json
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from ...plots.phases import PHASE_COLOURS
@@ -20,6 +19,7 @@ from ...plots.style import FEATURE_COLOURS
 from ...theory import energies
 from ...theory.phase import candidates, fixed_energy
 from ...version import __version__
+from ..templates import render
 from . import solved
 
 HERE = Path(__file__).parent
@@ -43,13 +43,10 @@ def explorer():
             document.add_root(model)
     script, places = components(models)
     library = Resources(mode="inline", components=["bokeh", "bokeh-widgets"])
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
-                                   undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                   lstrip_blocks=True)
-    return templates.get_template("page.html").render(
-        place=places, script=script, library=library.render(), version=__version__,
-        style=text_of("page.css"), phases=PHASE_COLOURS.items(), data=as_json(data()),
-        code="".join(map(text_of, SCRIPTS)))
+    return render(
+        HERE / "page.html", place=places, script=script, library=library.render(),
+        version=__version__, style=text_of("page.css"), phases=PHASE_COLOURS.items(),
+        data=as_json(data()), code="".join(map(text_of, SCRIPTS)))
 
 
 def text_of(name):
