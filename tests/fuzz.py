@@ -62,7 +62,7 @@ NOT_CALLED = {
     "its docstring says that it checks nothing":
         {"Model.from_parameters", "Model.unchecked_loss_and_grad"},
     "an innermost loop: its callers, which are called here, have checked what it is given":
-        {"polytopes.fit", "polytopes.merge", "polytopes.misfit", "energies.output_loss"},
+        {"polytopes.fit", "polytopes.corners_of", "polytopes.misfit", "energies.output_loss"},
     "it draws what a row of the paper has measured, or a part of a picture, and no user's arrays":
         {f"plots.{name}" for name in (
             "animate", "canvas", "critical_points", "draw_directions", "draw_phases", "draw_sets",

@@ -145,8 +145,8 @@ def test_merging_keeps_the_frame_and_divides_the_shares(seed, times):
     D = tm.feature_dimensionality(V).reshape(4, times)
     np.testing.assert_allclose(D * times, np.repeat(tm.feature_dimensionality(W)[:, None], times,
                                                     1), rtol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(polytopes.merge(V), axis=0),
-                               np.linalg.norm(polytopes.merge(W), axis=0),
+    np.testing.assert_allclose(np.linalg.norm(polytopes.corners_of(V), axis=0),
+                               np.linalg.norm(polytopes.corners_of(W), axis=0),
                                rtol=1e-12)
 
 

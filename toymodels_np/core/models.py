@@ -195,7 +195,7 @@ def _batch_sum(dz):
 
 
 class Linear(Model):
-    """x' = W'W x + b: principal components, and no superposition."""
+    """x' = WᵀW x + b: principal components, and no superposition."""
 
     def _forward(self, x):
         W, b = self.parameters
@@ -210,7 +210,7 @@ class Linear(Model):
 
 
 class ReluOutput(Model):
-    """x' = relu(W'W x + b): the model of the paper, with superposition."""
+    """x' = relu(WᵀW x + b): the model of the paper, with superposition."""
 
     def _forward(self, x):
         W, b = self.parameters
@@ -228,7 +228,7 @@ class ReluOutput(Model):
 
 
 class ReluHidden(Model):
-    """h = relu(W x), x' = relu(W'h + b): a privileged basis, since the ReLU acts on neurons."""
+    """h = relu(W x), x' = relu(Wᵀh + b): a privileged basis, since the ReLU acts on neurons."""
 
     def _forward(self, x):
         W, b = self.parameters

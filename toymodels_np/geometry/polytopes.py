@@ -147,7 +147,7 @@ def recognise(W):
     name = _name(W)
     if name:
         return name
-    corners = merge(W)
+    corners = corners_of(W)
     name = None
     if corners.shape[1] == 1:
         name = "bundle"
@@ -246,7 +246,7 @@ def _onto(units, reference):
     return U @ Vt
 
 
-def merge(W):
+def corners_of(W):
     """W (m, n) with columns that point the same way as one corner of length √(Σ ‖W_i‖²). (8.6)"""
     unit, _ = directions(W)
     count, label = connected_components(unit.T @ unit >= MERGED)
