@@ -50,6 +50,7 @@ SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
 MANY = 6                    # of many features, the best starts that go on; and the search ends
 WIDE = 8                    # dimensions up to which all products of shapes are tried
 TIRED = 1e-4                # once two rounds of changes lower the loss by less than this
+PERFECT = 1e-12             # below this part of what an empty model loses nothing is left to gain
 BEAM = 3                    # the best points that are changed
 EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
@@ -305,7 +306,7 @@ def _of_all_kinds(points, order):
 
 def local_search(task, points, f, pace, watch=None, run=map):
     """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
-    done, lowest = [], []
+    done, lowest, perfect = [], [], PERFECT * blank_loss(task.features)
     most, same = (EXPANSIONS, SAME) if task.few else (EXPANSIONS_OF_MANY, TIRED)
     for _ in range(most):
         order = np.argsort(f, kind="stable")
@@ -313,6 +314,8 @@ def local_search(task, points, f, pace, watch=None, run=map):
         order = (order if task.few else _of_all_kinds(points, order))[:BEAM]
         points, f = points[order], f[order]
         lowest.append(f[0])
+        if f[0] <= perfect:
+            break
         if not task.few and len(lowest) > BEAM + 1 and lowest[-3] - f[0] <= TIRED * abs(f[0]):
             break
         fresh = [i for i, x in enumerate(f)
