@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from .. import plots
+from .. import experiments, plots
 from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
 from ..experiments.command import control
 from ..teaching import book
@@ -63,7 +63,7 @@ def _words(verdict, count):
 def _section(row, full):
     """What the template shows of one row."""
     experiment = row.experiment
-    story = (sys.modules[experiment.run.__module__].__doc__ or experiment.title).strip()
+    story = _story(experiment)
     seeds = [run["seed"] for run in row.runs]
     try:
         picture, missing = _png(experiment.draw(row.runs)), ""
@@ -71,15 +71,23 @@ def _section(row, full):
         picture, missing = "", str(error)
     return {
         "name": experiment.name, "number": experiment.row, "title": experiment.title,
-        "section": experiment.section, "story": story.split("\n\n"), "picture": picture,
+        "section": experiment.section, "story": story, "picture": picture,
         "missing": missing, "chapter": experiment.derivation,
         "alt": f"Figure of row {experiment.row}, {experiment.title}. "
-               f"{' '.join(story.split(chr(10) + chr(10))[0].split())}",
+               f"{' '.join(story[0].split())}",
         "claims": [_claim(record) for record in row.records],
         "seeds": f"{min(seeds)} to {max(seeds)}" if len(set(seeds)) > 1 else f"{seeds[0]}",
         "command": f"python -m toymodels_np experiment {experiment.name}"
                    f"{' --full' if full else ''}",
         "settings": json.dumps(row.settings)}
+
+
+def _story(experiment):
+    """What the file of a row says of it, in paragraphs, without its legend of arrays."""
+    file = f"{experiments.__name__}.{experiment.name.replace('-', '_')}"
+    module = sys.modules.get(file) or sys.modules[experiment.run.__module__]
+    parts = (module.__doc__ or experiment.title).strip().split("\n\n")
+    return [part for part in parts if not part.startswith(" ")]
 
 
 def _claim(record):
