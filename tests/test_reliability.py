@@ -16,7 +16,9 @@ from threadpoolctl import threadpool_info
 import toymodels_np as tm
 from toymodels_np.cli.jobs import parse_config
 from toymodels_np.cli.parser import main
-from toymodels_np.store import files
+from toymodels_np.experiments import uniform_geometry
+from toymodels_np.store import files, shell
+from toymodels_np.theory import minima
 
 LAW = tm.Features(3, 0.2)
 STACK = tm.ReluOutput.init(3, 2, 4)
@@ -136,6 +138,18 @@ def test_a_run_with_settings_that_are_none_is_not_resumed():
     run.settings["learning_rate"] = -5
     with pytest.raises(ValueError, match="learning_rate"):
         tm.resume(run, steps=1, progress=False)
+
+
+# -- long work shows a bar ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("call, bars", [
+    (lambda: tm.strongest_attack(STACK[0], np.ones((2, 3)), LAW, 0.1, steps=2, progress=True),
+     "attack: 100%"),
+    (lambda: tm.adversarial_loss(STACK, LAW, samples=8, progress=True), "attacks: 100%"),
+    (lambda: tm.vulnerability(STACK, LAW, samples=8, progress=True), "attacks: 100%")])
+def test_attacks_show_a_bar(call, bars, capsys):
+    call()
+    assert bars in capsys.readouterr().err
 
 
 # -- sentences where there were raw errors --------------------------------------------------------
@@ -269,6 +283,26 @@ def test_half_the_work_of_an_interrupted_job_is_not_kept(interrupts, tmp_path):
         tm.sweep(gives_half, [{"x": 1}, {"x": 2}], tmp_path / "out", progress=False)
     assert not list((tmp_path / "out").glob("??/*.npz"))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt),
+                                           (signal.SIGTERM, shell.Terminated)])
+@pytest.mark.parametrize("call", [
+    lambda: tm.certify_global(tm.Features(2, 0.3), progress=False),
+    lambda: uniform_geometry.shape_dimensionalities("triangle")], ids=["proof", "shape"])
+def test_a_search_that_others_need_whole_gives_no_half(interrupts, monkeypatch, call, number,
+                                                       error):
+    """Alone, `find_minimum` answers an interrupt with its best point."""
+    caught = []
+    monkeypatch.setattr(minima, "newton", lambda *_, **__: signal.raise_signal(number))
+    uniform_geometry.shape_dimensionalities.cache_clear()
+
+    def run(options):
+        with pytest.raises(error) as caught_here:
+            call()
+        caught.append(caught_here)
+
+    assert shell.exit_code(run, None) == 0 and len(caught) == 1
 
 
 @pytest.mark.parametrize("number", range(4))

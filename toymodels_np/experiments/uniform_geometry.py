@@ -31,6 +31,7 @@ from ..geometry.measures import (
     leverage_scores,
     norms,
 )
+from ..interrupts import passed_on
 from ..plots.rows import uniform_geometry as picture
 from ..theory import energies
 from ..theory.descent import descend
@@ -447,7 +448,8 @@ def shape_dimensionalities(name):
     """D of the features, sorted, at the exact minimum with this shape and nothing else."""
     V = SHAPES[name][0] if name in SHAPES else polytopes.bipyramid(BIPYRAMIDS[name][0])
     start = ReluOutput(W=V[None], b=np.full((1, V.shape[1]), -0.1))
-    minimum = find_minimum(Features(V.shape[1], SHAPE_PROBABILITY), len(V), initial=start)
+    with passed_on():                   # half a search would be kept, and be no shape
+        minimum = find_minimum(Features(V.shape[1], SHAPE_PROBABILITY), len(V), initial=start)
     expected = {"triangular": "triangle + digon", "pentagonal": "pentagon + digon"}.get(name, name)
     if minimum.geometry != expected:
         raise ArithmeticError(f"the minimum near the {name} is {minimum.geometry!r}")

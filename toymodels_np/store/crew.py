@@ -8,7 +8,6 @@ with its exit code, and the others finish.
 import json
 import multiprocessing
 import signal
-import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import (
@@ -20,9 +19,10 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import NamedTuple
 
+from ..interrupts import passed_on
 from . import chunks
 
 IN_FLIGHT = 512  # tasks that an executor holds at once, unless it says how many workers it has
@@ -155,38 +155,9 @@ class _Here(Executor):
 
     def submit(self, function, *arguments):
         future = Future()
-        with heard() as interrupts:
+        with passed_on():               # half a search is none for a sweep, which would keep it
             future.set_result(function(*arguments))
-        if interrupts:
-            raise interrupts[0]
         return future
-
-
-@contextmanager
-def heard():
-    """A list of the interrupts inside, those too that a job has caught to return half its work.
-
-    Half a search is a result for who searches, and none for a sweep, which would keep it for good.
-    """
-    interrupts = []
-    main = threading.current_thread() is threading.main_thread()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    usual = {number: one for number, one in usual.items() if main and callable(one)}
-
-    def note(number, frame):
-        try:
-            usual[number](number, frame)
-        except KeyboardInterrupt as interrupt:
-            interrupts.append(interrupt)
-            raise
-
-    for number in usual:
-        signal.signal(number, note)
-    try:
-        yield interrupts
-    finally:
-        for number, one in usual.items():
-            signal.signal(number, one)
 
 
 def work(function, texts, ticket):

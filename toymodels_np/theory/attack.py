@@ -11,6 +11,7 @@ Equations (10.k) are in derivations/10-adversarial-examples.md.
 Source: paper, "Relationship to Adversarial Robustness".
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -109,29 +110,33 @@ def attack(model, x, features, epsilon):
     return at.x + _finite(worst, delta)
 
 
-def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60):
+def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60, progress=None):
     """x + delta (..., B, n) with the largest f that a search finds over ‖delta‖ <= epsilon.
 
     It is gradient ascent on the sphere, sample by sample, from the `starts` worst directions of
     `attack` and from the steepest one, with steps that go all the way at first and then shorten.
     The best point met is the answer, so it is never weaker than `attack`, nor than no attack.
-    Arguments as for `attack`. (10.9)
+    Arguments as for `attack`, and a bar as `progress` says. (10.9)
     """
     checks.integer("starts", starts)
+    look = checks.progress(progress)
     _check_steps(steps)
     checks.memory("steps", 64 * steps)
     at = _check(model, x, features, epsilon)
     first, worst = _worst(at, keep=min(starts, 2 * at.x.shape[-1]))
     clean, best_delta = at.clean(), _finite(worst, np.zeros_like(at.x))
     best, gradient = _f_and_gradient(best_delta, at, clean)                         # (..., B)
-    for delta in [*first, _to_length(gradient, at.epsilon)]:
-        for part in np.minimum(1, np.linspace(2, 0, steps + 1)):
-            value, gradient = _f_and_gradient(delta, at, clean)
-            better = value > best
-            best = np.where(better, value, best)
-            best_delta = np.where(better[..., None], delta, best_delta)
-            onward = (1 - part) * delta + part * _to_length(gradient, at.epsilon)
-            delta = _to_length(onward, at.epsilon)                                  # (10.9)
+    first.append(_to_length(gradient, at.epsilon))
+    with tqdm(total=len(first) * (steps + 1), unit="step", desc="attack", **look) as bar:
+        for delta in first:
+            for part in np.minimum(1, np.linspace(2, 0, steps + 1)):
+                value, gradient = _f_and_gradient(delta, at, clean)
+                better = value > best
+                best = np.where(better, value, best)
+                best_delta = np.where(better[..., None], delta, best_delta)
+                onward = (1 - part) * delta + part * _to_length(gradient, at.epsilon)
+                delta = _to_length(onward, at.epsilon)                              # (10.9)
+                bar.update()
     return at.x + best_delta
 
 
@@ -188,7 +193,8 @@ def _to_length(v, epsilon):
 
 # -- what attacks cost
 
-def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, seed=0):
+def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, seed=0,
+                     progress=None):
     """(clean, attacked), both (...): the mean loss of a batch, and that of its attacked inputs.
 
     Targets are those of the clean inputs.
@@ -199,7 +205,9 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     size : the length of the perturbation relative to E‖x‖
     samples, seed : every instance gets the same number, drawn from (seed, instance)
     search : attack by `strongest_attack` instead of `attack`
+    progress : whether to show a bar; None for one once two seconds have passed, where it is seen
     """
+    look = checks.progress(progress)
     lead = _check_known(model, features)
     checks.integer("samples", samples)
     checks.memory("samples", _bytes(samples, features.n_features))
@@ -210,7 +218,8 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     epsilon = np.broadcast_to(size * mean_input_norm(features), lead)
     clean, attacked = np.empty(lead), np.empty(lead)
     axes, method = len(model.instances), strongest_attack if search else attack
-    for number, index in enumerate(np.ndindex(lead)):
+    every = tqdm(np.ndindex(lead), total=math.prod(lead), unit="instance", desc="attacks", **look)
+    for number, index in enumerate(every):
         one = [np.broadcast_to(to_host(a), lead + a.shape[axes:])[index] for a in model.parameters]
         one = model.from_parameters(one).astype(np.float64)
         law = features
@@ -223,7 +232,8 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     return clean[()], attacked[()]
 
 
-def vulnerability(model, features, *, size=0.1, samples=4096, search=False, seed=0):
+def vulnerability(model, features, *, size=0.1, samples=4096, search=False, seed=0,
+                  progress=None):
     """How much more an attack costs than it costs a model without superposition, (...). (10.8)
 
     The rise of the loss under attack, attacked - clean, divided by that of the linear model which
@@ -233,7 +243,7 @@ def vulnerability(model, features, *, size=0.1, samples=4096, search=False, seed
     """
     checks.real("size", size, above=0)
     clean, attacked = adversarial_loss(model, features, size=size, samples=samples, search=search,
-                                       seed=seed)
+                                       seed=seed, progress=progress)
     if features.signed:
         raise ValueError("features must not be signed: no linear model computes their absolute "
                          "values")

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...core import checks
+from ...interrupts import passed_on
 from ..minima import find_minimum
 from .bounds import moments
 from .certificate import Certificate, certify_law
@@ -80,7 +81,8 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
     options = checks.progress(progress)
     checks.integer("most_boxes", most_boxes)
     strength = float(sum(law.interference) / 2)
-    found = find_minimum(features, 1, interference=strength, progress=False).model
+    with passed_on():
+        found = find_minimum(features, 1, interference=strength, progress=False).model
     guesses = [(found.W[0], found.b)]                                   # and one feature at a time
     for one in np.eye(law.n):
         guesses.append((one, np.where(one, 0, features.feature_probability / 2)))
