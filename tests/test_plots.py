@@ -277,6 +277,7 @@ def test_edges_of_the_hull(points, edges):
     (lambda: tm.plots.branches({"a": ([1, 2],)}), ValueError, r"'a' must be a pair"),
     (lambda: tm.plots.branches(CURVES, point=3), TypeError, "point must be a CriticalPoint"),
     (lambda: tm.plots.branches(CURVES, limits={"low": 3}), TypeError, "StabilityLimits"),
+    (lambda: tm.plots.branches(CURVES, parameter=[[3]]), TypeError, "parameter must be the words"),
     (lambda: tm.plots.branches(CURVES, limits={"no": LIMIT}), ValueError, "limits some of them"),
 ])
 def test_bad_input_is_a_sentence(call, error, words):

@@ -36,6 +36,8 @@ def branches(curves, *, point=None, limits=None, parameter="parameter", ax=None)
     for name, limit in limits.items():
         if not isinstance(limit, StabilityLimit):
             raise TypeError(f"limits must hold StabilityLimits, got {limit!r} for {name!r}")
+    if not isinstance(parameter, str):
+        raise TypeError(f"parameter must be the words under the axis, got {type(parameter)}")
     axes = panel(ax, size=(7.5, 5.5))
     ends = {name: (limit.value, limit.loss, limit.kind) for name, limit in limits.items()}
     draw_branches(axes, curves, point and (point.value, point.loss), ends)
