@@ -14,6 +14,7 @@ from ..core.features import Features
 from ..core.models import Linear, ReluOutput
 from ..geometry.measures import REPRESENTED, cosines, interference, norms
 from ..plots.rows import demonstration as picture
+from . import analysis
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place
 from .polished import leaves_little, left_on_the_table, polished
@@ -189,7 +190,7 @@ EXPERIMENT = Experiment(
     "demonstration", 2, "Demonstrating superposition", SECTION, "01", SETTINGS | {"seeds": 6},
     SETTINGS | {"steps": 10_000, "linear_steps": 10_000,
                 "linear_batch_size": 1024, "linear_learning_rate": 1e-2, "seeds": 10},
-    run, draw, claims())
+    run, draw, (*claims(), *analysis.CLAIMS))
 
 
 if __name__ == "__main__":

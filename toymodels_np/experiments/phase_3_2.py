@@ -14,6 +14,7 @@ differ by less than a per cent.
 import numpy as np
 
 from ..theory.phase import OWN_DIMENSION
+from .analysis import SIMPLEX
 from .base import Experiment
 from .claims import Claim, NotMeasured
 from .phase_2_1 import (
@@ -120,7 +121,7 @@ EXPERIMENT = Experiment(
     "phase-3-2", 5, "Phase diagram, three features in two dimensions", SECTION, "06",
     THREE | {"seeds": 2},
     THREE | {"every": 3, "steps": 4000, "batch_size": 512, "learning_rate": 2e-2, "seeds": 3},
-    run, draw, CLAIMS)
+    run, draw, (*CLAIMS, SIMPLEX))
 
 
 if __name__ == "__main__":
