@@ -506,6 +506,20 @@ def test_dropped_features_are_taken_out_and_let_back_in():
 
 # -- many features --------------------------------------------------------------------------------
 
+def test_what_passes_is_foundby_halves():
+    """All columns that may go, asked for in groups: one question if all may."""
+    rng, asked = np.random.default_rng(0), []
+    for share in (0.0, 0.1, 0.5, 1.0):
+        columns, bad = rng.random((3, 40)) < 0.7, rng.random((3, 40)) < share
+
+        def passes(k, groups, bad=bad):
+            asked.append(len(k))
+            return ~(groups & bad[k]).any(-1)
+
+        assert (descent.by_halves(columns, passes) == (columns & ~bad)).all()
+        assert share or asked == [3]
+
+
 def test_mixtures_fill_all_dimensions_and_take_most_of_one_first():
     """As many as there are ways to write m as a sum of 1, 1', 2, 2', 3, 3': here by hand for 2."""
     found = search.mixtures(2)

@@ -265,8 +265,8 @@ def held_parameters(model):
 def drop(model, features, penalty=NONE, rtol=RTOL):
     """Take the small columns that help nobody out of a stack: there W_i = 0 and b_i = E[y_i].
 
-    Each is tried alone; an instance changes if all that passed can go together. Returns (model,
-    changed (K,)).
+    All are tried together, then halves of what may not go, and so on; an instance changes if all
+    that passed can go together. Returns (model, changed (K,)).
     """
     size = norms(model.W)
     small = (size > 0) & (size < SMALL_COLUMN)                          # (K, n)
@@ -280,18 +280,35 @@ def drop(model, features, penalty=NONE, rtol=RTOL):
                             np.where(columns, best[k], model.b[k]))
         return other, value(other, select(features, k), penalty, rtol)
 
-    k, i = np.nonzero(small)
     now = without(np.arange(len(small)), np.zeros_like(small))[1]
-    alone = without(k, np.arange(small.shape[1]) == i[:, None])[1]
     limit = now + 2 * rtol * abs(now)
-    small[k, i] = alone <= limit[k]
-    some = np.flatnonzero(small.any(-1))
+    going = by_halves(small, lambda k, columns: without(k, columns)[1] <= limit[k])
+    some = np.flatnonzero(going.any(-1))
     changed[:] = False
     if len(some):
-        other, loss = without(some, small[some])
+        other, loss = without(some, going[some])
         good = loss <= limit[some]
         model, changed[some] = replace(model, some[good], other[good]), good
     return model, changed
+
+
+def by_halves(columns, passes):
+    """Those of the `columns` (K, n) bool that pass: the whole of a row, or halves of what does not.
+
+    passes(k, groups) : whether the groups (G, n) bool of the rows k (G,) pass, (G,)
+    """
+    good, k = np.zeros_like(columns), np.flatnonzero(columns.any(-1))
+    groups = columns[k]
+    while len(k):
+        passed = passes(k, groups)
+        np.logical_or.at(good, k[passed], groups[passed])
+        k, groups = k[~passed], groups[~passed]
+        count = groups.sum(-1, keepdims=True)
+        first = groups & (groups.cumsum(-1) <= count // 2)
+        k, groups = np.concatenate([k, k]), np.concatenate([first, groups & ~first])
+        more = np.tile(count[:, 0] > 1, 2)
+        k, groups = k[more], groups[more]
+    return good
 
 
 def replace(model, k, part):
