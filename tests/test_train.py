@@ -11,6 +11,7 @@ import pytest
 from engine_law import as_engine_law, engine_sample
 
 import toymodels_np as tm
+from toymodels_np.core import models, streams
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
 from toymodels_np.core.streams import TRAIN_STREAM, random_stream
 from toymodels_np.engine import host as fast, train as train_module
@@ -285,6 +286,36 @@ def test_a_feature_that_does_not_matter_is_not_learned():
 
 
 # -- losses that are not finite -------------------------------------------------------------------
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("cls", [tm.ReluOutput, type("Own", (tm.ReluOutput,), {})])
+def test_an_importance_that_is_too_large_is_not_the_learning_rates_fault(cls):
+    options = dict(steps=4, batch_size=8, progress=False)
+    with pytest.raises(ValueError, match="importance must fit into the model's float32, got 1e"):
+        tm.train(cls.init(3, 2), tm.Features(3, 0.5, 1e39), **options)
+    with pytest.raises(FloatingPointError, match="at step 0; try a smaller importance, or W"):
+        tm.train(cls(np.full((2, 3), np.float32(1e10)), np.zeros(3, np.float32)),
+                 tm.Features(3, 0.5, 1e30), **options)
+    tm.train(cls.init(3, 2, dtype=np.float64), tm.Features(3, 0.5, 1e39), **options)
+
+
+@pytest.mark.parametrize("cls", [tm.ReluOutput, type("Own", (tm.ReluOutput,), {})])
+@pytest.mark.parametrize("progress", [None, False, True])
+def test_many_instances_show_a_bar_before_their_first_step(cls, progress, monkeypatch):
+    """One after two seconds: a million streams take ten."""
+    bars = []
+
+    def noted(iterable, **options):
+        bars.append(options)
+        return iterable
+
+    for module in (models, streams):
+        monkeypatch.setattr(module, "tqdm", noted)
+    tm.train(cls.init(3, 2, 5), tm.Features(3, 0.5), steps=1, batch_size=1, progress=progress)
+    disabled = True if progress is False else None          # None: where nobody can see it
+    assert [(bar["desc"], bar["delay"], bar["disable"]) for bar in bars] == [
+        ("init", 2, None), ("streams", 2, disabled)]
+
 
 @pytest.mark.parametrize("dtype, rate",
                          [(np.float32, 1e20), (np.float64, 1e200), (np.float32, 1e300)])

@@ -21,9 +21,9 @@ HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "b5093f35be257806",
-    "models": "85e00e4d246a0f9e",
+    "models": "2decfe4a58382a2a",
     "optim": "3494dc227b60fcd7",
-    "loop": "416656e46338ad52",
+    "loop": "57ce2eb074b077b0",
 }
 
 

@@ -68,7 +68,7 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
     """
     single = model.instances == ()
     if state is None:
-        random = training_streams(settings["seed"], *(model.instances or (1,)))
+        random = training_streams(settings["seed"], *(model.instances or (1,)), progress)
         adam_state = AdamState.zeros_like(model.parameters)
     else:
         *moments, random = state
@@ -119,7 +119,7 @@ def checked(model, result, step):
                         f"{model.instances} and a gradient like the model, got {result!r:.200}")
     for i in np.flatnonzero(~np.isfinite(loss)):
         raise FloatingPointError(f"the loss of instance {i} is {np.ravel(loss)[i]} at step {step}; "
-                                 "try a smaller learning_rate")
+                                 f"try a smaller {'learning_rate' if step else 'importance, or W'}")
     return loss, gradient.parameters
 
 

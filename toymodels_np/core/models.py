@@ -12,6 +12,7 @@ Equations (2.k) are in derivations/02-backprop-by-hand.md. Read the four models,
 """
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from . import checks
 from .arrays import array_module, transpose
@@ -78,9 +79,11 @@ class Model:
                   for axes in cls.parameter_shapes.values()]
         entries = sum(np.prod(shape, dtype=object) for shape in shapes)
         checks.memory("n_instances", 16 * count * entries)
-        rngs = [random_stream(seed, INIT_STREAM, i) for i in range(count)]
-        stacks = [np.stack([rng.normal(scale=scale, size=shape) for rng in rngs])
-                  if len(shape) == 2 else np.zeros((count, *shape)) for shape in shapes]
+        stacks = [np.zeros((count, *shape)) for shape in shapes]
+        for i in tqdm(range(count), unit="model", desc="init", **checks.progress(None)):
+            rng = random_stream(seed, INIT_STREAM, i)
+            for weights in (stack[i] for stack in stacks if stack.ndim == 3):
+                weights[:] = rng.normal(scale=scale, size=weights.shape)
         return cls(*((a[0] if n_instances is None else a).astype(dtype) for a in stacks))
 
     @property

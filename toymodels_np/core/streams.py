@@ -5,6 +5,9 @@ purpose draws never depends on another, and an instance draws the same alone or 
 """
 
 import numpy as np
+from tqdm.auto import tqdm
+
+from . import checks
 
 INIT_STREAM = 0                 # initial parameters
 TRAIN_STREAM = 1                # samples that training draws
@@ -24,10 +27,11 @@ def random_stream(seed, stream, instance):
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, instance)))
 
 
-def training_streams(seed, count):
+def training_streams(seed, count, progress=None):
     """Where the streams of samples of `count` instances begin: (count, WORDS) uint64."""
-    rngs = [random_stream(seed, TRAIN_STREAM, i) for i in range(count)]
-    return np.array([position(rng.bit_generator.state) for rng in rngs])
+    every = tqdm(range(count), unit="stream", desc="streams", **checks.progress(progress and None))
+    return np.array([position(random_stream(seed, TRAIN_STREAM, i).bit_generator.state)
+                     for i in every])
 
 
 def position(state):

@@ -26,7 +26,9 @@ from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
+from tqdm.auto import tqdm
 
+from ..core import checks
 from ..core.arrays import transpose
 from ..core.models import Linear
 from ..core.optim import BETA1, BETA2, step_and_floor
@@ -82,9 +84,10 @@ def kernels(xp):
                               for name, text in KERNELS.items()})
 
 
-def random_state(seed, count):
+def random_state(seed, count, progress=None):
     """The keys of the samples of `count` instances: (count, 1) uint64. They stay as they are."""
-    streams = [np.random.SeedSequence(seed, spawn_key=(TRAIN_STREAM, i)) for i in range(count)]
+    every = tqdm(range(count), unit="stream", desc="streams", **checks.progress(progress and None))
+    streams = (np.random.SeedSequence(seed, spawn_key=(TRAIN_STREAM, i)) for i in every)
     return np.array([stream.generate_state(WORDS, np.uint64) for stream in streams])
 
 

@@ -114,6 +114,11 @@ def check_trainable(model, features):
     if features.n_instances is not None and model.instances != (features.n_instances,):
         raise ValueError(f"features have {features.n_instances} instances, the model "
                          f"{model.instances}")
+    with np.errstate(over="ignore"):
+        fits = np.isfinite(features.importance.astype(model.dtype)).all()
+    if not fits:
+        raise ValueError(f"importance must fit into the model's {model.dtype}, got "
+                         f"{features.importance.max():g}")
 
 
 def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every,
@@ -143,7 +148,7 @@ def _train(model, features, settings, start, stop, state, progress):
             raise FloatingPointError(       # Adam divides by it, and the parameters stand still
                 f"the gradient of instance {i} has become too large for {mean.dtype} by step "
                 f"{stop}, where Adam's means are not finite; try a smaller learning_rate than "
-                f"{settings['learning_rate']:g}")
+                f"{settings['learning_rate']:g}, or importances nearer to 1")
     return history
 
 
@@ -176,7 +181,7 @@ def _train_fast(model, features, settings, start, stop, state, progress, penalty
     count = stack.instances[0]
     if state is None:
         zeros = AdamState.zeros_like(stack.parameters)
-        random = kit.random_state(settings["seed"], count)
+        random = kit.random_state(settings["seed"], count, progress)
         state = TrainingState(zeros.mean, zeros.square, random)
     n_threads, tiles = division(kit, count, features, settings["batch_size"])
     stop_now = Event()
@@ -309,5 +314,7 @@ def _run(law, tile, before, stop):
 def _not_finite(loss, first, step, rate):
     """The error for a loss (k,) of instances from `first` on that is not finite."""
     bad = int(np.flatnonzero(~np.isfinite(loss))[0])
+    hint = f"try a smaller learning_rate than {rate:g}" if step else \
+        "try a smaller importance, or W"
     return FloatingPointError(f"the loss of instance {first + bad} is {loss[bad]} at step {step}; "
-                              f"try a smaller learning_rate than {rate:g}")
+                              f"{hint}")

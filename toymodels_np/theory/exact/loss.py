@@ -28,6 +28,7 @@ FEW = 10_000            # enumerate while that takes at most this many values a 
 AFFORDABLE = 10**6      # what did not converge is enumerated if it takes at most this many
 WORK = 2**16            # values or gains that are worked on at once
 TOO_LARGE = "the loss is too large for float64: W or b is too large"
+RAREST = 1e-200         # feature probability from which all that is added up fits into float64
 FLOOR = 1e-2            # rtol is relative to the loss, or this part of that of outputs 0
 
 
@@ -134,6 +135,10 @@ def _relu(features, flat, b, G, rtol, with_grad):
     """E (y - z_+)^2 (K, n), d/db (K, n), d/dG (K, n, n) and the estimated error (K, n): one row an
     output. (4.4)
     """
+    rarest = features.feature_probability.min()
+    if rarest < RAREST:
+        raise ValueError(f"feature_probability must be at least {RAREST:g} for the exact loss to "
+                         f"keep its digits, got {rarest:g}")
     K, n = b.shape
     q = np.ravel(flat(features.active_probability, n))      # (N,) of the own features
     g, b = np.moveaxis(G, -1, 0).reshape(n, K * n), b.reshape(-1)       # (n, N), (N,)
