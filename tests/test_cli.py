@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tqdm.auto
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
@@ -336,6 +337,17 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
     assert not stumbled and not {
         thread for thread in set(threading.enumerate()) - threads if not thread.daemon
     }
+
+
+def locks():
+    """The classes of the locks of all kinds of bars, in this process."""
+    return [type(kind.get_lock()).__module__ for kind in (tqdm.tqdm, tqdm.auto.tqdm)]
+
+
+def test_workers_have_no_semaphore_that_would_outlive_them():
+    """Python's tracker warned of one that a worker left which was ended in a search."""
+    with shell.worker_pool(2) as pool:
+        assert pool.submit(locks).result() == ["_thread", "_thread"]
 
 
 @pytest.mark.parametrize("number, whole, code", [

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import early
 from ..machine import memory
@@ -111,7 +111,7 @@ def worker_pool(workers):
 def start_worker():
     """What a worker process does first: it will end when its parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tqdm.set_lock(threading.RLock())        # its own is shared, and would outlive who is stopped
+    tqdm.set_lock(threading.RLock())    # that of all bars: its own would outlive who is stopped
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
