@@ -46,6 +46,8 @@ MOVE = 0.1                  # part of G that a step may change, else it is halve
 COARSE = 2e-3               # the shortest step that surveys a branch, as a part of the range,
 FINE = 1e-10                # and the shortest that ends one
 SURVEY = 17                 # values of v at which a branch is looked for, and followed
+STEP, NEAR = 2e-3, 1e-5     # of differences, at most; how far a limit may be from a first guess,
+#                             as a part of the range
 
 
 class Parameter(NamedTuple):
@@ -233,6 +235,16 @@ class _Follower:
         H, R = hessian(model, self.features(v), penalty=self.penalty), rotations(model)
         return np.linalg.eigh(H + np.linalg.norm(H) * R @ R.T)
 
+    def _sharp(self, v):
+        """The lowest eigenvalue at v, with the Hessian's differences extrapolated to a step of 0:
+        those of one step leave eight digits of some limits.
+        """
+        model, weights = self.at(v).model, {1: 1 / 45, 2: -20 / 45, 4: 64 / 45}
+        H = sum(weight * hessian(model, self.features(v), STEP / k, penalty=self.penalty)
+                for k, weight in weights.items())
+        R = rotations(model)
+        return np.linalg.eigvalsh(H + np.linalg.norm(H) * R @ R.T)[0]
+
     def _step(self, near, v):
         """The branch's point at v from that at `near`, or None if it is not clearly the same."""
         start = self.points[near].model
@@ -278,6 +290,10 @@ class _Follower:
 
     def _crossing(self, stable, unstable):
         value = brentq(lambda u: self.at(u).lowest, stable, unstable, xtol=1e-13, rtol=1e-13)
+        near = NEAR * (self.high - self.low)
+        ends = max(value - near, self.low), min(value + near, self.high)
+        if self._sharp(ends[0]) * self._sharp(ends[1]) < 0:
+            value = brentq(self._sharp, *ends, xtol=1e-13, rtol=1e-13)
         point = self.at(value)
         self.limits.append(StabilityLimit(value, point.loss, point.model, "crossing"))
         return value

@@ -162,8 +162,8 @@ def crossing(line, models, first, second, low, high):
 def sharper(line, name, value, step=STEP):
     """A crossing limit to ten digits, where the branch has a closed form. (6.3)
 
-    `stability_limit` takes second derivatives as differences of one step, which leaves eight digits
-    of some limits. Here three steps are extrapolated to none.
+    `stability_limit` follows the branch by Newton's method, which leaves nine digits where the
+    Hessian is singular. Here the branch is exact, and differences of three steps are extrapolated.
     """
     def lowest(v):
         law = line.law(v)
