@@ -122,7 +122,7 @@ def test_lists_are_long_enough_and_their_sums_are_int32():
     for n in (1, events.CHUNK // 2, events.CHUNK, events.WIDEST):
         for p in (rarest, 1e-3, events.MOST_PROBABLE):
             for batch_size in (1, 2, 1000, 20_000):
-                sizes = fast.chunks(n, batch_size, lists=True)
+                sizes = fast.chunks(n, batch_size, fast.LISTS)
                 mean = p * n * max(sizes)
                 length = mean + events.SURE * np.sqrt(mean + events.SURE) + events.SURE
                 more = length - mean
@@ -162,16 +162,17 @@ def test_products_with_a_list_are_those_with_the_batch(k, n, m, rows, p, dtype, 
 @given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
        rows=st.integers(1, 50),
        chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(), signed=st.booleans(),
-       p=st.floats(0.01, 0.9),
+       p=st.floats(0.01, 0.9), small=st.sampled_from([60, 10**6]),
        dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=200)
 def test_the_step_on_lists_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, signed, p,
-                                                        dtype, seed):
+                                                        small, dtype, seed):
     rng = np.random.default_rng(seed)
     model = stack(cls, k, m, n, dtype, rng)
     features = tm.Features(n, p, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "CHUNK", chunk)
+        patch.setattr(passes, "SMALL", small)
         patch.setattr(events, "MOST_PROBABLE", 1)
         step, batches = fast.Step(model, features,
                                   rows), fast.Batches(features, fast.random_state(seed, k), rows,
@@ -222,7 +223,7 @@ def kinds(features, count, batch_size):
 
 
 def test_each_instance_has_the_kind_that_suits_it(monkeypatch):
-    dense, lists = passes.DensePass, passes.EventPass
+    dense, lists = passes.ColumnPass, passes.ListedRows
     assert kinds(tm.Features(5, 0.05), 3, 64) == [lists]
     assert kinds(tm.Features(5, 0.3), 3, 64) == [dense]
     assert kinds(tm.Features(5, 0.05, correlated=[(0, 1)]), 3, 64) == [dense]

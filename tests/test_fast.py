@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import toymodels_np as tm
 from toymodels_np.core.arrays import to_host
 from toymodels_np.core.optim import AdamState, adam, adamw
-from toymodels_np.engine import host as fast, threads, train as train_module
+from toymodels_np.engine import events, host as fast, passes, threads, train as train_module
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -27,7 +27,11 @@ def stack(cls, k, m, n, dtype, rng):
 
 def batch_of(x):
     """The dense batch x (k, B, n) as the fast step takes it."""
-    ends = np.cumsum(fast.chunks(x.shape[2], x.shape[1], lists=False))[:-1]
+    _, rows, n = x.shape
+    kind = fast.ROWS if fast.samples_are_rows(n) else fast.COLUMNS
+    ends = np.cumsum(fast.chunks(n, rows, kind))[:-1]
+    if kind == fast.ROWS:
+        return np.split(x, ends, axis=1)
     return np.split(np.ascontiguousarray(x.swapaxes(1, 2)), ends, axis=-1)
 
 
@@ -61,17 +65,21 @@ def assert_units_at_zero_are_off(step, batch, x, cls, features, weight):
 
 @given(cls=st.sampled_from(MODELS), k=st.integers(1, 4), m=st.integers(1, 6), n=st.integers(1, 9),
        rows=st.integers(1, 50), chunk=st.sampled_from([1, 7, 40, 10**6]), equal=st.booleans(),
-       signed=st.booleans(),
+       many=st.sampled_from([1, 10]), small=st.sampled_from([1, 60, 10**6]), signed=st.booleans(),
        dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=200)
-def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, signed, dtype,
-                                                    seed):
+def test_the_fast_step_is_the_reference_to_rounding(cls, k, m, n, rows, chunk, equal, many, small,
+                                                    signed, dtype, seed):
+    """Where samples are columns, and where they are rows and products are cut into blocks."""
     rng = np.random.default_rng(seed)
     model = stack(cls, k, m, n, dtype, rng)
     features = tm.Features(n, 0.5, 2.5 if equal else rng.uniform(0.1, 2, (k, n)), signed=signed)
     x = rng.uniform(-1 if signed else 0, 1, (k, rows, n)).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast, "CHUNK", chunk)
+        patch.setattr(events, "CHUNK", chunk)
+        patch.setattr(fast, "MANY", many)
+        patch.setattr(passes, "SMALL", small)
         step, batch = fast.Step(model, features, rows), batch_of(x)
     for _ in range(2):                                    # nothing is left over from the first call
         assert_step_is_the_reference(step, batch, model, x, features)
@@ -153,16 +161,18 @@ def test_adam_in_place_is_adam_to_the_bit(decay, dtype):
 
 
 @every_model
-def test_any_number_of_threads_is_the_same_run(monkeypatch, cls):
-    features = tm.Features(40, 0.3, signed=cls is tm.AbsoluteValue)
-    model, options = cls.init(40, 5, 7), {"steps": 24, "batch_size": 64, "record_every": 5,
-                                          "schedule": "cosine"}
+@pytest.mark.parametrize("n", [40, 60], ids=["columns", "rows"])
+def test_any_number_of_threads_is_the_same_run(monkeypatch, cls, n):
+    p = np.array([[0.3], [0.3], [1.0], [1.0], [0.7], [0.1], [0.5]])
+    features = tm.Features(n, p, signed=cls is tm.AbsoluteValue)
+    model, options = cls.init(n, 5, 7), {"steps": 24, "batch_size": 64, "record_every": 5,
+                                         "schedule": "cosine"}
     monkeypatch.setattr(train_module, "SHARE", 1)
     runs = []
     for count in (1, 2, 3, 5, 16):
         monkeypatch.setattr(threads, "count", lambda: count)
         runs.append(tm.train(model, features, **options))
-    alone = tm.train(model[3], features, **options)
+    alone = tm.train(model[3], features[3], **options)
     for run in runs[1:]:
         for a, b in zip([*run.model.parameters, run.losses, *run.state.mean, run.state.random],
                         [*runs[0].model.parameters, runs[0].losses, *runs[0].state.mean,

@@ -34,12 +34,15 @@ from ..core.arrays import transpose
 from ..core.optim import BETA1, BETA2, step_and_floor
 from ..core.streams import generator_at, position
 from . import events
-from .passes import DensePass, EventPass
+from .passes import ColumnPass, DenseRows, ListedRows
 from .sampler import Sampler
 
 BLOCK = 2**20           # entries that one instance draws at once, which may be several small steps,
 BLOCK_STEPS = 8             # but not more than these
-CHUNK = 2**19               # entries of a dense x, of one instance, that are worked on at once
+MANY = 48                   # features from which on samples are rows, in chunks of events.CHUNK;
+CHUNK = 2**19                   # of fewer, entries of x, of one instance, worked on at once
+COLUMNS, ROWS, LISTS = "columns", "rows", "lists"           # how batches lie
+PASSES = {COLUMNS: ColumnPass, ROWS: DenseRows, LISTS: ListedRows}
 
 WORDS = streams.WORDS                       # of `random_state`, for an instance
 random_state = streams.training_streams     # (seed, count) -> where the streams begin
@@ -54,11 +57,11 @@ class Batches:
     """
 
     def __init__(self, features, random, batch_size, dtype):
-        lists, sizes = layout(features, batch_size)
+        kind, sizes = layout(features, batch_size)
         self.rngs = [generator_at(words) for words in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
-        block = events.EventBlock if lists else DenseBlock
+        block = events.EventBlock if kind == LISTS else DenseBlock
         self.block = block(features, len(random), sizes, self.steps, dtype)
         self.number = None
 
@@ -78,14 +81,15 @@ class Batches:
 class DenseBlock:
     """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once.
 
-    block[s] are the x (k, n, R) of step s.
+    block[s] are the x of step s: (k, n, R), or (k, R, n) where samples are rows.
     """
 
     def __init__(self, features, count, sizes, steps, dtype):
-        self.sampler = Sampler(features)
-        self.x = np.empty((count, steps, features.n_features, sum(sizes)), dtype)
-        self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0)
-                                 for chunk in np.split(self.x, np.cumsum(sizes)[:-1], axis=-1))))
+        n, rows = features.n_features, samples_are_rows(features.n_features)
+        self.sampler = Sampler(features, rows)
+        self.x = np.empty((count, steps, *((sum(sizes), n) if rows else (n, sum(sizes)))), dtype)
+        cut = np.split(self.x, np.cumsum(sizes)[:-1], axis=2 if rows else 3)
+        self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0) for chunk in cut)))
 
     def draw(self, rngs):
         self.sampler.fill(rngs, self.x)
@@ -99,10 +103,9 @@ class Step:
 
     def __init__(self, model, features, batch_size):
         self.cls, self.features, self.batch_size = type(model), features, batch_size
-        lists, sizes = layout(features, batch_size)
-        one_pass = EventPass if lists else DensePass
-        passes = {rows: one_pass(model, features, rows) for rows in set(sizes)}
-        self.passes = [passes[rows] for rows in sizes]
+        kind, sizes = layout(features, batch_size)
+        passes = {rows: PASSES[kind](model, features, rows) for rows in set(sizes)}
+        self.passes, self.kinds = [passes[rows] for rows in sizes], list(passes.values())
         self.gradient = Layers(model.parameters)
         self.part = Layers(model.parameters) if len(sizes) > 1 else None
         self.scale = np.array(2 / batch_size, model.dtype)
@@ -115,6 +118,8 @@ class Step:
         There is no loss (None) where it is not `recorded` and sure to be finite.
         """
         loss, gradient = 0, self.gradient
+        for one in self.kinds:
+            one.prepare(layers)
         for one, x in zip(self.passes, batch, strict=True):
             loss += one(layers, x, gradient, recorded)
             if gradient is self.part:
@@ -143,15 +148,22 @@ def _harmless(n, batch_size, importance, dtype):
     return max(most**0.25 - 1, 0.0) ** 2
 
 
+def samples_are_rows(n_features):
+    """Whether a dense batch of so many features has a sample, and not a feature, in each row."""
+    return n_features >= MANY
+
+
 def layout(features, batch_size):
-    """Whether the batches of some instances are lists, and the samples of each of their chunks."""
-    lists = bool(events.pay(features, batch_size).all())
-    return lists, chunks(features.n_features, batch_size, lists)
+    """How the batches of some instances lie, and the samples of each of their chunks."""
+    dense = ROWS if samples_are_rows(features.n_features) else COLUMNS
+    kind = LISTS if events.pay(features, batch_size).all() else dense
+    return kind, chunks(features.n_features, batch_size, kind)
 
 
-def chunks(n_features, batch_size, lists):
+def chunks(n_features, batch_size, kind):
     """The samples of each chunk of a batch, as equal as they come, whatever the company."""
-    count = min(batch_size, -(-batch_size * n_features // (events.CHUNK if lists else CHUNK)))
+    most = CHUNK if kind == COLUMNS else events.CHUNK
+    count = min(batch_size, -(-batch_size * n_features // most))
     return [batch_size // count + (i < batch_size % count) for i in range(count)]
 
 

@@ -6,27 +6,46 @@ event, so that it costs what is active; what is frequent is drawn entry by entry
 are in derivations/01-sparse-features.md.
 """
 
+from itertools import groupby
+
 import numpy as np
+
+from .words import Uniform
 
 SCATTER_BELOW = 0.25            # the probability of a set below which it is scattered
 
 
 class Sampler:
-    """Draws batches of `features` into arrays; with one instance after the other, each from its own
-    generator.
+    """Draws batches of `features` into arrays, with one instance after the other, each from its own
+    generator. A batch is (n, B), or (B, n) where samples are `rows`.
     """
 
-    def __init__(self, features):
-        self.features, self.room = features, Room()
+    def __init__(self, features, rows=False):
+        self.features, self.rows, self.room, self.fast = features, rows, Room(), {}
         probabilities = np.atleast_2d(features.feature_probability)
-        self.plans = [plan(features.sets, p) for p in probabilities]
+        self.plans = [plan(features.sets, p, rows) for p in probabilities]
 
     def fill(self, rngs, x):
-        """Write S batches for each of K generators into x (K, S, n, B), C-contiguous."""
-        signed = self.features.signed
+        """Write S batches for each of K generators into x (K, S, …), C-contiguous."""
         plans = self.plans if len(self.plans) == len(rngs) else self.plans * len(rngs)
+        fast = [None if x.dtype != np.float32 or not groups[0].dense else groups[0].always
+                for groups in plans]
+        for kind, run in groupby(range(len(rngs)), fast.__getitem__):
+            first, *_ = run = list(run)
+            key, part = (first, len(run)), slice(first, first + len(run))
+            if kind is None:
+                self._fill_each(rngs[part], plans[part], x[part])
+                continue
+            if key not in self.fast:
+                p = np.array([groups[0].p for groups in plans[part]])
+                self.fast[key] = Uniform(p, x[part].shape, self.features.signed, self.rows)
+            self.fast[key].draw(rngs[part], x[part])
+
+    def _fill_each(self, rngs, plans, x):
+        """The same, one instance after the other."""
+        signed = self.features.signed
         for rng, groups, batches in zip(rngs, plans, x, strict=True):
-            if len(groups) == 1 and groups[0].dense:
+            if groups[0].dense:
                 groups[0].draw_dense(rng, batches, signed, self.room)
                 continue
             batches.view(np.uint8)[...] = 0                    # as bytes, which NumPy clears faster
@@ -49,7 +68,7 @@ class Room:
         return array[:size]
 
 
-def plan(sets, p):
+def plan(sets, p, rows):
     """Sets by kind, size and frequency, as a list of Groups; p (n,) are the features'
     probabilities.
     """
@@ -57,36 +76,38 @@ def plan(sets, p):
     for s in sets:
         key = (s.kind, len(s.members), p[s.members[0]] < SCATTER_BELOW)
         groups.setdefault(key, []).append(s.members)
-    return [Group(kind, members, p[[m[0] for m in members]], len(p))
+    return [Group(kind, members, p[[m[0] for m in members]], len(p), rows)
             for (kind, *_), members in groups.items()]
 
 
 class Group:
     """G sets of one kind and one size k, on with probabilities p (G,), that are drawn together.
 
-    A line is one set in one of the S batches, B cells long, and a cell is one sample of it.
+    A cell is one sample of one set in one of the S batches; they are numbered in this order of
+    batch, set and sample, or of batch, sample and set where samples are rows.
     """
 
-    def __init__(self, kind, members, p, n_features):
+    def __init__(self, kind, members, p, n_features, rows):
+        self.rows = rows
         self.members = np.array(members)                            # (G, k)
         self.p = p                                                  # (G,)
         self.anticorrelated = kind == "anticorrelated"
         self.single = self.members.shape == (n_features, 1)         # cells are the entries of x
         self.scatter = bool(p.max() < SCATTER_BELOW)
         self.dense = self.single and not self.scatter
+        self.uniform, self.always = bool((p == p[0]).all()), bool((p == 1).all())
         if self.scatter:
             rates = -np.log1p(-p)                                   # (1.7)
             self.rate, self.cumulative = rates.sum(), np.cumsum(rates)
-            self.uniform = bool((p == p[0]).all())
 
     def draw_dense(self, rng, x, signed, room):
         """All features are single and frequent: one u decides activity and value, u/p given u < p.
         (1.8)
         """
-        rng.random(dtype=x.dtype.type, out=x)
+        rng.random(out=x)
         on = room("on", x.size, bool).reshape(x.shape)
-        if (self.p < 1).any():
-            p = self.p.astype(x.dtype)[:, None]
+        if not self.always:
+            p = self.p if self.rows else self.p[:, None]
             x *= np.less(x, p, out=on)
             x /= p
         if signed:
@@ -95,8 +116,8 @@ class Group:
             x -= on
 
     def draw(self, rng, x, signed, room):
-        """Write what is active into x (S, n, B), which is 0 before."""
-        batches, _, batch_size = x.shape
+        """Write what is active into x (S, …), which is 0 before."""
+        batches, batch_size = len(x), x.shape[1 if self.rows else 2]
         find = self.scattered if self.scatter else self.frequent
         cell = find(rng, batches, batch_size, room)
         k = self.members.shape[1]
@@ -117,7 +138,10 @@ class Group:
         x.reshape(-1)[self.entries(cell, x.shape)] = values
 
     def entries(self, cell, shape):
-        """Where in x (S, n, B) the members of each cell lie, (events, k)."""
+        """Where in x (S, …) the members of each cell lie, (events, k)."""
+        if self.rows:
+            line, group = np.divmod(cell, len(self.p))
+            return line[:, None] * shape[-1] + self.members[group]
         _, n, batch_size = shape
         line, row = np.divmod(cell, batch_size)
         batch, group = np.divmod(line, len(self.p))
@@ -125,8 +149,9 @@ class Group:
 
     def frequent(self, rng, batches, batch_size, _):
         """The cells that are on, one number drawn for each."""
-        on = rng.random((batches, len(self.p), batch_size)) < self.p[:, None]
-        return np.flatnonzero(on)
+        groups = len(self.p)
+        shape = (batches, batch_size, groups) if self.rows else (batches, groups, batch_size)
+        return np.flatnonzero(rng.random(shape) < (self.p if self.rows else self.p[:, None]))
 
     def scattered(self, rng, batches, batch_size, room):
         """The cells that Poisson events of rate -log(1 - p) hit: each with probability p. (1.7)"""
@@ -139,5 +164,7 @@ class Group:
         sample = place.astype(int)
         end = self.cumulative[-1]
         group = np.searchsorted(self.cumulative, (place - sample) * end, side="right")
+        if self.rows:
+            return sample * len(self.p) + group
         batch, row = np.divmod(sample, batch_size)
         return (batch * len(self.p) + group) * batch_size + row
