@@ -2,9 +2,10 @@
 work, dense sampling.
 
 Each rival is made from a model of toymodels_np, starts from its weights, and has `run(steps)` and
-`model()`, what it has become. Sampling is dense and masked, gradients are automatic, the optimiser
-is AdamW without decay, as in the paper's notebook; the loss is the sum over features. Instances are
-the leading axis, which suits PyTorch better than the notebook's second one.
+`model()`, what it has become. Features have one probability for all, or one row an instance.
+Sampling is dense and masked, gradients are automatic, the optimiser is AdamW without decay, as in
+the paper's notebook; the loss is the sum over features. PyTorch has both orders of axes: instances
+leading, and instances second, as in the notebook.
 """
 
 import numpy as np
@@ -13,38 +14,47 @@ import toymodels_np as tm
 
 
 class Torch:
-    """Eager PyTorch: einsum, autograd, torch.optim.AdamW."""
+    """Eager PyTorch: einsum, autograd, torch.optim.AdamW. Instances are the leading axis."""
 
-    name = "PyTorch"
+    name, letters = "PyTorch", "kb"
 
     def __init__(self, model, features, batch_size, learning_rate, seed=0):
         import torch
         torch.manual_seed(seed)
         self.torch, self.cls, self.batch_size = torch, type(model), batch_size
         self.parameters = [torch.nn.Parameter(torch.tensor(a)) for a in model.parameters]
-        self.probability = torch.tensor(features.feature_probability, dtype=torch.float32)
-        self.importance = torch.tensor(features.importance, dtype=torch.float32)
-        self.signed, self.shape = features.signed, (*model.instances, batch_size, model.n_features)
+        self.batch_axis = self.letters.index("b")
+        self.probability, self.importance = (self._row(a) for a in (features.feature_probability,
+                                                                    features.importance))
+        k, n = *model.instances, model.n_features
+        self.signed, self.shape = features.signed, tuple(dict(k=k, b=batch_size)[axis]
+                                                         for axis in self.letters) + (n,)
         self.optimiser = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=0.0)
         self.loss = self._loss
 
+    def _row(self, a):
+        """(n,) or (k, n) as the tensor that batches are compared with."""
+        a = self.torch.tensor(a, dtype=self.torch.float32)
+        return a if a.ndim < 2 else a.unsqueeze(self.batch_axis)
+
     def _loss(self):
-        torch = self.torch
+        torch, axes = self.torch, self.letters
         x = torch.rand(self.shape)
         if self.signed:
             x = 2 * x - 1
         x = torch.where(torch.rand(self.shape) < self.probability, x, torch.zeros(()))
         W, *_, b = self.parameters
-        h = torch.einsum("kbn,kmn->kbm", x, W)
+        h = torch.einsum(f"{axes}n,kmn->{axes}m", x, W)
         if self.cls in (tm.ReluHidden, tm.AbsoluteValue):
             h = torch.relu(h)
         if self.cls is tm.AbsoluteValue:
-            y = torch.einsum("kbm,knm->kbn", h, self.parameters[1])
+            y = torch.einsum(f"{axes}m,knm->{axes}n", h, self.parameters[1])
         else:
-            y = torch.einsum("kbm,kmn->kbn", h, W)
-        y = torch.relu(y + b[:, None])
+            y = torch.einsum(f"{axes}m,kmn->{axes}n", h, W)
+        y = torch.relu(y + b.unsqueeze(self.batch_axis))
         target = x.abs() if self.signed else x
-        return (self.importance * (target - y) ** 2).sum(-1).mean(-1).sum()
+        error = (self.importance * (target - y) ** 2).sum(-1)
+        return error.mean(self.batch_axis).sum()
 
     def run(self, steps, schedule=None):
         for step in range(steps):
@@ -58,12 +68,14 @@ class Torch:
         return self.cls(*(a.detach().numpy().copy() for a in self.parameters))
 
 
-class TorchCompiled(Torch):
-    """The same under torch.compile: sampling, forward and backward pass compiled, and the fused
-    optimiser.
-    """
+class TorchSecond(Torch):
+    """The same with instances in the second axis, as in the paper's notebook."""
 
-    name = "torch.compile"
+    name, letters = "PyTorch, notebook", "bk"
+
+
+class _Compiled:
+    """Sampling, forward and backward pass compiled by torch.compile, and the fused optimiser."""
 
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
@@ -72,6 +84,18 @@ class TorchCompiled(Torch):
                                                 fused=True)
         self.torch._dynamo.reset()
         self.loss = self.torch.compile(self._loss)
+
+
+class TorchCompiled(_Compiled, Torch):
+    """torch.compile with instances leading."""
+
+    name = "torch.compile"
+
+
+class TorchSecondCompiled(_Compiled, TorchSecond):
+    """torch.compile with instances in the second axis."""
+
+    name = "torch.compile, notebook"
 
 
 class Jax:
@@ -85,7 +109,7 @@ class Jax:
         import jax
         import jax.numpy as jnp
         self.jax, self.cls = jax, type(model)
-        p, importance = (jnp.asarray(a, jnp.float32)
+        p, importance = (jnp.asarray(a if a.ndim < 2 else a[:, None], jnp.float32)
                          for a in (features.feature_probability, features.importance))
         signed, shape, cls = features.signed, (*model.instances, batch_size,
                                                model.n_features), type(model)

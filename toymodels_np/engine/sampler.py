@@ -12,7 +12,7 @@ import numpy as np
 
 from .words import Uniform
 
-SCATTER_BELOW = 0.25            # the probability of a set below which it is scattered
+SCATTER_BELOW = 0.125           # the probability of a set below which it is scattered
 
 
 class Sampler:
