@@ -6,11 +6,14 @@ import toymodels_np as tm
 from toymodels_np.engine.sampler import Sampler
 
 
-def engine_sample(features, rng, batch_size, dtype=np.float64):
-    """A batch (B, n) of features without an instance axis, by the engine's dense sampler."""
-    x = np.empty((1, 1, features.n_features, batch_size), dtype)
-    Sampler(features).fill([rng], x)
-    return x[0, 0].T
+def engine_sample(features, rng, batch_size, dtype=np.float64, rows=False):
+    """A batch (B, n) of features without an instance axis, by the engine's dense sampler, which
+    draws it as columns or as rows.
+    """
+    shape = features.n_features, batch_size
+    x = np.empty((1, 1, *(shape[::-1] if rows else shape)), dtype)
+    Sampler(features, rows).fill([rng], x)
+    return x[0, 0] if rows else x[0, 0].T
 
 
 class EngineLaw(tm.Features):

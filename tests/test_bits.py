@@ -1,4 +1,4 @@
-"""Training gives the bits that it gave in version 0.1: every class, dense batches and lists.
+"""Training gives the bits that it gave before: every class, dense batches and lists.
 
 The hashes depend on the BLAS kernels of the machine, so they are kept for one kernel and one NumPy;
 elsewhere the test says that it does not know. `python tests/test_bits.py` prints the hashes of this
@@ -62,7 +62,7 @@ def hashes(name):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_every_bit_is_as_in_version_0_1(name):
+def test_every_bit_is_as_it_was(name):
     stored = json.loads(STORED.read_text(encoding="utf-8"))
     if machine() not in stored:
         pytest.skip(f"the hashes are of {', '.join(stored)}, and this is {machine()}")

@@ -19,7 +19,9 @@ from toymodels_np.engine import sampler
 
 Z = 6
 RARE = 2 * stats.norm.sf(Z)                     # 2e-9, what six standard errors are worth
-ENGINE = {"scattered": 1.0, "mixed": sampler.SCATTER_BELOW, "dense": 0.0}
+ENGINE = {"scattered": (1.0, False), "mixed": (sampler.SCATTER_BELOW, False),
+          "dense": (0.0, False), "scattered rows": (1.0, True),
+          "mixed rows": (sampler.SCATTER_BELOW, True), "dense rows": (0.0, True)}
 PATHS = ("plain", *ENGINE)                      # Features.sample, and the engine's sampler
 ROWS = 30_000
 
@@ -158,8 +160,9 @@ def sample_by(path, features, rng, rows, **options):
     if path == "plain":
         return features.sample(rng, rows, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler, "SCATTER_BELOW", ENGINE[path])
-        return engine_sample(features, rng, rows, **options)
+        below, as_rows = ENGINE[path]
+        patch.setattr(sampler, "SCATTER_BELOW", below)
+        return engine_sample(features, rng, rows, rows=as_rows, **options)
 
 
 # -- the law --------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ def test_float64_samples_follow_the_law(features, path):
     assert values_hold(x, features)
 
 
-@given(laws(), st.sampled_from(["plain", "mixed"]))
+@given(laws(), st.sampled_from(PATHS))
 def test_float32_samples_follow_the_law(features, path):
     x = sample_by(path, features, np.random.default_rng(0), ROWS, dtype=np.float32)
     assert x.dtype == np.float32

@@ -17,7 +17,7 @@ import numpy as np
 
 MULTIPLIER = np.array(0xD1342543DE82EF95, np.uint64)       # odd, and far from any simple pattern
 HALF = np.array(32, np.uint64)
-ONE = np.array(1.0)
+ONE = np.ones(1)
 SIGN = np.array(31, np.int32)           # a shift by so many bits takes the sign bit to every place
 TURN = 2.0**-32                         # takes a random int32 to an interval of length 1
 IMAGES = 16                             # of a word in a draw, if L is between
@@ -46,8 +46,10 @@ class Uniform:
         p = p[:, None, :] if rows else np.tile(p, steps)[:, :, None]             # (k, lines, width)
         if (p == p[:, :1, :1]).all():
             p = p[:, :1, :1]
-        self.scale, self.offset = ((a / p).astype(np.float32) for a in (TURN, 0.5 - p))
-        self.spread = np.array([2 * TURN, -TURN, 0.5], np.float32)[:, None]
+        self.scale, offset = ((a / p).astype(np.float32) for a in (TURN, 0.5 - p))
+        # One bit more than 1/2, so that what is always on is never 0, to which u = 1 would round.
+        self.offset = np.nextafter(offset, np.float32(-1e9))
+        self.alone = np.array([2 * TURN, -TURN, np.nextafter(np.float32(0.5), 1)], np.float32)
 
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
@@ -61,17 +63,17 @@ class Uniform:
             np.multiply(self.words, MULTIPLIER, out=self.words)
             piece = lines[:, i:i + self.lines]
             np.copyto(piece, self.integers[:, :piece.shape[1]], casting="unsafe")
-            self._spread(piece) if self.always else self._thin(piece, slice(i, i + self.lines))
+            self.spread(piece, slice(i, i + self.lines))
 
-    def _spread(self, x):
-        """Random integers in x become uniform on [0, 1], or on [-1, 1]."""
-        signed, unsigned, half = self.spread
-        np.multiply(x, signed if self.signed else unsigned, out=x)
-        if not self.signed:
-            np.add(x, half, out=x)
-
-    def _thin(self, x, lines):
-        """The same with probability p, else 0."""
+    def spread(self, x, lines):
+        """Random int32 in these lines of x become samples: uniform on [0, 1], or on [-1, 1], with
+        probability p, else 0.
+        """
+        if self.always:
+            np.multiply(x, self.alone[:1] if self.signed else self.alone[1:2], out=x)
+            if not self.signed:
+                np.add(x, self.alone[2:], out=x)
+            return
         lines = lines if self.scale.shape[1] > 1 else slice(None)
         np.multiply(x, self.scale[:, lines], out=x)      # u = integer * TURN + 1/2 is uniform, and
         np.add(x, self.offset[:, lines], out=x)          # u / p - 1 negative with probability p
