@@ -17,7 +17,8 @@ test-oldest test-newest: test-%: .venv-%/ready
 
 .venv-%/ready: constraints-%.txt setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet -c $< -e ".[test,dask,certify,learn,explorer,browser]"
+	.venv-$*/bin/python -m pip install --quiet -c $< \
+		-e ".[test,dask,certify,learn,book,notebook,explorer,browser]"
 	touch $@
 
 lint: .venv/test

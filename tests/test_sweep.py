@@ -315,6 +315,11 @@ def test_the_same_jobs_in_other_chunks_are_still_one_row_each(tmp_path):
     assert same(tm.load_sweep(tmp_path / "a"), tm.load_sweep(tmp_path / "b"))
 
 
+def test_a_chunk_of_more_jobs_than_a_computer_can_count_is_all_of_them(tmp_path):
+    report = tm.sweep(draw, JOBS, tmp_path, chunk=10**90)
+    assert report.computed == len(JOBS) and len(list(tmp_path.glob("*/*.npz"))) == 1
+
+
 def test_rows_are_in_the_order_of_the_last_sweep_that_ended(tmp_path):
     def seeds():
         return tm.load_sweep(tmp_path)["seed"].tolist()

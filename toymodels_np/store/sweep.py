@@ -10,6 +10,7 @@ superposition.
 import json
 import pickle
 import shutil
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -168,7 +169,7 @@ class _Part:
     def missing(self, advance):
         """A Task for each chunk that is not there as a whole; `advance` hears of the rest."""
         texts = (chunks.job_text(index, job) for index, job in enumerate(self.jobs))
-        while batch := list(islice(texts, self.chunk)):
+        while batch := list(islice(texts, min(self.chunk, sys.maxsize))):
             if not self.counts:
                 self._mark()
             work = chunks.work_text(self.name, batch)
