@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import itertools
 import os
 import pickle
 import random
@@ -76,6 +77,16 @@ def test_a_sweep_of_too_many_jobs_is_refused():
 def test_a_set_of_many_members_takes_no_square_of_them():
     members = tuple(range(200_000))
     assert tm.Features(200_000, 0.1, correlated=[members]).sets[0].members == members
+
+
+@pytest.mark.parametrize("sets, words", [
+    (np.broadcast_to(1, (10**7, 10**7)), r"name a feature once, not \[1\]"),
+    (([0, 1] for _ in itertools.count()), r"name a feature once, not \[0, 1\]"),
+    ([itertools.count()], "names feature 3, but they are 0 to 2"),
+    ([np.broadcast_to(1, 10**12)], r"name a feature once, not \[1\]")])
+def test_of_sets_no_more_is_read_than_there_are_features(sets, words):
+    with pytest.raises(ValueError, match=words):
+        tm.Features(3, 0.1, correlated=sets)
 
 
 # -- threads --------------------------------------------------------------------------------------

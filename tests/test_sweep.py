@@ -1009,7 +1009,7 @@ def test_the_table_has_sixty_rows_and_none_twice():
 @pytest.mark.parametrize("function", [lambda job: {}, returns({})["function"]],
                          ids=["lambda", "inner"])
 def test_a_function_that_processes_cannot_find(tmp_path, pool, function):
-    with pytest.raises(TypeError, match="function must stand at the top of a module.*pickle"):
+    with pytest.raises(TypeError, match="function must stand at the top of a module, where .* got"):
         tm.sweep(function, JOBS, tmp_path, executor=pool, version="1")
     assert tm.sweep(function, JOBS, tmp_path, version="1").computed == 12
 

@@ -20,7 +20,7 @@ WHAT = ("features", "models")                   # files that say what a model an
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__",)                     # what pickling notes down on a class
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "b5093f35be257806",
+    "features": "bd5b8254489f96e4",
     "models": "2decfe4a58382a2a",
     "optim": "3494dc227b60fcd7",
     "loop": "57ce2eb074b077b0",

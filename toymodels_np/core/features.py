@@ -15,6 +15,7 @@ For instance, `Features(3, 0.1, correlated=[(0, 1)])` has x = (0, 0, 0) in 81 % 
 """
 
 from collections import Counter
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -245,7 +246,7 @@ def _partition(n, correlated, anticorrelated):
 def _index_sets(name, sets, n):
     """The sets of indices as tuples of ints."""
     try:
-        sets = [tuple(members) for members in sets]
+        sets = [tuple(islice(members, n + 1)) for members in islice(sets, n)]   # more do not fit
     except TypeError:
         raise TypeError(f"{name} must be a sequence of sets of indices, got {sets!r}") from None
     for number, members in enumerate(sets):
