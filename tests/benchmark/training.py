@@ -154,8 +154,10 @@ def budget(options):
     for n, m, instances, cls in SIZES:
         with threadpool_limits(1, user_api="blas"):
             rows = list(parts_of_a_step(n, m, cls))
-        whole = rounds_of([contenders([Ours.name], n, m, instances, cls, law="dense")[0].run],
-                          options)
+        run = contenders([Ours.name], n, m, instances, cls, law="dense")[0].run
+        whole, started, steps = rounds_of([run], options), time.process_time(), 50
+        run(steps)
+        busy = (time.process_time() - started) / steps / instances
         used, _ = division(host, instances, tm.Features(n, 1.0), BATCH)
         print(f"\n({n}, {m}), {cls.__name__}, p = 1: one instance on one thread, microseconds")
         print("    part                        Mflop     MB   at the peaks   measured")
@@ -165,9 +167,10 @@ def budget(options):
         _, flops, size, ideal, alone = np.sum([[0, *row[1:]] for row in rows], axis=0)
         spent = np.median(whole) * used / instances
         print(f"    {'sum':26s} {flops / 1e6:7.1f} {size / 1e6:6.2f} {ideal * 1e6:14.0f} "
-              f"{alone * 1e6:10.0f}\n    a step of {instances} instances takes {used} threads "
-              f"{spent * 1e6:.0f} an instance: {spent / alone - 1:+.0%} for waiting and colder "
-              "caches", flush=True)
+              f"{alone * 1e6:10.0f}\n    a step of {instances} instances takes {busy * 1e6:.0f} "
+              f"of CPU an instance, which is {busy / alone - 1:+.0%} for colder caches;\n    on "
+              f"{used} threads it lasts {spent * 1e6:.0f}, which is {spent / busy - 1:+.0%} for "
+              "waiting", flush=True)
 
 
 def parts_of_a_step(n, m, cls):
@@ -220,15 +223,15 @@ def products_of(n, m):
 
 
 def fastest(call, repeats=7, seconds=0.02):
-    """Seconds that a call takes, at best."""
+    """Seconds of a CPU that a call on one thread takes, at best; others may have the rest."""
     call()
     best = np.inf
     for _ in range(repeats):
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
+        start, count = time.process_time(), 0
+        while time.process_time() - start < seconds:
             call()
             count += 1
-        best = min(best, (time.perf_counter() - start) / count)
+        best = min(best, (time.process_time() - start) / count)
     return best
 
 
