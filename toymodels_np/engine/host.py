@@ -33,17 +33,17 @@ machine: 100 Gflop/s of sgemm, and 83 GB/s of additions in the L2 cache of a cor
                              Mflop     MB   at the peaks   measured
     five products              123    0.0           1224       1257
     passes over z, the rest      0   13.1            158        356
-    random numbers               0   24.6            295        273
+    random numbers               0   21.3            256        273
     Adam                         0    1.2             14         20
 
-Products are at the peak, and no step can have more than 1224 / 1691 = 72 % of sgemm: the rest is
+Products are at the peak, and no step can have more than 1224 / 1652 = 74 % of sgemm: the rest is
 bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2346 and not
 1906, since x comes from the L3 cache then; that was measured while others used the machine, too.
-MB are counted by hand: a residual reads z and x and writes r (12 bytes an
-entry), its sign is read and written (8), the mask reads two and writes one (12); a random word
-takes 28 bytes an entry, and to make a number of it 24. At (5, 2) the same four are 1, 2, 4 and 0 at
-the peaks and 13, 5, 10 and 6 measured: there it is calls of kernels that take the time, which is
-why ten such instances share theirs.
+MB are counted by hand: a residual reads z and x and writes r (12 bytes an entry), its sign is read
+and written (8), the mask reads two and writes one (12); a random word takes 28 bytes an entry, and
+to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peaks and 13, 5, 10 and
+6 measured: there it is calls of kernels that take the time, which is why ten such instances share
+theirs.
 
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
