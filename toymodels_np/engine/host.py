@@ -38,7 +38,8 @@ machine: 100 Gflop/s of sgemm, and 83 GB/s of additions in the L2 cache of a cor
 
 Products are at the peak, and no step can have more than 1224 / 1652 = 74 % of sgemm: the rest is
 bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2346 and not
-1906, since x comes from the L3 cache then; that was measured while others used the machine, too.
+1906, measured while others used the machine, too. That x is drawn anew, and so comes from the L3
+cache, explains about 130 of it; for the rest no cause has been measured.
 MB are counted by hand: a residual reads z and x and writes r (12 bytes an entry), its sign is read
 and written (8), the mask reads two and writes one (12); a random word takes 28 bytes an entry, and
 to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peaks and 13, 5, 10 and
