@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.theory.certify import overall, tube
+from toymodels_np.theory.certify import overall
 from toymodels_np.theory.certify.enclose import ball, balls_of, enclosure, law_of
 
 flint = pytest.importorskip("flint")
@@ -134,33 +134,3 @@ def test_an_output_whose_own_gain_is_too_large_costs_what_the_lemma_says(a):
 def test_what_is_out_of_reach_is_refused_in_a_sentence(features, options, error, sentence):
     with pytest.raises(error, match=sentence):
         tm.certify_global(features, **options)
-
-
-# -- stretches of p -------------------------------------------------------------------------------
-
-
-def pentagon(p):
-    e, angle = tm.energies.polygon(5, p), 2 * np.pi * np.arange(5) / 5
-    return e.norm * np.stack([np.cos(angle), np.sin(angle)]), np.full(5, e.bias)
-
-
-def test_the_tight_hessian_is_the_hessian_and_is_tighter():
-    W, b = pentagon(0.1)
-    law = balls_of(tube.equal_law(5, Fraction(1, 10), Fraction(1, 10)))
-    for radius in (Fraction(0), Fraction(1, 1000)):
-        lift = lambda row: [ball(Fraction(x) - radius, Fraction(x) + radius) for x in row]
-        box = [lift(row) for row in W], lift(b)
-        tight, plain = tube.tight_hessian(law, *box), enclosure(law, *box)[2]
-        assert all(x.overlaps(y) for x, y in zip(tight.entries(), plain.entries()))
-        width = [max(float(x.rad()) for x in H.entries()) for H in (tight, plain)]
-        assert width[0] < 1e-12 if radius == 0 else width[0] < width[1] / 20
-
-
-def test_the_pentagon_is_a_minimum_on_a_stretch_and_the_slope_is_its_energys():
-    low, high = Fraction("0.04995"), Fraction("0.05005")
-    s = tube.stretch(*pentagon(0.05), low, high, Fraction(1, 2500))
-    energy = lambda p: tm.energies.polygon(5, float(p)).loss
-    assert float(s.energy[0]) - 1e-12 <= energy(0.05) <= float(s.energy[1]) + 1e-12
-    assert float(s.slope[0]) < (energy(high) - energy(low)) / float(high - low) < float(s.slope[1])
-    with pytest.raises(tube.NotProved, match="Krawczyk's test"):
-        tube.stretch(*pentagon(0.05), Fraction(4, 100), Fraction(6, 100), Fraction(1, 100))

@@ -1,24 +1,36 @@
 """What proofs cost: certificates, global proofs, the diagram of two features, λ_c, stretches of p.
 
-    python tests/benchmark/certificates.py [points] [global] [grid] [lambda] [stretch]
+    python tests/benchmark/certificates.py [points] [global] [grid] [surface] [pentagon]
+    python tests/benchmark/certificates.py pentagon LOW HIGH
 
-Without a name all but the grid run. The grid takes both cores, and keeps what it has in out/, so
-that it can be stopped and started again.
+Without a name `points` and `global` run. The grid and the surface take both cores for a quarter of
+an hour, and keep what they have in out/, so that they can be stopped and started again. `surface`
+and `pentagon` write out/critical.json and out/pentagon.json, which come with the package in
+toymodels_np/theory/certify/proved.
 """
 
+import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from math import floor, log10
+from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 import toymodels_np as tm
-from toymodels_np.theory.certify.tube import cover
+from toymodels_np.theory.certify import tube
+from toymodels_np.theory.certify.proved import Critical
 
+OUT = Path("out")
 CELLS = 16
-CRITICAL = ((1, 0.3, 0.0391248), (0.5, 0.3, 0.0130119), (0.8, 0.1, 0.0198570),
-            (0.8, 0.3, 0.0277151))
+IMPORTANCES = 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0       # of the surface
+PROBABILITIES = 0.02, 0.05, 0.1, 0.2, 0.3
+EDGES = [(i, p) for p in (0.01, 0.4) for i in (0.3, 0.5, 0.8, 1.0)]     # and there
+DIGITS = 6                                  # of λ_c that are sure
+LOW, HIGH = "0.01", "0.2249"                # of the pentagon
 
 
 def timed(label, call):
@@ -62,35 +74,84 @@ def grid():
     axes = np.geomspace(0.1, 10, CELLS), np.geomspace(0.01, 1, CELLS)
     jobs = [{"importance": float(i), "p": float(p)} for i in axes[0] for p in axes[1]]
     with ProcessPoolExecutor(2) as pool:
-        timed("the grid", lambda: tm.sweep(cell, jobs, "out/certificates-grid", executor=pool))
-    cells = tm.load_sweep("out/certificates-grid")
-    print(f"{np.mean([c['proved'] for c in cells]):.1%} proved; not:",
-          [(j, c["reason"]) for j, c in zip(jobs, cells) if not c["proved"]])
+        timed("the grid", lambda: tm.sweep(cell, jobs, OUT / "certificates-grid", executor=pool))
+    cells = tm.load_sweep(OUT / "certificates-grid")
+    print(f"{sum(c['proved'] for c in cells)} of {len(cells)} cells proved; not:")
+    for job, c in zip(jobs, cells):
+        if not c["proved"]:
+            print(f"    I = {job['importance']:.4g}, p = {job['p']:.4g}: {c['reason']}")
 
 
-def critical():
-    for importance, p, at in CRITICAL:
-        features = tm.Features(2, p, [1, importance])
-        g = timed(f"λ_c I = {importance}, p = {p}", lambda: tm.certify_global(
-            features, interference=at + 6e-7, progress=False))
-        print(g.proved, all(0 in c.W[0] for c in g.minimisers))
+def crossing(features, v):
+    """Where the pair costs as much as dropping, by Newton's method in floats: (λ, pair) or None."""
+    pair, strength = tm.find_minimum(features, 1, starts=8, progress=False).model, 0.0
+    for _ in range(30):
+        found = tm.find_minimum(features, 1, interference=strength, initial=pair, progress=False)
+        pair, slope = found.model, 2 * (found.model.W[0, 0] * found.model.W[0, 1]) ** 2
+        if slope < 1e-6:                    # the weaker weight goes to 0 before the energies meet
+            return None
+        strength += (v - found.loss) / slope
+        if abs(v - found.loss) < 1e-14:
+            return strength, pair
+    return None
 
 
-def pentagon(p):
-    e, angle = tm.energies.polygon(5, p), 2 * np.pi * np.arange(5) / 5
-    return e.norm * np.stack([np.cos(angle), np.sin(angle)]), np.full(5, e.bias)
+def critical(job):
+    """What is proved of λ_c at one point, for one cell of a sweep."""
+    point = Critical(job["importance"], job["p"], 0, 0, [], [])
+    found = crossing(point.features, float(point.dropping))
+    if found is None:
+        return {"proved": False, "reason": "the pair ends continuously"}
+    at, pair = found
+    unit = Fraction(10) ** (floor(log10(at)) - DIGITS)
+    low = (round(Fraction(at) / unit) - 1) * unit
+    point = point._replace(low=low, high=low + 2 * unit, w=np.round(pair.W[0], 6).tolist(),
+                           b=np.round(pair.b, 6).tolist())
+    below, above = point.bounded_below(), point.bounded_above()
+    return {"proved": below and above, "low": str(point.low), "high": str(point.high),
+            "w": point.w, "b": point.b, "reason": f"below: {below}, above: {above}"}
 
 
-def stretches():
-    low, high = Fraction("0.2248"), Fraction("0.2249")
-    parts = timed("the pentagon's stretches around p*", lambda: cover(
-        pentagon, low, high, widest=Fraction(1, 8000)))
-    print(len(parts), parts[0].low == low and parts[-1].high == high)
+def surface():
+    places = [(i, p) for p in PROBABILITIES for i in IMPORTANCES] + EDGES
+    jobs = [{"importance": i, "p": p} for i, p in places]
+    with ProcessPoolExecutor(2) as pool:
+        timed("the surface", lambda: tm.sweep(critical, jobs, OUT / "critical", executor=pool))
+    cells = [job | cell for job, cell in zip(jobs, tm.load_sweep(OUT / "critical"))]
+    print(f"{sum(c['proved'] for c in cells)} of {len(cells)} points proved; not:",
+          [(c["importance"], c["p"], c["reason"]) for c in cells if not c["proved"]])
+    keep = "importance", "p", "low", "high", "w", "b"
+    write("critical.json", [{k: c[k] for k in keep} for c in cells if c["proved"]])
 
 
-ALL = {"points": points, "global": everywhere, "lambda": critical, "stretch": stretches,
-       "grid": grid}
+def write(name, rows):
+    OUT.mkdir(exist_ok=True)
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    (OUT / name).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def pentagon(low=LOW, high=HIGH):
+    """Cover an interval from the left; on each stretch the pentagon must be cheaper than two digons
+    and a dropped feature, or rise against them, so that it becomes dearer at most once.
+    """
+    start, ends, cheaper, settled = time.perf_counter(), [low], low, True
+    with tqdm(total=float(Fraction(high) - Fraction(low)), desc="p") as bar:
+        for part in tube.cover(5, low, high):
+            (_, most), (slope, _) = tube.gap(part)
+            cheaper = part.high if most < 0 else cheaper
+            settled &= most < 0 or slope > 0
+            ends.append(part.high)
+            bar.update(float(part.high - part.low))
+    print(f"{len(ends) - 1} stretches in {time.perf_counter() - start:.0f} s: the pentagon is a "
+          f"strict minimum on [{low}, {float(ends[-1]):g}], cheaper than the digons up to "
+          f"{float(cheaper):g}, and crosses them at most once: {settled}")
+    write("pentagon.json", map(str, ends))
+
+
+ALL = {"points": points, "global": everywhere, "grid": grid, "surface": surface,
+       "pentagon": pentagon}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or list(ALL)[:-1]:
-        ALL[name]()
+    names = [name for name in sys.argv[1:] if name in ALL] or ["points", "global"]
+    for name in names:
+        ALL[name](*(sys.argv[2:4] if names == ["pentagon"] else ()))

@@ -4,6 +4,7 @@ Each returns the figure that it made.
 """
 
 import numpy as np
+from matplotlib.patches import Patch
 
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION, canvas, label
 from .weights import geometry, gram
@@ -46,6 +47,30 @@ def samples(x, titles):
               frame=True)
     bar = figure.colorbar(image, ax=figure.axes, shrink=0.8)
     bar.set_label("value", fontsize=STYLE["font"])
+    return figure
+
+
+def cells(panels, rows, columns, colours, words):
+    """Named cells on a grid whose columns are points, panels side by side; "" is left white.
+
+    panels : {title: names, a list of lists}       rows : edges       columns : their words
+    colours : {name: colour}       words : of the horizontal and of the vertical axis
+    """
+    figure = canvas(4.3 * len(panels), 4.8)
+    for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
+                                    panels.items()):
+        for low, high, row in zip(rows, rows[1:], names):
+            for k, name in enumerate(row):
+                axes.bar(k, high - low, 1, low, color=colours.get(name, "white"),
+                         edgecolor="0.75", linewidth=0.8)
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(rows[0], rows[-1]))
+        axes.set_xticks(range(len(columns)), columns)
+        label(axes, words[0], words[1] if axes.get_subplotspec().is_first_col() else None, title,
+              frame=True)
+    handles = [Patch(facecolor=c, edgecolor="0.5", label=name) for name, c in
+               {**colours, "not proved": "white"}.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False,
+                  fontsize=STYLE["font"])
     return figure
 
 

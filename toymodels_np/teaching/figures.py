@@ -6,7 +6,9 @@ The docstring of the function is the caption; what it draws is computed here, in
 
 import base64
 import io
+from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from ..geometry import polytopes
 from ..geometry.neurons import asymmetric_motifs
 from ..plots import lessons
 from ..theory import energies
+from ..theory.certify import proved
 from ..theory.exact.loss import expected_loss
 from ..theory.flow import gradient_flow
 from ..theory.minima import find_minimum
@@ -185,6 +188,42 @@ def landscape():
     return lessons.landscape(axis, axis, losses, ("weight of feature 0", "weight of feature 1"))
 
 
+def critical_surface():
+    """The penalty λ_c above which nothing beats dropping the less important of two features, over
+    its importance I and over p. Each point is proved to six digits; lines between points lead the
+    eye, and on the left they rise by (13.13)."""
+    points = proved.load_critical()
+    value = lambda c: float(c.low + c.high) / 2
+    line = lambda x, chosen: ([x(c) for c in chosen], [value(c) for c in chosen])
+    by_p = {f"p = {p:g}": line(lambda c: c.importance, [c for c in points if c.p == p])
+            for p in (0.3, 0.2, 0.1, 0.05, 0.02)}
+    by_i = {f"I = {i:g}": line(lambda c: c.p, [c for c in points if c.importance == i])
+            for i in (1, 0.8, 0.5, 0.3)}
+    proofs = lambda chosen: {"proved": tuple(map(np.concatenate, zip(*chosen.values())))}
+    return lessons.curves([
+        {"x": "importance I of feature 1", "y": "critical penalty λ_c", "curves": by_p,
+         "points": proofs(by_p)},
+        {"x": "feature probability p", "y": "critical penalty λ_c", "log": "x", "reverse": True,
+         "curves": by_i, "points": proofs(by_i)}])
+
+
+def certified_phases():
+    """Whether both features are kept or the less important one is dropped, for three penalties λ.
+    A cell speaks for all importances in it, at the p of its column; (13.13) carries what is proved
+    at a point up or down the column. Cells through which λ_c passes, or where a point is missing,
+    stay white."""
+    points, edges = proved.load_critical(), np.append(0, np.arange(2, 11)) / 10
+    columns = sorted({c.p for c in points}, reverse=True)
+    grid = lambda strength: [
+        [proved.phase([c for c in points if c.p == p], low, high, Fraction(strength))
+         for p in columns] for low, high in pairwise(edges.tolist())]
+    colours = {"pair": plots.ORANGE, "dropped": plots.GREY}
+    return lessons.cells({f"λ = {strength}": grid(strength)
+                          for strength in ("0.003", "0.01", "0.02")},
+                         edges, [f"{p:g}" for p in columns], colours,
+                         ("feature probability p", "importance I of feature 1"))
+
+
 def price_of_interference():
     """Five features in two dimensions at p = 0.05 as the price λ of interference in (14.1) grows.
     On the left the loss without that price, on the right how much interference the solution
@@ -204,7 +243,7 @@ def price_of_interference():
 FIGURES = {each.__name__.replace("_", "-"): each for each in (
     pentagon, samples, relu_door, schedules, exact_line, energy_of_shapes, crossing, shares, solids,
     plateau, directions_of_attack, neurons, motif, landscape,
-    price_of_interference)}
+    critical_surface, certified_phases, price_of_interference)}
 
 
 def caption(name):
