@@ -70,16 +70,26 @@ def cell(job):
             "reason": g.reason}
 
 
+def rows_of(folder):
+    """What a sweep left there, one dictionary a job."""
+    table = tm.load_sweep(folder)
+    return [dict(zip(table, row)) for row in zip(*table.values())]
+
+
+def report(rows):
+    """Say how many rows are proved, and name the others."""
+    print(f"{sum(bool(row['proved']) for row in rows)} of {len(rows)} proved; not:")
+    for row in rows:
+        if not row["proved"]:
+            print(f"    I = {row['importance']:.4g}, p = {row['p']:.4g}: {row['reason']}")
+
+
 def grid():
     axes = np.geomspace(0.1, 10, CELLS), np.geomspace(0.01, 1, CELLS)
     jobs = [{"importance": float(i), "p": float(p)} for i in axes[0] for p in axes[1]]
     with ProcessPoolExecutor(2) as pool:
         timed("the grid", lambda: tm.sweep(cell, jobs, OUT / "certificates-grid", executor=pool))
-    cells = tm.load_sweep(OUT / "certificates-grid")
-    print(f"{sum(c['proved'] for c in cells)} of {len(cells)} cells proved; not:")
-    for job, c in zip(jobs, cells):
-        if not c["proved"]:
-            print(f"    I = {job['importance']:.4g}, p = {job['p']:.4g}: {c['reason']}")
+    report(rows_of(OUT / "certificates-grid"))
 
 
 def crossing(features, v):
@@ -105,8 +115,8 @@ def critical(job):
     at, pair = found
     unit = Fraction(10) ** (floor(log10(at)) - DIGITS)
     low = (round(Fraction(at) / unit) - 1) * unit
-    point = point._replace(low=low, high=low + 2 * unit, w=np.round(pair.W[0], 6).tolist(),
-                           b=np.round(pair.b, 6).tolist())
+    point = point._replace(low=low, high=low + 2 * unit, w=np.round(pair.W[0], 6),
+                           b=np.round(pair.b, 6))
     below, above = point.bounded_below(), point.bounded_above()
     return {"proved": below and above, "low": str(point.low), "high": str(point.high),
             "w": point.w, "b": point.b, "reason": f"below: {below}, above: {above}"}
@@ -117,11 +127,11 @@ def surface():
     jobs = [{"importance": i, "p": p} for i, p in places]
     with ProcessPoolExecutor(2) as pool:
         timed("the surface", lambda: tm.sweep(critical, jobs, OUT / "critical", executor=pool))
-    cells = [job | cell for job, cell in zip(jobs, tm.load_sweep(OUT / "critical"))]
-    print(f"{sum(c['proved'] for c in cells)} of {len(cells)} points proved; not:",
-          [(c["importance"], c["p"], c["reason"]) for c in cells if not c["proved"]])
+    rows = rows_of(OUT / "critical")
+    report(rows)
     keep = "importance", "p", "low", "high", "w", "b"
-    write("critical.json", [{k: c[k] for k in keep} for c in cells if c["proved"]])
+    write("critical.json", [{k: np.array(row[k]).tolist() for k in keep}
+                            for row in rows if row["proved"]])
 
 
 def write(name, rows):
