@@ -175,10 +175,15 @@ def samples_are_rows(n_features):
     return n_features >= MANY
 
 
+def kind_of(n_features, lists):
+    """How batches of so many features lie, be they lists or dense."""
+    dense = ROWS if samples_are_rows(n_features) else COLUMNS
+    return LISTS if lists else dense
+
+
 def layout(features, batch_size):
     """How the batches of some instances lie, and the samples of each of their chunks."""
-    dense = ROWS if samples_are_rows(features.n_features) else COLUMNS
-    kind = LISTS if events.pay(features, batch_size).all() else dense
+    kind = kind_of(features.n_features, events.pay(features, batch_size).all())
     return kind, chunks(features.n_features, batch_size, kind)
 
 

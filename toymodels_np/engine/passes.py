@@ -132,7 +132,6 @@ class RowPass(Pass):
         h, h_on, dh = np.zeros((3, k, rows, m + 1), self.dtype)      # the last column of dh stays 0
         self.views = h, dh, z, r, *(a.view(self.bits) for a in (h, h_on, dh))
         self.cut_h, self.cut_dh, self.cut_z, self.cut_r = map(self._cut, (h, dh, z, r))
-        self.W, self.back = np.empty((2, k, 1, n, m), self.dtype)
         self.out = np.empty((k, 1, m + 1, n), self.dtype)
         self.parts = np.empty((k, 2 * self.count, n, m + 1), self.dtype)
 
@@ -163,6 +162,11 @@ class RowPass(Pass):
 
 class DenseRows(RowPass):
     """Chunks x (k, R, n)."""
+
+    def __init__(self, model, features, rows):
+        super().__init__(model, features, rows)
+        k, m, n = self.size
+        self.W, self.back = np.empty((2, k, 1, n, m), self.dtype)
 
     def prepare(self, layers):
         super().prepare(layers)

@@ -254,8 +254,7 @@ def division(kit, count, features, batch_size):
 
     def entries(lists):
         """Of x, of one instance, that are there at once, which all lists of a batch are."""
-        kind = host.LISTS if lists else host.ROWS if host.samples_are_rows(n) else host.COLUMNS
-        chunk = n * max(host.chunks(n, batch_size, kind))
+        chunk = n * max(host.chunks(n, batch_size, host.kind_of(n, lists)))
         return max(chunk, n * batch_size // 4) if lists else chunk
 
     n_threads = min(threads.count(), max(1, count * entries(False) // SHARE))

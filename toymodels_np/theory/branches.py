@@ -175,6 +175,13 @@ def _check(name, branch, parameter, penalty):
     return model
 
 
+def lifted(H, model):
+    """The Hessian H (P, P) with the directions in which rotations move the model lifted to its top.
+    """
+    R = rotations(model)
+    return H + np.linalg.norm(H) * R @ R.T
+
+
 class _Point(NamedTuple):
     model: Model
     loss: float
@@ -232,8 +239,7 @@ class _Follower:
 
     def _spectrum(self, model, v):
         """Eigenvalues and vectors of the Hessian, rotations lifted to the top."""
-        H, R = hessian(model, self.features(v), penalty=self.penalty), rotations(model)
-        return np.linalg.eigh(H + np.linalg.norm(H) * R @ R.T)
+        return np.linalg.eigh(lifted(hessian(model, self.features(v), penalty=self.penalty), model))
 
     def _sharp(self, v):
         """The lowest eigenvalue at v, with the Hessian's differences extrapolated to a step of 0:
@@ -242,8 +248,7 @@ class _Follower:
         model, weights = self.at(v).model, {1: 1 / 45, 2: -20 / 45, 4: 64 / 45}
         H = sum(weight * hessian(model, self.features(v), STEP / k, penalty=self.penalty)
                 for k, weight in weights.items())
-        R = rotations(model)
-        return np.linalg.eigvalsh(H + np.linalg.norm(H) * R @ R.T)[0]
+        return np.linalg.eigvalsh(lifted(H, model))[0]
 
     def _step(self, near, v):
         """The branch's point at v from that at `near`, or None if it is not clearly the same."""

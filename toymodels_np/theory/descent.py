@@ -106,9 +106,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, p
     `watch(theta, f, norm)` hears of every step.
     """
     pace = Pace(tolerance, steps=most_steps) if pace is None else pace
-    run = _Descent(model, features, penalty, pace, held)
-    if inverse is not None:
-        run.curvature, run.fresh[:] = Inverse(*run.theta.shape, inverse), False
+    run = _Descent(model, features, penalty, pace, held, inverse)
     for _ in range(pace.steps):
         if not run.live.any():
             break
@@ -121,7 +119,7 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, p
 class _Descent:
     """Where K descents are; those that are `live` go on."""
 
-    def __init__(self, model, features, penalty, pace, held):
+    def __init__(self, model, features, penalty, pace, held, inverse):
         self.model, self.features, self.penalty, self.pace = model, features, penalty, pace
         self.theta = pack(model)
         K, P = self.theta.shape
@@ -129,8 +127,10 @@ class _Descent:
         blank = np.broadcast_to(blank_loss(features), K)
         self.tolerance = pace.tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)      # (K,)
         self.f, self.g = self.at(np.arange(K), self.theta)
-        self.curvature = Inverse(K, P) if K * P * P <= DENSE else Recent(K, P)
-        self.fresh = np.ones(K, bool)                           # B says nothing yet about the scale
+        self.fresh = np.full(K, inverse is None)                # B says nothing yet about the scale
+        if inverse is None and K * P * P <= DENSE:
+            inverse = np.tile(np.eye(P), (K, 1, 1))
+        self.curvature = Recent(K, P) if inverse is None else Inverse(inverse)
         self.live = np.linalg.norm(self.g, axis=1) > self.tolerance
         self.past = np.full((WINDOW, K), np.inf)
 
@@ -184,10 +184,8 @@ class _Descent:
 class Inverse:
     """The estimates B (K, P, P) of BFGS."""
 
-    def __init__(self, K, P, B=None):
-        self.B = np.zeros((K, P, P)) if B is None else B
-        if B is None:
-            self.forget(np.arange(K))
+    def __init__(self, B):
+        self.B = B
 
     def forget(self, k):
         """Begin again."""

@@ -349,7 +349,7 @@ def _end(task, points, watch):
     options = dict(enough=ROUNDING, penalty=task.penalty)
     if not task.few:
         options |= {"enough": SMALL, "rtol": CURVED}
-        points = _closer(task, points, watch)
+        points = _closer(task, points)
     for pace in (search.LAST,) if task.few else (search.CLOSER, search.LAST):
         points, f = search.settle_down(task, points, pace, watch)
         point = points[int(f.argmin())]
@@ -362,7 +362,7 @@ def _end(task, points, watch):
     return point, loss, norm
 
 
-def _closer(task, points, watch):
+def _closer(task, points):
     """The single point in the stack `points` on its way to a minimum of many features, where some
     directions are a million times stiffer than others: quasi-Newton steps that begin with the whole
     Hessian, its curvatures taken as positive.
@@ -374,7 +374,7 @@ def _closer(task, points, watch):
     values, vectors = np.linalg.eigh(H)
     size = np.maximum(abs(values), STIFF * abs(values).max())
     part, *_ = descend(part[None], law, penalty=task.penalty, pace=search.CLOSER,
-                       inverse=((vectors / size) @ vectors.T)[None], watch=None)
+                       inverse=((vectors / size) @ vectors.T)[None])
     return search.with_columns(points[0], kept, part[0])[None]
 
 

@@ -25,10 +25,10 @@ from ...experiments.phase_grids import Grid, solve
 from ...geometry.tegum import geometry_of
 from ...store import files
 from ...theory import energies
-from ...theory.branches import Parameter, critical_point, stability_limit
+from ...theory.branches import Parameter, critical_point, lifted, stability_limit
 from ...theory.exact.loss import expected_loss, expected_loss_and_grad
 from ...theory.flow import gradient_flow
-from ...theory.minima import pack, rotations, unpack
+from ...theory.minima import pack, unpack
 
 ARRAYS, LINES = (Path(__file__).with_name(name) for name in ("solved.npz", "lines.json"))
 GRIDS = Grid(2, 1, 100), Grid(3, 2, 100)        # of true minima, as in rows 4 and 5
@@ -168,7 +168,7 @@ def sharper(line, name, value, step=STEP):
     def lowest(v):
         law = line.law(v)
         model = closed(name, law)[0]
-        theta, R = pack(model), rotations(model)
+        theta = pack(model)
 
         def difference(h):
             steps = h * np.eye(len(theta))
@@ -178,8 +178,7 @@ def sharper(line, name, value, step=STEP):
 
         coarse, middle, fine = (difference(step / k) for k in (1, 2, 4))
         H = (coarse - 20 * middle + 64 * fine) / 45
-        H = (H + H.T) / 2
-        return np.linalg.eigvalsh(H + np.linalg.norm(H) * R @ R.T)[0]
+        return np.linalg.eigvalsh(lifted((H + H.T) / 2, model))[0]
 
     return brentq(lowest, value - NEAR, value + NEAR, xtol=1e-13, rtol=1e-13)
 
