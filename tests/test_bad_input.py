@@ -820,6 +820,10 @@ CALLS += [
     ("resume: a model", lambda: tm.resume(MODEL, steps=3), TypeError, ["history", "tm.train"]),
     ("sweep: chunk 0", lambda: tm.sweep(abs, [{"seed": 0}], "out", chunk=0), ValueError,
      ["chunk", "at least 1", "0"]),
+    ("Keeper: a path that is none", lambda: tm.Keeper(3), TypeError, ["out", "path", "3"]),
+    ("Keeper: a number of workers", lambda: tm.Keeper("out", 4), TypeError, ["executor", "4"]),
+    ("certify_global: a folder", lambda: tm.certify_global(THREE, executor="out"), TypeError,
+     ["executor", "'out'"]),
     ("load_sweep: None", lambda: tm.load_sweep(None), TypeError, ["out", "path", "None"]),
 ]
 

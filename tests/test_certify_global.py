@@ -1,5 +1,8 @@
 """Global certificates: branch and bound agrees with searches, its bounds with what they bound."""
 
+import json
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.theory.certify import overall
+from toymodels_np.theory.certify import boxes, overall
 from toymodels_np.theory.certify.enclose import ball, balls_of, enclosure, law_of
 
 flint = pytest.importorskip("flint")
@@ -45,6 +48,103 @@ def test_a_search_that_is_cut_short_proves_nothing():
     assert not proof.proved and "of 20 boxes were not settled" in proof.reason and proof.open_boxes
 
 
+class Tired(Executor):
+    """Does so many jobs, and then is interrupted."""
+
+    def __init__(self, most):
+        self.most, self.done = most, 0
+
+    def submit(self, function, *arguments):
+        if self.done == self.most:
+            raise KeyboardInterrupt
+        self.done += 1
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.fixture
+def short_parts(monkeypatch):
+    """Parts that are short enough for one feature, which takes 27 boxes."""
+    monkeypatch.setattr(overall, "PART", 5)
+
+
+def test_a_proof_that_was_interrupted_goes_on_and_is_the_same(tmp_path, short_parts):
+    features, done = tm.Features(1, 0.3), []
+    whole = tm.certify_global(features)
+    with pytest.raises(KeyboardInterrupt):
+        tm.certify_global(features, executor=tm.Keeper(tmp_path, Tired(3)))
+    for _ in range(2):
+        worker = Tired(100)
+        proof = tm.certify_global(features, executor=tm.Keeper(tmp_path, worker))
+        assert proof.proved and replace(proof, seconds=0) == replace(whole, seconds=0)
+        done.append(worker.done)
+    in_all = Tired(100)
+    assert tm.certify_global(features, executor=in_all).boxes == whole.boxes
+    assert done == [in_all.done - 3, 0] and done[0] > 0
+
+
+def test_what_other_features_penalties_or_code_did_is_not_used(tmp_path, monkeypatch):
+    def jobs(p=0.3, interference=0.0):
+        worker = Tired(100)
+        tm.certify_global(tm.Features(1, p), interference=interference,
+                          executor=tm.Keeper(tmp_path, worker))
+        return worker.done
+
+    assert [jobs(), jobs(), jobs(p=0.4), jobs(interference=0.1), jobs()] == [1, 0, 1, 1, 0]
+    monkeypatch.setattr(overall, "BITS", overall.BITS + 32)         # a number that the code names
+    assert jobs() == 1
+
+
+def test_parts_that_end_at_most_boxes_have_settled_what_is_not_left(short_parts):
+    law = law_of(tm.Features(2, 0.3))
+    known = boxes.Minimisers(law)
+    known.look([1.0, -0.9], [-0.1, -0.1])
+    whole, settled = overall.first_box(law, overall.weight_bounds(law, known.upper)), []
+    share = lambda box: float(box.sides[0] * box.sides[1] / whole.sides[0] / whole.sides[1])
+    left, given_up, count = overall.in_parts(
+        known, whole, 20, Tired(100), lambda box, sign=1: settled.append(sign * share(box)))
+    assert 20 <= count < 25 and not given_up
+    assert sum(settled) + sum(map(share, left)) == pytest.approx(1) and sum(settled) > 0
+
+
+def test_a_part_knows_what_the_search_knows():
+    """All twins of a minimum of equal features, their boxes and the bound."""
+    law, jobs = law_of(tm.Features(3, 0.1)), []
+    known = boxes.Minimisers(law)
+    pair = tm.energies.antipodal(0.1)
+    known.look([pair.norm, -pair.norm, 0.0], [pair.bias, pair.bias, 0.05])
+
+    class Listening(Executor):
+        def map(self, function, given):
+            jobs.extend(json.loads(json.dumps(given)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        overall.in_parts(known, overall.first_box(law, [2, 2, 2]), 1, Listening(), None)
+    again = boxes.Minimisers(law)
+    for record in jobs[0]["known"]:
+        again.add(overall.from_dict(record))
+    assert again.upper == known.upper and again.certificates == known.certificates
+    assert len(known.certificates) > len(known.distinct) == len(jobs[0]["known"]) == 1
+
+
+@settings(max_examples=40)
+@given(st.lists(st.fractions(-3, 3, max_denominator=2**30), min_size=4, max_size=12))
+def test_a_box_that_was_written_is_read_as_a_box_around_it(ends):
+    """Ends that are dyadic come back as they are, as all ends of a search are."""
+    for exact in (False, True):
+        numbers = [Fraction(round(x * 2**40), 2**40) if exact else x for x in ends]
+        pairs = [(ball(min(p)), ball(max(p))) for p in zip(numbers[::2], numbers[1::2])]
+        box = boxes.Box([l for l, _ in pairs[:2]], [h for _, h in pairs[:2]], [pairs[2:], pairs])
+        again = overall.read(2, json.loads(json.dumps(overall.written(box))))
+        for one, two in zip([*zip(box.low, box.high), *sum(box.pieces, [])],
+                            [*zip(again.low, again.high), *sum(again.pieces, [])], strict=True):
+            assert two[0] <= one[0] or two[0].overlaps(one[0]) and not exact
+            assert not exact or two[0] == one[0] and two[1] == one[1]
+            assert two[0].union(two[1]).contains(one[0].union(one[1]))
+
+
 @settings(max_examples=40)
 @given(
     st.floats(0, 1.2),
@@ -68,18 +168,18 @@ def test_the_bounds_of_a_box_are_below_what_they_bound(
     best = [min(grid, key=lambda x: value([x, 0])), min(grid, key=lambda x: value([0, x]))]
 
     class Known:
-        upper, homes, looks = Fraction(10**6), [], overall.MOST_LOOKS
+        upper, homes, looks = Fraction(10**6), [], boxes.MOST_LOOKS
 
         def hold(self, low, high):
             return False
 
-    tester = overall.Tester(law, Known())
+    tester = boxes.Tester(law, Known())
     half = Fraction(side) / 2
     low, high = [x - half for x in w], [x + half for x in w]
-    box = overall.Box([ball(x) for x in low], [ball(x) for x in high], [[(ball(-4), ball(4))]] * 2)
+    box = boxes.Box([ball(x) for x in low], [ball(x) for x in high], [[(ball(-4), ball(4))]] * 2)
     gains = tester.gains_of(box)
     for i in (0, 1):
-        pieces = [overall.Piece(ball(best[i]), ball(best[i]), *measured(balls, gains, i, best[i]))]
+        pieces = [boxes.Piece(ball(best[i]), ball(best[i]), *measured(balls, gains, i, best[i]))]
         loss = output(balls, i, w, best[i])
         assert pieces[0].loss.lower() <= loss.upper()
         assert (
@@ -89,8 +189,8 @@ def test_the_bounds_of_a_box_are_below_what_they_bound(
 
 
 def measured(balls, gains, i, bias):
-    first = overall.moments(balls, i, gains[0][i], ball(bias))
-    last = overall.moments(balls, i, gains[1][i], ball(bias))
+    first = boxes.moments(balls, i, gains[0][i], ball(bias))
+    last = boxes.moments(balls, i, gains[1][i], ball(bias))
     slopes = [
         ((x - y).lower(), (z - t).upper())
         for x, y, z, t in zip(first[0], last[1], last[0], first[1])

@@ -32,6 +32,7 @@ from .geometry.neurons import (
     stack_plot,
 )
 from .geometry.tegum import factors, name_geometry
+from .store.keeper import Keeper
 from .store.runs import load, save
 from .store.sweep import SweepReport, load_sweep, sweep
 from .theory import energies

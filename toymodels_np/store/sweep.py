@@ -341,11 +341,7 @@ def _check(function, jobs, executor, chunk, retry_failed):
         iter(jobs)
     except TypeError:
         raise TypeError(f"jobs must be an iterable of dictionaries, got {jobs!r}") from None
-    if executor is not None and not isinstance(executor, Executor):
-        client = hasattr(executor, "get_executor")
-        hint = "; a Dask client has client.get_executor()" if client else ""
-        raise TypeError(f"executor must be None or a concurrent.futures.Executor, "
-                        f"got {executor!r}{hint}")
+    check_executor(executor)
     checks.integer("chunk", chunk)
     if not isinstance(retry_failed, bool):
         raise TypeError(f"retry_failed must be True or False, got {retry_failed!r}")
@@ -359,3 +355,12 @@ def _check(function, jobs, executor, chunk, retry_failed):
     if isinstance(jobs, (list, tuple)):                         # others may be read only once
         for index, job in enumerate(jobs):
             chunks.job_text(index, job)
+
+
+def check_executor(executor):
+    """TypeError unless it is None or an Executor."""
+    if executor is not None and not isinstance(executor, Executor):
+        client = hasattr(executor, "get_executor")
+        hint = "; a Dask client has client.get_executor()" if client else ""
+        raise TypeError(f"executor must be None or a concurrent.futures.Executor, "
+                        f"got {executor!r}{hint}")

@@ -2,8 +2,8 @@
 
     enclose      loss, gradient and Hessian on a box      local     one stationary point
     certificate  what was proved, on disk and back        check     the independent checker
-    bounds       the loss bounded below on a box          overall   branch and bound
-    atlas        certified minima and saddles on disk
+    bounds       one output bounded below on a box        boxes     the tests that settle a box
+    overall      branch and bound                         atlas     certified points on disk
 
 `check.py` shares nothing with the others. All but it need python-flint only once they are called.
 """
