@@ -17,6 +17,7 @@ from ..experiments.command import control
 from ..teaching import book
 from ..teaching.templates import render
 from ..version import __version__
+from . import atlas
 
 MARKS = {HOLDS: "✓", CORRECTED: "≈", FAILS: "✗", UNDECIDED: "?"}   # to be read without colour
 PLURALS = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "do not reproduce",
@@ -37,7 +38,7 @@ def page(rows, *, full=False):
         count=len(records), kinds=_kinds(records), verdicts=VERDICTS, marks=MARKS,
         classes={verdict: f"v{i}" for i, verdict in enumerate(VERDICTS)},
         runs=sum(len(row.runs) for row in rows), controls=sum(len(row.controls) for row in rows),
-        chapters=chapters, code=code, missing=missing, style=book.style(),
+        atlas=atlas.sections(), chapters=chapters, code=code, missing=missing, style=book.style(),
         versions=f"toymodels_np {__version__}, Python {platform.python_version()}, "
                  f"NumPy {np.__version__}, SciPy {scipy.__version__}")
 

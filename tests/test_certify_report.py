@@ -1,0 +1,66 @@
+"""The atlas in the report: every entry once, with intervals that hold what is proved."""
+
+import re
+from fractions import Fraction
+from html import unescape
+
+import pytest
+from hypothesis import given, strategies as st
+
+import toymodels_np as tm
+from toymodels_np.report import atlas, page as report
+from toymodels_np.teaching import book
+
+ROW = re.compile(r'<tr class="entry">(.*?)</tr>', re.DOTALL)
+CELL = re.compile(r'<td[^>]*data-label="([^"]*)">(.*?)</td>', re.DOTALL)
+
+
+def interval(text):
+    """(low, high) of "x ± r", exact."""
+    middle, radius = (Fraction(part) for part in text.split(" ± "))
+    return middle - radius, middle + radius
+
+
+@pytest.fixture(scope="module")
+def text():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "chapters", lambda: [])
+        patch.setattr(book, "code", lambda: "")
+        return report([])
+
+
+@given(st.fractions(-9, 9), st.fractions(0, 1).map(lambda x: x**9))
+def test_an_interval_in_words_holds_the_interval_and_is_hardly_wider(low, width):
+    first, last = interval(atlas.within(low, low + width))
+    assert first <= low and low + width <= last
+    assert last - first <= 4 * width + Fraction(2, 10**atlas.DECIMALS)
+
+
+def test_every_entry_stands_in_the_report_once_with_what_is_proved(text):
+    entries = tm.load_atlas()
+    plain = lambda cell: unescape(re.sub(r"<[^>]*>", "", cell)).strip()
+    rows = [{label: plain(cell) for label, cell in CELL.findall(row)}
+            for row in ROW.findall(text)]
+    assert len(rows) == len(entries) == 44
+    for row, entry in zip(rows, entries, strict=True):
+        assert Fraction(row["p"]) == entry.feature_probability
+        assert row["Name"] == entry.name and row["Kind"] == entry.kind
+        said = [part.partition(atlas.TIMES) for part in row["Norms"].split(", ")]
+        norms = [float(norm) for norm, _, count in said for _ in range(int(count or 1))]
+        assert sorted(norms) == pytest.approx(sorted(entry.norms), abs=1e-4)
+        if entry.certificate is None:
+            assert entry.reason.split(":")[0] in row["Loss"] and row["Index"] == "–"
+            continue
+        first, last = interval(row["Loss"])
+        low, high = entry.certificate.loss_interval
+        assert first <= low and high <= last
+        assert (int(row["Index"]), int(row["Rank"])) == (entry.index, entry.hessian_rank)
+        assert row["Learning coefficient"] == (f"{entry.hessian_rank / 2:g}" if entry.index == 0
+                                               else "–")
+
+
+def test_the_contents_lead_to_the_atlas_and_sizes_are_headings(text):
+    assert text.count('href="#atlas"') == text.count('id="atlas"') == 1
+    heads = re.findall(r'scope="rowgroup">([^<]*)<', text)
+    assert heads == ["2 features in 1 dimension", *(
+        f"{n} features in {m} dimensions" for n, m in ((3, 2), (4, 2), (5, 2), (6, 2), (6, 3)))]
