@@ -129,6 +129,26 @@ def test_a_part_knows_what_the_search_knows():
     assert len(known.certificates) > len(known.distinct) == len(jobs[0]["known"]) == 1
 
 
+def test_what_one_part_finds_the_next_part_knows():
+    law, seen = law_of(tm.Features(2, 0.1)), []
+    known, pair = boxes.Minimisers(law), tm.energies.antipodal(0.1)
+    known.look([pair.norm, -pair.norm], [pair.bias, pair.bias])
+    (found,), known, whole = known.distinct, boxes.Minimisers(law), overall.first_box(law, [2, 2])
+
+    class Finding(Executor):
+        def map(self, function, jobs):
+            seen.extend(jobs)
+            part = {"found": [found.to_dict()], "looks": 2, "count": 3, "left": [], "given_up": []}
+            part["left" if len(seen) == 1 else "given_up"] = [job["box"] for job in jobs]
+            return iter([{"part": json.dumps(part)}])
+
+    left, given_up, count = overall.in_parts(known, whole, 100, Finding(), lambda *box: None)
+    assert [job["known"] for job in seen] == [[], [found.to_dict()]]
+    assert [job["looks"] for job in seen] == [0, 2] and known.looks == 4 and count == 6
+    assert known.upper == found.loss_interval[1] and not left
+    assert [overall.written(box) for box in given_up] == [overall.written(whole)]
+
+
 @settings(max_examples=40)
 @given(st.lists(st.fractions(-3, 3, max_denominator=2**30), min_size=4, max_size=12))
 def test_a_box_that_was_written_is_read_as_a_box_around_it(ends):
