@@ -8,8 +8,11 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
+# The suite starts some hundred interpreters: compiled, the package is there sooner. Two workers on
+# two cores leave one thread of BLAS to each.
 test: .venv/test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m compileall -q toymodels_np
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The suite with the oldest and with the newest versions, each in an environment of its own.
 test-oldest test-newest: test-%: .venv-%/ready

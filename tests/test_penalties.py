@@ -3,24 +3,13 @@
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from scipy.optimize import minimize
+from penalised import lowest_loss, naive
 
 import toymodels_np as tm
 from toymodels_np import energies
 from toymodels_np.core.optim import AdamState, adam
 from toymodels_np.penalties import Penalty, penalty
 from toymodels_np.theory.coherence import coherence
-
-
-def naive(W, interference, weight_decay):
-    """The penalty, pair by pair. (14.1)"""
-    n, total = W.shape[1], weight_decay * (W**2).sum()
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                total += interference * (W[:, i] @ W[:, j]) ** 2
-    return total
-
 
 # -- the terms ------------------------------------------------------------------------------------
 
@@ -59,36 +48,11 @@ def test_a_stack_is_its_instances_and_zero_is_false():
 
 # -- minima with penalties ------------------------------------------------------------------------
 
-def twin(features, m, lam, mu, starts=6):
-    """The lowest loss by SciPy's BFGS on closed forms, without any of the package's gradients."""
-    n, best = features.n_features, np.inf
-    p, importance = features.feature_probability, features.importance
-
-    def losses(x):
-        W, b = x[:, :m * n].reshape(-1, m, n), x[:, m * n:]
-        return energies.enumerated_loss(W, b, p, importance) + [naive(w, lam, mu) for w in W]
-
-    def loss(x):
-        around = losses(x + 1e-6 * np.concatenate([np.eye(len(x)), -np.eye(len(x))]))
-        return losses(x[None])[0], np.subtract(*np.split(around, 2)) / 2e-6
-
-    rng = np.random.default_rng(5)
-    ends = []
-    for _ in range(starts):
-        start = np.append(rng.normal(scale=m**-0.5, size=m * n), features.mean())
-        ends.append(minimize(loss, start, method="BFGS", jac=True,
-                             options={"maxiter": 60}))
-    for end in sorted(ends, key=lambda x: x.fun)[:2]:
-        options = {"gtol": 1e-9}
-        best = min(best, minimize(loss, end.x, method="BFGS", jac=True, options=options).fun)
-    return best
-
-
 @pytest.mark.parametrize("lam, mu", [(0.02, 0), (0.3, 0), (0.05, 0.02)])
 def test_two_features_in_one_dimension_with_penalties(lam, mu):
     features = tm.Features(2, 0.1, [1, 0.8])
     found = tm.find_minimum(features, 1, starts=8, interference=lam, weight_decay=mu)
-    assert abs(found.loss - twin(features, 1, lam, mu)) < 1e-9 and found.is_local_minimum
+    assert abs(found.loss - lowest_loss(features, 1, lam, mu)) < 1e-9 and found.is_local_minimum
     plain = float(tm.expected_loss(found.model, features))
     assert found.loss == pytest.approx(plain + naive(found.model.W, lam, mu), rel=1e-12)
 
@@ -99,7 +63,7 @@ def test_five_features_in_two_dimensions_with_penalties(p, lam, mu, geometry):
     features = tm.Features(5, p)
     found = tm.find_minimum(features, 2, interference=lam, weight_decay=mu)
     assert found.geometry == geometry and found.is_local_minimum
-    assert abs(found.loss - twin(features, 2, lam, mu)) < 1e-9
+    assert abs(found.loss - lowest_loss(features, 2, lam, mu)) < 1e-9
 
 
 def test_the_price_of_interference_moves_the_minimum_and_never_pays():

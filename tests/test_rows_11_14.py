@@ -20,7 +20,7 @@ from toymodels_np.plots.animation import animate
 
 SMALL = {
     "energy-jumps": {"models": 3, "many_features": 12, "many_hidden": 4, "evaluation": 256,
-                     "seeds": 2},
+                     "polish": 1, "seeds": 2},
     "learning-dynamics": {"starts": 5, "minimum_starts": 1, "seeds": 1},
     "adversarial": {"n_features": 10, "n_hidden": 3, "inverse_probabilities": [1.0, 4.0, 10.0],
                     "samples": 60, "searched": 10, "seeds": 2},
@@ -68,7 +68,7 @@ def test_the_row_runs_trained_and_draws_what_it_found(name):
 @pytest.mark.parametrize("name, changes", [
     ("energy-jumps", {"steps": 1, "record_every": 1, "models": 1, "seeds": 1}),
     ("energy-jumps", {"polish": 0, "probability": 1.0, "many_probability": 0.05, "n_hidden": 1}),
-    ("learning-dynamics", {"starts": 1, "p": 1.0}),
+    ("learning-dynamics", {"starts": 1, "p": 0.5}),
     ("learning-dynamics", {"steps": 3, "record_every": 2}),
     ("adversarial", {"inverse_probabilities": [10.0], "seeds": 1}),
     ("adversarial", {"sizes": [0.3], "trained_probabilities": [0.5], "penalties": [0.2]}),

@@ -2,6 +2,7 @@
 
     python tests/benchmark/certificates.py [points] [global] [grid] [surface] [pentagon]
     python tests/benchmark/certificates.py pentagon LOW HIGH
+    python tests/benchmark/certificates.py three P
 
 Without a name `points` and `global` run. The grid and the surface take both cores for a quarter of
 an hour, and keep what they have in out/, so that they can be stopped and started again. `surface`
@@ -61,6 +62,14 @@ def everywhere():
                       lambda: tm.certify_global(features, interference=strength, progress=False))
             found = tm.find_minimum(features, 1, interference=strength, progress=False)
             print(g.proved, g.boxes, len(g.minimisers), float(g.loss_interval[0]) - found.loss)
+
+
+def three(p="0.05"):
+    with ProcessPoolExecutor(2) as pool:
+        keeper = tm.Keeper(OUT / f"three-{p}", pool)
+        g = timed(f"global, three features, p = {p}",
+                  lambda: tm.certify_global(tm.Features(3, float(p)), executor=keeper))
+    print(g.proved, g.boxes, len(g.minimisers), [float(end) for end in g.loss_interval], g.reason)
 
 
 def cell(job):
@@ -159,9 +168,9 @@ def pentagon(low=LOW, high=HIGH):
 
 
 ALL = {"points": points, "global": everywhere, "grid": grid, "surface": surface,
-       "pentagon": pentagon}
+       "pentagon": pentagon, "three": three}
 
 if __name__ == "__main__":
     names = [name for name in sys.argv[1:] if name in ALL] or ["points", "global"]
     for name in names:
-        ALL[name](*(sys.argv[2:4] if names == ["pentagon"] else ()))
+        ALL[name](*(sys.argv[2:] if len(names) == 1 and name in ("pentagon", "three") else ()))

@@ -106,18 +106,22 @@ def output_loss(row, bias, p):
 
     Complex arguments are welcome: their imaginary parts carry derivatives.
     """
-    square, cross, size = 0.0, 0.0, 0.0
-    for active in map(np.array, product((False, True), repeat=row.shape[-1])):          # the set A
-        weight = np.where(active, p, 1 - p).prod(-1)                                    # (5.2)
-        if not weight.any():
+    bias, square, cross, size = np.asarray(bias), 0.0, 0.0, 0.0
+    for active in _sets_by_size(row.shape[-1]):                             # (sets, n)
+        weight = np.where(active, p[..., None, :], 1 - p[..., None, :]).prod(-1)            # (5.2)
+        possible = weight.reshape(-1, len(active)).any(0)
+        if not possible.any():
             continue
-        mean, terms = _mean_power(row[..., active], bias, 2)
-        square = square + weight * mean
-        size = size + weight * terms
-        if active[0]:
-            mean, terms = _mean_product(row[..., active], bias, mean, terms)
-            cross = cross + weight * mean
-            size = size + weight * terms
+        active, weight = active[possible], weight[..., possible]
+        a = row[..., np.nonzero(active)[1].reshape(len(active), -1)]        # (..., sets, k)
+        mean, terms = _mean_power(a, bias[..., None], 2)
+        square = square + (weight * mean).sum(-1)
+        size = size + (weight * terms).sum(-1)
+        if own := active[:, 0].sum():                                       # these come first
+            mean, terms = _mean_product(a[..., :own, :], bias[..., None], mean[..., :own],
+                                        terms[..., :own])
+            cross = cross + (weight[..., :own] * mean).sum(-1)
+            size = size + (weight[..., :own] * terms).sum(-1)
     loss = p[..., 0] / 3 - 2 * cross + square
     error = np.finfo(float).eps * _finite(size)
     if not (error <= DOUBT * np.maximum(p[..., 0] / 3, loss.real)).all():
@@ -125,6 +129,15 @@ def output_loss(row, bias, p):
                               "formula cancels too many digits there; tm.expected_loss has no such "
                               "trouble")
     return loss
+
+
+@cache
+def _sets_by_size(n):
+    """All sets A of n variables, those of one size together: n + 1 arrays (sets, n) of bools. Sets
+    that have the first variable come first.
+    """
+    every = np.array(list(product((True, False), repeat=n)))
+    return [every[every.sum(-1) == size] for size in range(n + 1)]
 
 
 @cache

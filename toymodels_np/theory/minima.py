@@ -257,7 +257,7 @@ def _search(task, stack, with_changes, seed, executor, watch):
         return points, f, ends
     built = search.built_starts(task.features, stack.n_hidden, type(stack))
     if built is not None and unequal:
-        more, f_more = descend_all(built, pace) if few else search.trained(
+        more, f_more = search.race(task, built, f.min(), pace, watch) if few else search.trained(
             task, built, options=search.HEAT)
         points, f = _joined([points, more]), np.append(f, f_more)
     if not few:

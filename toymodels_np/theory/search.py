@@ -8,7 +8,7 @@ change of the best few leads lower.
     theta, points   stacks of models, one point an instance         f   their losses
 """
 
-from itertools import product
+from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ TIRED = 1e-4                # once two rounds of changes lower the loss by less 
 PERFECT = 1e-12             # below this part of what an empty model loses nothing is left to gain
 BEAM = 3                    # the best points that are changed
 EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
+ROUNDS = 12                 # of a polygon that are tried: all of a pentagon's
 KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
 
 
@@ -199,7 +200,7 @@ def mixtures(m):
 def built_starts(features, m, model):
     """Known shapes: d pairs of opposites and m - d axes, or a regular k-gon and m - 2 axes, or of
     many features all `mixtures`, filled by the features in the order of what they are worth; the
-    rest is dropped.
+    rest is dropped. Few features go round the k-gon in several orders.
     """
     n = features.n_features
     worth = features.importance * features.variance()
@@ -213,7 +214,8 @@ def built_starts(features, m, model):
         angle = 2 * np.pi * np.arange(k) / k
         polygon = np.zeros((k, m))
         polygon[:, -2:] = np.stack([np.cos(angle), np.sin(angle)], 1)
-        shapes.append(np.concatenate([np.eye(m)[:m - 2], polygon]))
+        shapes += [np.concatenate([np.eye(m)[:m - 2], polygon[place]])
+                   for place in (rounds(k) if n <= FEW else [np.arange(k)])]
     W, b = [], []
     for shape in shapes:
         who = order[:len(shape)]
@@ -222,6 +224,14 @@ def built_starts(features, m, model):
         b.append(features.active_probability / 2)
         b[-1][who] = -0.05 if model.__name__ != "Linear" else 0
     return model(np.array(W), np.array(b)) if W else None
+
+
+def rounds(k):
+    """The orders in which k features can go round a k-gon, each a permutation; of more than ROUNDS
+    so many, evenly spread.
+    """
+    every = [np.array([0, *rest]) for rest in permutations(range(1, k)) if rest[0] < rest[-1]]
+    return every[::-(-len(every) // ROUNDS)]
 
 
 # -- changes of a point ---------------------------------------------------------------------------

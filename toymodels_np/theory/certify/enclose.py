@@ -122,6 +122,8 @@ def middle_of(law):
 def ball(low, high=None):
     """The smallest ball that is sure to contain the rational interval [low, high]."""
     arb, fmpq = flint().arb, flint().fmpq
+    if high is None and type(low) is int:
+        return arb(low)                                                     # exactly
     low = Fraction(low)
     result = arb(fmpq(low.numerator, low.denominator))
     if high is None or high == low:
