@@ -69,6 +69,8 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
         killed goes on from there, and gives the same certificate. Other features, penalties or code
         do not use what is there. Any executor may do its work: `tm.Keeper("out/proof", pool)`
 
+    Two features take some seconds, three more than 25 minutes of one core.
+
     Returns a GlobalCertificate. Raises ValueError or TypeError for what is out of reach.
     """
     law = law_of(features, interference)
