@@ -2,13 +2,13 @@
 
 A pentagon of unequal features has twelve orders, and descent does not reorder. So the best points
 are changed by hand: two features exchange their columns, one is turned round, dropped, or put
-opposite another. The changed points descend in a race, in which the better half goes on, until no
-change of the best few leads lower.
+opposite another; and at the end two pairs exchange theirs at once. The changed points descend in a
+race, in which the better half goes on, until no change of the best few leads lower.
 
     theta, points   stacks of models, one point an instance         f   their losses
 """
 
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ ALL = Pace(1e-7, 1e-8, 2000, RTOL)          # and the only one of few, if they a
 QUICK = Pace(1e-5, 1e-5, 500, RTOL)         # or else the first of few and that of their changes
 LAST = Pace(1e-8, 0.0, 3000, RTOL)          # that of the best point,
 CLOSER = Pace(1e-5, 0.0, 3000, 1e-8)        # or, of many features, until Newton's method is better
-HEATS = ((8, 0.5), (16, 0.4))               # of a race: steps, and the share that goes on
+HEATS = ((4, 0.5), (8, 0.5), (16, 0.4))     # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
@@ -54,7 +54,7 @@ PERFECT = 1e-12             # below this part of what an empty model loses nothi
 BEAM = 3                    # the best points that are changed
 EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
 ROUNDS = 12                 # of a polygon that are tried: all of a pentagon's
-KINDS = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # changes of a kind that race
+KINDS = {"exchange": 12, "turn": 4, "drop": 8, "move": 10, "two exchanges": 24}     # so many race
 
 
 class Task(NamedTuple):
@@ -240,7 +240,7 @@ def changes(features, point):
     """Points next to a single one, by kind: {kind: stack}."""
     n, size, best = features.n_features, norms(point.W), features.active_probability / 2
     there, result = size >= SMALL_NORM, {}
-    made = {kind: [] for kind in KINDS}
+    made = {"exchange": [], "turn": [], "drop": [], "move": []}
     for i in range(n):
         for j in range(i):
             if (there[i] or there[j]) and not _alike(features, i, j):
@@ -264,6 +264,21 @@ def changes(features, point):
         if list_of:
             result[kind] = type(point)(*map(np.array, zip(*list_of)))
     return result
+
+
+def two_exchanges(point):
+    """What two exchanges of columns, one after the other, make of a single point, as `changes`: a
+    best order of a pentagon may be two exchanges away from all that are better than their
+    neighbours.
+    """
+    n = point.n_features
+    single = [np.array([j if k == i else i if k == j else k for k in range(n)])
+              for i, j in combinations(range(n), 2)]
+    orders = {tuple(a[b]) for a, b in product(single, repeat=2)} - {tuple(range(n))}
+    if not orders:
+        return {}
+    order = np.array(sorted(orders))                                    # (orders, n)
+    return {"two exchanges": type(point)(np.moveaxis(point.W[:, order], 1, 0), point.b[order])}
 
 
 def _alike(features, i, j):
@@ -316,7 +331,7 @@ def _of_all_kinds(points, order):
 
 def local_search(task, points, f, pace, watch=None, run=map):
     """The best of `points` after all changes that lead lower: (points (BEAM or fewer), f)."""
-    done, lowest, perfect = [], [], PERFECT * blank_loss(task.features)
+    done, lowest, perfect, farther = [], [], PERFECT * blank_loss(task.features), None
     most, same = (EXPANSIONS, SAME) if task.few else (EXPANSIONS_OF_MANY, TIRED)
     for _ in range(most):
         order = np.argsort(f, kind="stable")
@@ -330,11 +345,14 @@ def local_search(task, points, f, pace, watch=None, run=map):
             break
         fresh = [i for i, x in enumerate(f)
                  if not any(abs(x - y) <= same * max(abs(x), 1e-12) for y in done)]
-        if not fresh:
+        if not fresh and (not task.few or f[0] == farther):
             break
-        i = fresh[0]
-        done.append(f[i])
-        stack = _candidates(task, points[i])
+        if fresh:
+            done.append(f[fresh[0]])
+            stack = _candidates(task, changes(task.features, points[fresh[0]]))
+        else:
+            farther = f[0]
+            stack = _candidates(task, two_exchanges(points[0]))
         if stack is None:
             continue
         for part, f_part in run(race, *zip(*[(task, x, f[0], pace, watch) for x in stack])):
@@ -344,16 +362,16 @@ def local_search(task, points, f, pace, watch=None, run=map):
     return points, f
 
 
-def _candidates(task, point):
-    """The changes of a point that look best at once, in stacks that can race apart."""
+def _candidates(task, changed):
+    """The changes {kind: stack} that look best at once, in stacks that can race apart."""
     chosen = []
-    for kind, stack in changes(task.features, point).items():
+    for kind, stack in changed.items():
         if len(stack.W) > KINDS[kind]:
             f = value(stack, task.features, task.penalty, ROUGHLY)
             stack = stack[np.argsort(f, kind="stable")[:KINDS[kind]]]
         chosen.append(stack)
     if not chosen:
         return None
-    whole = type(point)(np.concatenate([x.W for x in chosen]),
-                        np.concatenate([x.b for x in chosen]))
+    whole = type(chosen[0])(np.concatenate([x.W for x in chosen]),
+                            np.concatenate([x.b for x in chosen]))
     return [whole] if task.few else [whole[::2], whole[1::2]]
