@@ -25,6 +25,8 @@ def moments(law, i, gains, bias):
     for weight, on in law.supports:
         where = on.index(i) if i in on else None
         first, second = _given([gains[j] for j in on], bias, where)
+        if not first:
+            continue                                                    # the ReLU is never on
         for place, j in enumerate((0, 1, *(j + 2 for j in on))):
             plain[j] += weight * first[place]
             if where is not None:
@@ -34,14 +36,13 @@ def moments(law, i, gains, bias):
 
 def _given(a, bias, own):
     """`moments` given who is active: the value, the slope in the bias, and those in the active
-    gains.
+    gains; no numbers at all where the ReLU is never on.
     """
-    k = len(a)
     z = [bias]
     for gain in a:
         z += [x + gain for x in z]
     if not any(x > 0 for x in z):
-        return [ball(0)] * (k + 2), [ball(0)] * (k + 2)
+        return [], []
     if all(x >= 0 for x in z):
         return _never_off(a, bias, own)
     zeros = [j for j, gain in enumerate(a) if gain.is_zero()]
