@@ -8,15 +8,15 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
-# The suite starts some hundred interpreters: compiled, the package is there sooner. Two workers on
-# two cores leave one thread of BLAS to each.
+# The suite starts some hundred interpreters: compiled, the package is there sooner. Of three workers
+# on two cores one mostly waits, for a browser or a process; each has one thread of BLAS.
 test: .venv/test lint
 	$(BIN)/python -m compileall -q toymodels_np
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The suite with the oldest and with the newest versions, each in an environment of its own.
 test-oldest test-newest: test-%: .venv-%/ready
-	.venv-$*/bin/python -m pytest -n 2 --dist loadfile
+	.venv-$*/bin/python -m pytest -n 3 --dist loadfile
 
 .venv-%/ready: constraints-%.txt setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-$*
