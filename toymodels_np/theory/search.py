@@ -54,7 +54,8 @@ PERFECT = 1e-12             # below this part of what an empty model loses nothi
 BEAM = 3                    # the best points that are changed
 EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
 ROUNDS = 12                 # of a polygon that are tried: all of a pentagon's
-KINDS = {"exchange": 12, "turn": 4, "drop": 8, "move": 10, "two exchanges": 24}     # so many race
+KINDS = {"exchange": 12, "turn": 4, "drop": 8, "move": 10, "two exchanges": 24}     # so many race,
+KINDS_OF_MANY = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # and of many features
 
 
 class Task(NamedTuple):
@@ -366,9 +367,10 @@ def _candidates(task, changed):
     """The changes {kind: stack} that look best at once, in stacks that can race apart."""
     chosen = []
     for kind, stack in changed.items():
-        if len(stack.W) > KINDS[kind]:
+        most = (KINDS if task.few else KINDS_OF_MANY)[kind]
+        if len(stack.W) > most:
             f = value(stack, task.features, task.penalty, ROUGHLY)
-            stack = stack[np.argsort(f, kind="stable")[:KINDS[kind]]]
+            stack = stack[np.argsort(f, kind="stable")[:most]]
         chosen.append(stack)
     if not chosen:
         return None
