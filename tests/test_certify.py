@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import factorial, prod
 from pathlib import Path
@@ -407,11 +408,12 @@ def test_a_class_of_a_reader_s_own_is_refused():
         tm.certify(Leaky(np.ones((1, 2)), np.zeros(2)), tm.Features(2, 0.5))
 
 
-@pytest.mark.parametrize("strength", [-1.0, float("nan"), "strong", (1, 0)])
+@pytest.mark.parametrize("strength", [-1.0, float("nan"), "strong", (1, 0), 10**400, (0, 1e101)])
 def test_penalties_that_make_no_sense_are_refused(strength):
     model, features = pair()
-    with pytest.raises((ValueError, TypeError), match="interference"):
-        tm.certify(model, features, interference=strength)
+    for prove in (partial(tm.certify, model), tm.certify_global):
+        with pytest.raises((ValueError, TypeError), match="interference"):
+            prove(features, interference=strength)
 
 
 # -- the checker ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from ...core import checks
 from ...core.features import Features
 from ...known import stranger
+from ...penalties import LARGEST
 
 MOST_FEATURES = 8
 PRECISION = 256                 # bits of every midpoint
@@ -105,6 +106,9 @@ def law_of(features, interference=0.0, weight_decay=0.0):
     strength, decay = interval("interference", interference), interval("weight_decay", weight_decay)
     if strength[0] < 0:
         raise ValueError(f"interference must not be negative, got {interference}")
+    for name, (low, high) in (("interference", strength), ("weight_decay", decay)):
+        if max(-low, high) > LARGEST:
+            raise ValueError(f"{name} must be at most {LARGEST:g} in size, got a larger number")
     return Law(features.n_features, read("feature_probability", features.feature_probability),
                read("importance", features.importance),
                tuple((s.kind, s.members) for s in features.sets), strength, decay)
