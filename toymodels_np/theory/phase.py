@@ -126,11 +126,12 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
     check_bounded(penalty, ReluOutput, features)
     shapes, bar = candidates(n, m), checks.progress(progress)
     starts = _starts(n, m, [W for W, _ in shapes], checks.seed(seed))
-    theta = _solve_cells(features, starts, penalty, bar)
-    for _ in range(len(r) + len(p)):
-        if not spread(features, theta, (len(r), len(p)), penalty):
-            break
-    solved = newton(theta, features, penalty=penalty)
+    with tqdm(total=features.n_instances, unit="cell", desc="phase diagram", **bar) as shown:
+        theta = _solve_cells(features, starts, penalty, shown)
+        for _ in range(len(r) + len(p)):
+            if not spread(features, theta, (len(r), len(p)), penalty):
+                break
+        solved = newton(theta, features, penalty=penalty)
     return _described(solved, features, (r, p), shapes, penalty)
 
 
@@ -225,22 +226,22 @@ def _starts(n, m, shapes, seed):
     return np.concatenate([displaced, random])
 
 
-def _solve_cells(features, starts, penalty, bar):
+def _solve_cells(features, starts, penalty, shown):
     """The lowest of all starts in each cell, as a stack of models."""
     S, W, b = len(starts), [], []
-    with tqdm(total=features.n_instances, unit="cell", desc="phase diagram", **bar) as shown:
-        for i in range(0, features.n_instances, MOST_CELLS):
-            part = features[i:i + MOST_CELLS]
-            C = part.n_instances
-            many = select(part, np.repeat(np.arange(C), S))                         # (C S)
-            stack = ReluOutput(np.tile(starts, (C, 1, 1)), many.mean())
-            model, loss = settle(stack, many, tolerance=1e-5, penalty=penalty)
-            best = np.arange(C) * S + loss.reshape(C, S).argmin(1)
-            W.append(model.W[best])
-            b.append(model.b[best])
-            shown.update(C)
+    options = dict(penalty=penalty, watch=lambda *_: shown.update(0))   # a step of large models is
+    for i in range(0, features.n_instances, MOST_CELLS):                # slow: the bar comes early
+        part = features[i:i + MOST_CELLS]
+        C = part.n_instances
+        many = select(part, np.repeat(np.arange(C), S))                             # (C S)
+        stack = ReluOutput(np.tile(starts, (C, 1, 1)), many.mean())
+        model, loss = settle(stack, many, tolerance=1e-5, **options)
+        best = np.arange(C) * S + loss.reshape(C, S).argmin(1)
+        W.append(model.W[best])
+        b.append(model.b[best])
+        shown.update(C)
     model = ReluOutput(np.concatenate(W), np.concatenate(b))
-    return descend(model, features, tolerance=1e-8, penalty=penalty)[0]
+    return descend(model, features, tolerance=1e-8, **options)[0]
 
 
 def spread(features, theta, shape, penalty=NONE):
