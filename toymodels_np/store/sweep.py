@@ -153,6 +153,7 @@ class _Part:
         self.out = files.check_path("out", out)
         self.counts = Counter()
         self.others = {}                # folder: how many files there do each work
+        self.order = None               # a file, once it is sure to be closed
 
     def __enter__(self):
         with writing(self.out):
@@ -160,14 +161,15 @@ class _Part:
             tempfile.TemporaryFile(dir=self.out).close()
             for folder in [self.out, *(path for path in self.out.iterdir() if len(path.name) == 2)]:
                 files.clear_leftovers(folder)
-        self.order = tempfile.SpooledTemporaryFile(2**20)
         return self
 
     def __exit__(self, *_):
-        self.order.close()
+        if self.order is not None:
+            self.order.close()
 
     def missing(self, advance):
         """A Task for each chunk that is not there as a whole; `advance` hears of the rest."""
+        self.order = tempfile.SpooledTemporaryFile(2**20)
         texts = (chunks.job_text(index, job) for index, job in enumerate(self.jobs))
         while batch := list(islice(texts, min(self.chunk, sys.maxsize))):
             if not self.counts:
