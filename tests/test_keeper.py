@@ -49,3 +49,9 @@ def test_a_job_that_fails_is_raised_and_tried_again(tmp_path):
 
 def test_nothing_to_do_is_nothing_done(tmp_path):
     assert list(tm.Keeper(tmp_path).map(half, [])) == [] and DONE == []
+
+
+def test_work_that_is_no_job_is_refused_in_a_sentence(tmp_path):
+    """The parts of a search for minima take several arguments."""
+    with pytest.raises(TypeError, match="one job, a dictionary, got . arguments"):
+        tm.find_minimum(tm.Features(3, 0.1), 2, starts=2, executor=tm.Keeper(tmp_path / "kept"))

@@ -31,8 +31,12 @@ class Keeper(Executor):
         (_, rows), = sweep_rows([part], executor=self.executor, progress=self.progress)
         return iter([outcome for _, outcome in rows])
 
-    def submit(self, function, job):
-        """A Future that is done."""
+    def submit(self, function, *jobs):
+        """A Future that is done, of one job; TypeError for work that is no job."""
+        if len(jobs) != 1:
+            raise TypeError(f"a Keeper's functions take one job, a dictionary, "
+                            f"got {len(jobs)} arguments: this work cannot be kept")
+        job, = jobs
         future = Future()
         try:
             future.set_result(next(self.map(function, [job])))
