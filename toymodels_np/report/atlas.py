@@ -7,7 +7,6 @@ from ..theory.certify.atlas import OPEN, load_atlas
 
 DECIMALS = 18               # of a loss at most; many intervals are narrower
 SMALLEST = 7                # decimals of norms and biases beyond which they are 0
-
 TIMES = "\u00a0×\u00a0"     # no line ends there
 
 

@@ -136,7 +136,7 @@ def _sets_by_size(n):
     """All sets A of n variables, those of one size together: n + 1 arrays (sets, n) of bools. Sets
     that have the first variable come first.
     """
-    every = np.array(list(product((True, False), repeat=n)))
+    every = _corners(n)[::-1]
     return [every[every.sum(-1) == size] for size in range(n + 1)]
 
 

@@ -125,7 +125,7 @@ class Tester:
     """The tests that settle a box."""
 
     def __init__(self, law, known):
-        self.law, self.known, self.rational_law = balls_of(law), known, law
+        self.law, self.known = balls_of(law), known
         p, importance = self.law.active, self.law.importance
         self.dropped = [weight * (q / 3 - q * q / 4) for weight, q in zip(importance, p)]
         kinds = list(zip(law.probability, law.importance))
