@@ -24,7 +24,7 @@ from toymodels_np.engine import events, host as fast, passes, threads, train as 
 
 ACTIVE = events.ACTIVE
 
-pytestmark = pytest.mark.skipif(events.coo_matmat_dense is None,
+pytestmark = pytest.mark.skipif(events.sparse_product() is None,
                                 reason="this SciPy has no such product")
 
 
@@ -233,7 +233,7 @@ def test_each_instance_has_the_kind_that_suits_it(monkeypatch):
     monkeypatch.setattr(events, "ENTRIES", 5 * 64 + 1)
     assert kinds(tm.Features(5, 0.05), 3, 64) == [dense]
     monkeypatch.setattr(events, "ENTRIES", 5 * 64)
-    monkeypatch.setattr(events, "coo_matmat_dense", None)
+    monkeypatch.setattr(events, "sparse_product", lambda: None)
     assert kinds(tm.Features(5, 0.05), 3, 64) == [dense]
 
 

@@ -105,11 +105,24 @@ def test_space_needs_axes_in_space():
 
 
 def test_no_figure_is_left_with_pyplot_and_matplotlib_comes_with_the_first_drawing():
-    code = ("import sys, toymodels_np as tm\n"
-            "assert 'plots' in dir(tm) and 'matplotlib' not in sys.modules\n"
+    code = ("import sys, toymodels_np as tm, toymodels_np.cli.parser\n"
+            "for name in tm.experiments: tm.experiments[name]\n"
+            "assert 'plots' in dir(tm) and 'geometry' in dir(tm.plots)\n"
+            "late = {'matplotlib', 'scipy.optimize', 'scipy.stats', 'scipy.integrate'}\n"
+            "assert not late & {*sys.modules}, late & {*sys.modules}\n"
             "tm.plots.geometry([[1.0, 0], [0, 1]])\n"
             "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_name_of_the_folder_is_there():
+    for name in dir(tm.plots):
+        assert getattr(tm.plots, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'geometri'"):
+        tm.plots.geometri                                                           # noqa: B018
+    for name in tm.experiments:
+        assert callable(getattr(tm.plots.rows, tm.experiments[name].draw.__module__.split(".")[-1])
+                        .figure)
 
 
 # -- what is drawn are the numbers ----------------------------------------------------------------

@@ -8,16 +8,12 @@ most is.
     k  instances                L  entries listed for each instance
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from .sampler import Room
-
-try:          # SciPy's public product allocates, and takes longer to be called than this one to run
-    from scipy.sparse._sparsetools import coo_matmat_dense
-except ImportError:             # then all batches are dense
-    coo_matmat_dense = None
 
 MOST_PROBABLE = 0.08            # feature probability up to which lists pay,
 FEATURES = 16                   # from how many features on,
@@ -28,11 +24,23 @@ WIDEST = 2**22      # features that there may be: sums of gaps are int32, and no
 SURE = 9                        # standard deviations that a list is longer than the mean (1.13)
 
 
+@cache
+def sparse_product():
+    """SciPy's product of a list with a matrix: its public one allocates, and takes longer to be
+    called than this one to run. None where it is missing: then all batches are dense.
+    """
+    try:
+        from scipy.sparse._sparsetools import coo_matmat_dense
+    except ImportError:
+        return None
+    return coo_matmat_dense
+
+
 def pay(features, batch_size):
     """Whether batches should be lists, for each instance: (1,) or (instances,) bools."""
     n, p = features.n_features, np.atleast_2d(features.feature_probability)
     alike = (p.min(-1) == p.max(-1)) & (len(features.sets) == n)
-    fits = FEATURES <= n <= WIDEST and ENTRIES <= n * batch_size and coo_matmat_dense is not None
+    fits = FEATURES <= n <= WIDEST and ENTRIES <= n * batch_size and sparse_product() is not None
     active = p.max(-1) * min(n * batch_size, CHUNK)
     return alike & fits & (p.max(-1) <= MOST_PROBABLE) & (active >= ACTIVE)
 
@@ -61,7 +69,7 @@ class Events(NamedTuple):
 
     def _add(self, i, j, value, factor, out, width):
         """out[i] += value * factor[j] for each entry; out and factor have rows of this width."""
-        coo_matmat_dense(len(i), width, i, j, value, factor.reshape(-1), out.reshape(-1))
+        sparse_product()(len(i), width, i, j, value, factor.reshape(-1), out.reshape(-1))
 
     def dense(self, shape):
         """x as an array of this shape."""

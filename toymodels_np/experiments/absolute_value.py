@@ -10,7 +10,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import AbsoluteValue
 from ..geometry.neurons import served_features, service, stack_plot
-from ..plots.rows import absolute_value as picture
+from ..plots import rows as pictures
 from ..theory.estimate import estimate_loss
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured
@@ -127,8 +127,9 @@ def draw(runs):
     stacks = [stack_plot(model, weights=weights) for weights in ("input", "output")]
     loss = np.concatenate([run["loss"] for run in runs])
     found = np.concatenate([one_neuron_a_side(model_of(run)) for run in runs])
-    return picture.figure([(plot.height[order], plot.bottom[order], plot.monosemanticity[order])
-                           for plot in stacks], [names[j] for j in order], loss, found, COMPUTED)
+    return pictures.absolute_value.figure(
+        [(plot.height[order], plot.bottom[order], plot.monosemanticity[order]) for plot in stacks],
+        [names[j] for j in order], loss, found, COMPUTED)
 
 
 CLAIMS = (

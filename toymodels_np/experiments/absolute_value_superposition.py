@@ -17,7 +17,7 @@ from ..core.features import Features
 from ..core.models import AbsoluteValue
 from ..core.streams import CHANCE_STREAM, random_stream
 from ..geometry.neurons import IDLE, MONOSEMANTIC, service, stack_plot
-from ..plots.rows import absolute_value_superposition as picture
+from ..plots import rows as pictures
 from ..theory.estimate import estimate_loss
 from .absolute_value import LEARNED, constant_loss
 from .base import Experiment, fit
@@ -159,7 +159,7 @@ def draw(runs):
         panels.append((p[k], plot.height[sort], plot.bottom[sort], primary[sort], one[sort],
                        several[sort]))
     shares = [[np.mean(kinds(model_at(run, k))[0]) for k in order] for run in runs]
-    return picture.figure(panels, p[order], np.array(shares))
+    return pictures.absolute_value_superposition.figure(panels, p[order], np.array(shares))
 
 
 CLAIMS = (

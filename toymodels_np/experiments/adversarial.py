@@ -23,7 +23,7 @@ from ..core.models import ReluOutput
 from ..core.optim import AdamState, adam, schedule
 from ..core.streams import ATTACK_STREAM, TRAIN_STREAM, random_stream
 from ..geometry.measures import REPRESENTED, dimensions_per_feature, interference, norms
-from ..plots.rows import adversarial as picture
+from ..plots import rows as pictures
 from ..theory.attack import adversarial_training, mean_input_norm, vulnerability
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place
@@ -231,7 +231,8 @@ def draw(runs):
         "correlation": correlation(run) if len(run["vulnerability"]) > 2 else None,
         "represented": (norms(run["penalised_W"]) >= REPRESENTED).sum(-1),
         "penalised": 1 / dimensions_per_feature(run["penalised_W"])} for run in runs]
-    return picture.figure(shown, runs[0]["trained_probabilities"], runs[0]["trained_hidden"])
+    return pictures.adversarial.figure(
+        shown, runs[0]["trained_probabilities"], runs[0]["trained_hidden"])
 
 
 CLAIMS = (

@@ -11,7 +11,7 @@ probabilities and compared with these formulas, on models drawn with each seed.
 """
 
 import numpy as np
-from scipy.linalg import null_space
+import scipy
 
 from ..core.features import Features
 from ..core.models import ReluOutput
@@ -99,7 +99,7 @@ def simplex_misses(_, first=1.0):
     """How far the cosines of W ⟂ (first, 1, …, 1) are from -1/(n - 1), the simplex'; one an n."""
     found = []
     for n in CORNERS:
-        W = null_space(np.append(first, np.ones(n - 1))[None]).T                    # (n - 1, n)
+        W = scipy.linalg.null_space(np.append(first, np.ones(n - 1))[None]).T   # (n - 1, n)
         found.append(abs(cosines(W)[~np.eye(n, dtype=bool)] + 1 / (n - 1)).max())
     return found
 

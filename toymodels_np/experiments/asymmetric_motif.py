@@ -22,7 +22,7 @@ from ..geometry.neurons import (
     served_features,
     service,
 )
-from ..plots.rows import asymmetric_motif as picture
+from ..plots import rows as pictures
 from ..theory.estimate import estimate_loss
 from .absolute_value import LEARNED, constant_loss
 from .base import Experiment, fit
@@ -166,7 +166,7 @@ def draw(runs):
     taken = np.concatenate([run["taken"] for run in runs])
     counts = {f"{runs[0][key]} neurons": np.concatenate([run[name] for run in runs])
               for key, name in (("n_hidden", "motifs"), ("room", "room_motifs"))}
-    return picture.figure(diagrams[:2], unequal, taken, counts)
+    return pictures.asymmetric_motif.figure(diagrams[:2], unequal, taken, counts)
 
 
 CLAIMS = (

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from ..core import checks
 
@@ -153,8 +154,8 @@ class Claim:
         measured = float(SUMMARIES[self.summary](numbers))
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if self.summary == "share":
-            from scipy.stats import binomtest  # here, since it takes long to import
-            interval = binomtest(round(numbers.sum()), numbers.size).proportion_ci(CONFIDENCE)
+            trials = scipy.stats.binomtest(round(numbers.sum()), numbers.size)
+            interval = trials.proportion_ci(CONFIDENCE)
             near = any(interval.low < bound < interval.high for bound in bounds)
         else:
             # On the bound itself all is said where it speaks of all seeds, or of one value alone.

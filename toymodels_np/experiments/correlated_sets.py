@@ -18,7 +18,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import ReluOutput
 from ..geometry.measures import cosines
-from ..plots.rows import correlated_sets as picture
+from ..plots import rows as pictures
 from ..theory.descent import settle
 from ..theory.exact.loss import expected_loss
 from .base import Experiment, fit
@@ -151,7 +151,7 @@ def draw(runs):
         panels.append((best[f"{case}_W"][np.argmin(best[f"{case}_loss"])], PAIRS[:n // 2],
                        np.concatenate([run[f"{case}_cosines"].ravel() for run in runs]),
                        best[f"{case}_true_cosines"]))
-    return picture.figure(panels, ORTHOGONAL)
+    return pictures.correlated_sets.figure(panels, ORTHOGONAL)
 
 
 CLAIMS = (

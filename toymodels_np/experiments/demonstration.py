@@ -13,7 +13,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import Linear, ReluOutput
 from ..geometry.measures import REPRESENTED, cosines, interference, norms
-from ..plots.rows import demonstration as picture
+from ..plots import rows as pictures
 from . import analysis
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place
@@ -153,7 +153,8 @@ def draw(runs):
     W = np.stack([runs[0]["linear_W"][order[-1]], *(runs[best[i]]["W"][i] for i in order)])
     p = [runs[0]["probabilities"][i] for i in order]
     left = [np.nan, *(left_on_the_table(runs[best[i]])[i] for i in order)]
-    return picture.figure(W, [f"linear, p = {p[-1]:g}", *(f"ReLU, p = {q:g}" for q in p)], left)
+    return pictures.demonstration.figure(
+        W, [f"linear, p = {p[-1]:g}", *(f"ReLU, p = {q:g}" for q in p)], left)
 
 
 def claims(prefix=""):

@@ -14,14 +14,14 @@ show nothing.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import find_peaks
+import scipy
 
 from ..core.features import Features
 from ..core.models import ReluOutput
 from ..core.streams import CHANCE_STREAM, EVALUATION_STREAM, random_stream
 from ..engine.train import train
 from ..geometry.measures import REPRESENTED, feature_dimensionality, norms
-from ..plots.rows import energy_jumps as picture
+from ..plots import rows as pictures
 from .base import Experiment
 from .claims import Claim, NotMeasured, requires
 from .polished import leaves_little, left_on_the_table, polished
@@ -100,7 +100,7 @@ def jumps(D):
     for i in range(n):
         change = np.zeros(T)
         change[first + h:T - h] = abs(D[first + 2 * h:, i] - D[first:T - 2 * h, i])
-        for t in find_peaks(change, height=JUMP, distance=2 * h)[0]:
+        for t in scipy.signal.find_peaks(change, height=JUMP, distance=2 * h)[0]:
             before, after = D[max(t - 2 * h, first), i], D[min(t + 2 * h, T - 1), i]
             found.append(Jump(i, int(t), float(before), float(after)))
     return found
@@ -256,7 +256,7 @@ def draw(runs):
     k = clearest(run)
     few = [jump[:2] for jump in jumps(run["D"][:, k])]
     many = [jump[:2] for jump in jumps(run["many_D"][:, 0])]
-    return picture.figure(
+    return pictures.energy_jumps.figure(
         (run["at"], run["D"][:, k], run["loss"][:, k], few, run["n_hidden"], run["probability"]),
         (run["many_at"], run["many_D"][:, 0], run["many_loss"][:, 0], many, run["many_hidden"],
          run["many_probability"]), FRACTIONS, TRANSIENT,

@@ -16,7 +16,7 @@ from ..core.models import ReluOutput
 from ..geometry.align import align
 from ..geometry.measures import DROPPED, ORTHOGONAL, REPRESENTED, cosines, norms
 from ..geometry.tegum import name_geometry
-from ..plots.rows import introduction as picture
+from ..plots import rows as pictures
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum, polish
 from .base import Experiment, fit
@@ -172,8 +172,9 @@ def draw(runs):
     W = align(np.stack([runs[k]["best_W"][i] for k, i in zip(winner, seeds)]), relabel=False)
     lost = [np.array([run[key] / run["minimum_loss"] - 1 for run in runs])
             for key in ("best_loss", "polished_loss")]
-    return picture.figure(p, len(first["probabilities"]), W, [name_geometry(V) for V in W],
-                          first["decay"] ** np.arange(first["n_features"]), *lost)
+    return pictures.introduction.figure(
+        p, len(first["probabilities"]), W, [name_geometry(V) for V in W],
+        first["decay"] ** np.arange(first["n_features"]), *lost)
 
 
 TEXT = (("dense", 1.0, "Dense features (p = 1): the two most important are orthogonal, "

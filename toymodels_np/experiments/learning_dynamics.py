@@ -16,9 +16,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
-from scipy.optimize import minimize
-from scipy.signal import find_peaks
+import scipy
 
 from ..core.features import Features
 from ..core.models import ReluOutput
@@ -26,8 +24,7 @@ from ..core.streams import CHANCE_STREAM, INIT_STREAM, random_stream
 from ..engine.train import train
 from ..geometry.align import align
 from ..geometry.measures import cosines
-from ..plots.animation import animate
-from ..plots.rows import learning_dynamics as picture
+from ..plots import rows as pictures
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum
 from .base import Experiment
@@ -102,7 +99,8 @@ def octahedron_loss(features, free_height=False):
         model = ReluOutput(np.hstack([one, -one]), np.full(6, free[1]))
         return float(expected_loss(model, features))
     start = (1.0, 0.01, 0.01)[:3 if free_height else 2]
-    return minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-13}).fun
+    return scipy.optimize.minimize(loss, start, method="Nelder-Mead",
+                                   options={"xatol": 1e-6, "fatol": 1e-13}).fun
 
 
 # -- plateaus ------------------------------------------------------------------------------------
@@ -116,9 +114,10 @@ def find_plateaus(times, losses):
     """
     if len(times) <= SMOOTH:
         return []
-    slope = uniform_filter1d(-np.gradient(np.log(losses), times), SMOOTH, mode="nearest")
+    slope = -np.gradient(np.log(losses), times)
+    slope = scipy.ndimage.uniform_filter1d(slope, SMOOTH, mode="nearest")
     slow = -np.log(np.maximum(slope, STILL))                            # high where L rests
-    dips = list(find_peaks(slow, prominence=np.log(SLOWER), plateau_size=1)[0])
+    dips = list(scipy.signal.find_peaks(slow, prominence=np.log(SLOWER), plateau_size=1)[0])
     peaks = [int(np.argmin(slow[a:b])) + a for a, b in pairwise([0, *dips, len(slow)])]
     if slow[-1] - slow[peaks[-1]] >= np.log(SLOWER):
         dips.append(len(slow) - 1)
@@ -260,11 +259,8 @@ def last_is_antiprism(runs):
     found = []
     for run in runs:
         for records in run["W"].astype(float):
-            names = [words(W) for W in records]
-            stays = len(names)
-            while stays and names[stays - 1] == "octahedron":
-                stays -= 1
-            found.append(0 < stays < len(names) and names[stays - 1] == "antiprism")
+            before = next((W for W in records[::-1] if not is_octahedron(W)), records[-1])
+            found.append(is_octahedron(records[-1]) and words(before) == "antiprism")
     return found
 
 
@@ -335,19 +331,17 @@ def animation(runs, frames=60):
     chosen = np.linspace(0, len(run["steps_at"]) - 1, frames).round().astype(int)
     chosen = np.unique(chosen)
     titles = [words(W) for W in run["W"][start, chosen].astype(float)]
-    return animate(run["steps_at"], run["losses"][start], chosen, path(run, start)[chosen], SETS,
-                   titles, heading="Two sets of three features learn an octahedron",
-                   caption="Left: the exact loss of one model along training. Right: the "
-                           "directions of its six features in three dimensions, blue those of one "
-                           "set, red those of the other; members of a set are always on together.")
+    return pictures.learning_dynamics.animation(
+        run["steps_at"], run["losses"][start], chosen, path(run, start)[chosen], SETS, titles)
 
 
 def draw(runs):
     """The losses of all starts, one of them with its plateaus, and its six directions on each."""
     run, start = runs[0], representative(runs[0])
     shown = stations(run, start)
-    return picture.figure(run["steps_at"], run["losses"], start, run["minimum"], shown,
-                          path(run, start)[[at for _, at, *_ in shown]], SETS)
+    return pictures.learning_dynamics.figure(
+        run["steps_at"], run["losses"], start, run["minimum"], shown,
+        path(run, start)[[at for _, at, *_ in shown]], SETS)
 
 
 CLAIMS = (

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import ReluOutput
 from ..geometry.measures import REPRESENTED, gram, norms
-from ..plots.rows import local_bases as picture
+from ..plots import rows as pictures
 from ..theory.exact.loss import expected_loss
 from .base import Experiment, fit
 from .claims import Claim
@@ -92,7 +92,7 @@ def draw(runs):
         best = np.argmin(run[f"{name}_loss"])
         panels.append((gram(run[f"{name}_W"][best]), run[f"{name}_within"][best],
                        run[f"{name}_across"][best]))
-    return picture.figure(*panels)
+    return pictures.local_bases.figure(*panels)
 
 
 CLAIMS = (

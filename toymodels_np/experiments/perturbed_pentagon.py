@@ -17,7 +17,7 @@ from ..core.models import ReluOutput
 from ..geometry.align import align
 from ..geometry.measures import gram
 from ..geometry.tegum import name_geometry
-from ..plots.rows import perturbed_pentagon as picture
+from ..plots import rows as pictures
 from ..theory import energies
 from ..theory.branches import Parameter, critical_point, stability_limit
 from ..theory.descent import settle
@@ -227,7 +227,7 @@ def draw(runs):
         k = np.argmin(run["probability_loss"][i])
         W = align(np.roll(run["probability_W"][i, k], 1, axis=-1), relabel=False)
         best.append((np.roll(W, -1, axis=-1), run["probability_names"][i, k]))
-    return picture.figure(ratios, panels, best, PAPER)
+    return pictures.perturbed_pentagon.figure(ratios, panels, best, PAPER)
 
 
 END = "2.5 to 20 %; the control is where the pentagon ends"

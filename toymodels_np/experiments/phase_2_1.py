@@ -16,7 +16,7 @@ import numpy as np
 from ..core.features import Features
 from ..core.models import ReluOutput
 from ..geometry.measures import REPRESENTED, gram, interference, norms
-from ..plots.rows import phase_2_1 as picture
+from ..plots import rows as pictures
 from ..theory.energies import dropped
 from ..theory.exact.loss import expected_loss
 from ..theory.phase import NOT_LEARNED, OWN_DIMENSION, SUPERPOSED, extra_phase, phase_diagram
@@ -259,8 +259,9 @@ def draw(runs):
     trained = run["trained_rows"], run["trained_columns"]
     near = [run[f"near_{key}"] for key in ("importance", "probability", "phase",
                                            "candidate_phase")] if run["near_cells"] else None
-    return picture.figure(*axes, run["candidate_phase"], run["true_phase"], *trained,
-                          best_phase(runs), near)
+    return pictures.phase_2_1.figure(
+        *axes, run["candidate_phase"], run["true_phase"], *trained,
+        best_phase(runs), near)
 
 
 def shared_claims(n, m):

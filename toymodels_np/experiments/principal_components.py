@@ -18,7 +18,7 @@ from ..core.models import ReluOutput
 from ..geometry.measures import REPRESENTED, norms
 from ..geometry.polytopes import MERGED
 from ..geometry.tegum import name_geometry
-from ..plots.rows import principal_components as picture
+from ..plots import rows as pictures
 from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
 from .base import Experiment, fit
@@ -201,8 +201,9 @@ def draw(runs):
     edges = np.array([run["boundaries"] for run in runs])
     edges = [np.median(edge) for edge in edges.T if np.isfinite(edge).all()]
     merged = pair_cosines(found["W"], PAIRS) >= COLLAPSED
-    return picture.figure(runs[0]["sorted_probabilities"], found["W"], PAIRS, merged,
-                          -np.sort(-found["cosines"], axis=1), edges, PAPER)
+    return pictures.principal_components.figure(
+        runs[0]["sorted_probabilities"], found["W"], PAIRS, merged,
+        -np.sort(-found["cosines"], axis=1), edges, PAPER)
 
 
 PLOT = "read off a plot, to 20 %"

@@ -11,8 +11,7 @@ not. The paper's p are read off a plot, and a p within a sixth of one will do.
 """
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
-from scipy.stats import spearmanr
+import scipy
 
 from ..core.features import Features
 from ..core.models import ReluHidden, ReluOutput
@@ -26,7 +25,7 @@ from ..geometry.neurons import (
     service,
     stack_plot,
 )
-from ..plots.rows import privileged_basis as picture
+from ..plots import rows as pictures
 from ..theory.estimate import estimate_loss
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, place, requires
@@ -149,7 +148,7 @@ def blocks(W):
     m, n = on.shape
     links = np.zeros((m + n, m + n), int)
     links[:m, m:] = on
-    count, label = connected_components(links, directed=False)
+    count, label = scipy.sparse.csgraph.connected_components(links, directed=False)
     sizes = [(int((label[m:] == c).sum()), int((label[:m] == c).sum())) for c in range(count)]
     return sorted((size for size in sizes if min(size) > 0), reverse=True)
 
@@ -268,7 +267,9 @@ def trend(run):
     several = shares(run)[1]
     if len(several) < 3:
         raise NotMeasured("at least three probabilities, for a trend")
-    return 0.0 if np.ptp(several) == 0 else float(spearmanr(np.arange(len(several)), several)[0])
+    if np.ptp(several) == 0:
+        return 0.0
+    return float(scipy.stats.spearmanr(np.arange(len(several)), several)[0])
 
 
 def gain(run):
@@ -294,9 +295,10 @@ def draw(runs):
     ordered = [W[np.argsort(W.argmax(1), kind="stable")] for W in models]
     turned = [np.quantile(alignment(rotations(m, TURNS) @ W), (0.025, 0.975)) for W in models]
     words = [" + ".join(f"{f} in {k}" for f, k in blocks(W) if f > 1) or "one each" for W in models]
-    return picture.figure(p, [stack_plot(of_neurons(W)) for W in ordered], words, kinds(models),
-                          (alignment(models), np.array(turned), alignment(run["linear_W"][order])),
-                          run["models"])
+    return pictures.privileged_basis.figure(
+        p, [stack_plot(of_neurons(W)) for W in ordered], words, kinds(models),
+        (alignment(models), np.array(turned), alignment(run["linear_W"][order])),
+        run["models"])
 
 
 def _regime(name, words, has, low, high):

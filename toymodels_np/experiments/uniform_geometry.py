@@ -16,8 +16,7 @@ no window is there.
 from functools import cache
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import spearmanr
+import scipy
 
 from ..core.features import Features
 from ..core.models import ReluOutput
@@ -32,7 +31,7 @@ from ..geometry.measures import (
     norms,
 )
 from ..interrupts import passed_on
-from ..plots.rows import uniform_geometry as picture
+from ..plots import rows as pictures
 from ..theory import energies
 from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
@@ -244,7 +243,7 @@ def borders():
     found = []
     for a, b, low, high in SEARCHED:
         of = gain if found else gain_alone
-        found.append(brentq(lambda x: of(b, x) - of(a, x), low, high, xtol=2e-3))
+        found.append(scipy.optimize.brentq(lambda x: of(b, x) - of(a, x), low, high, xtol=2e-3))
     return tuple(found)
 
 
@@ -344,7 +343,7 @@ def main_part(run):
 
 def falls(runs):
     """The rank correlation of D* with 1/p, of each seed."""
-    return [spearmanr(*main_part(run)).statistic for run in runs]
+    return [scipy.stats.spearmanr(*main_part(run)).statistic for run in runs]
 
 
 def stickiness(level):
@@ -489,7 +488,7 @@ def draw(runs):
     end = min([MAIN, *(each for run in runs for each in x[beaten(run)])])
     spans = {name: (low, min(high, end)) for name, (low, high) in windows().items() if low < end}
     graphs = [(name, line, cosines(V)) for name, (V, line) in SHAPES.items()]
-    return picture.figure(
+    return pictures.uniform_geometry.figure(
         x, dimensions_per_feature(W), kept.sum(-1) / runs[0]["n_hidden"], feature_dimensionality(W),
         kept, spans, graphs, (runs[0]["n_features"], runs[0]["n_hidden"]), MAIN,
         np.array([left_on_the_table(run) for run in runs]))

@@ -11,7 +11,7 @@ found the same solution differ by a Q, and for features that are alike also by t
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from ..core import checks
 from .measures import split_power
@@ -107,7 +107,7 @@ def _match(W, R):
     frames, R_frames = _frames(W, _any), _frames(R, _any)
     rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
     unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j, W_i
-    starts = [_procrustes(W[:, linear_sum_assignment(unlike)[1]], R)]
+    starts = [_procrustes(W[:, scipy.optimize.linear_sum_assignment(unlike)[1]], R)]
     starts += [R_frames[0].T @ Q @ W for Q in frames] + [Q.T @ frames[0] @ W for Q in R_frames]
     best, lowest = None, np.inf
     for start in starts:
@@ -123,7 +123,7 @@ def _improved(A, R):
     """A (m, n), relabelled and turned in turn while that brings it nearer to R, and ‖A - R‖."""
     cost = np.inf
     while True:
-        _, order = linear_sum_assignment(-R.T @ A)          # row j of R takes column order[j] of A
+        _, order = scipy.optimize.linear_sum_assignment(-R.T @ A)      # row j of R: column order[j]
         A = _procrustes(A[:, order], R)
         last, cost = cost, np.linalg.norm(A - R)
         if not cost < last - 1e-12:

@@ -17,8 +17,7 @@ Source: paper, "The Geometry of Superposition".
 from itertools import permutations
 
 import numpy as np
-from scipy.linalg import block_diag, qr
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from ..core import checks
 from .measures import directions, split_power
@@ -102,7 +101,7 @@ def tegum_product(*factors, dropped=0):
     blocks = [checks.array(f"factor {i}", V, ndim=2, dtype=np.float64)
               for i, V in enumerate(factors)]
     checks.memory("dropped", 16 * dropped * sum(map(len, blocks)))
-    return np.pad(block_diag(*blocks), ((0, 0), (0, dropped)))
+    return np.pad(scipy.linalg.block_diag(*blocks), ((0, 0), (0, dropped)))
 
 
 def merged(W, times):
@@ -221,7 +220,7 @@ def fit(unit, reference):
     others by who comes nearest: n!/(n - r)! starts instead of n! orders.
     """
     r, n = reference.shape
-    _, pivots = qr(reference, mode="r", pivoting=True)
+    _, pivots = scipy.linalg.qr(reference, mode="r", pivoting=True)
     frame = pivots[:r]                                      # r independent columns
     starts = unit[:, np.array(list(permutations(range(n), r)))].swapaxes(0, 1)          # (S, r, r)
     turned = _onto(starts, reference[:, frame]) @ unit                                  # (S, r, n)
@@ -249,7 +248,7 @@ def _onto(units, reference):
 def corners_of(W):
     """W (m, n) with columns that point the same way as one corner of length √(Σ ‖W_i‖²). (8.6)"""
     unit, _ = directions(W)
-    count, label = connected_components(unit.T @ unit >= MERGED)
+    count, label = scipy.sparse.csgraph.connected_components(unit.T @ unit >= MERGED)
     shared, _ = directions(np.stack([W[:, label == c].sum(1) for c in range(count)], axis=1))
     if ((unit * shared[:, label]).sum(0) < MERGED).any():   # a chain of small steps, not one way
         return W

@@ -15,7 +15,7 @@ Source: paper, "The Geometry of Superposition", "Non-Uniform Superposition".
 from collections import Counter
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from ..core import checks
 from .measures import ORTHOGONAL, cosines, norms, warn_if_tall
@@ -94,7 +94,7 @@ def _factors(W):
 
 def _components(W, part, cut):
     """The index arrays of features in `part` that hang together by |cos| above `cut`."""
-    count, label = connected_components(abs(cosines(W[:, part])) > cut)
+    count, label = scipy.sparse.csgraph.connected_components(abs(cosines(W[:, part])) > cut)
     return [part[label == c] for c in range(count)]
 
 

@@ -10,8 +10,8 @@ import json
 
 import numpy as np
 
+from .colours import ORANGE
 from .parts import SET_LOOKS
-from .style import ORANGE
 
 DIGITS = 4                      # of the numbers in the page
 PAGE = """<!DOCTYPE html>

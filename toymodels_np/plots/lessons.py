@@ -6,7 +6,8 @@ Each returns the figure that it made.
 import numpy as np
 from matplotlib.patches import Patch
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION, canvas, label
+from .colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from .style import STYLE, canvas, label
 from .weights import geometry, gram
 
 LOOKS = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"))

@@ -7,8 +7,9 @@ import numpy as np
 
 from ..core.models import AbsoluteValue, Model
 from ..geometry.neurons import Motif, normalise_neurons, stack_plot
+from .colours import BLUE, VERMILION
 from .parts import draw_stack
-from .style import BLUE, STYLE, VERMILION, label, panel
+from .style import STYLE, label, panel
 
 FAINT = 0.02                # a weight below this gets no arrow
 

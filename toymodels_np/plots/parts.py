@@ -3,10 +3,11 @@
 from itertools import combinations
 
 import numpy as np
-from scipy.spatial import ConvexHull
+import scipy
 
 from ..geometry.neurons import MONOSEMANTIC
-from .style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, feature_colour, label
+from .colours import BLUE, GREEN, GREY, ORANGE, VERMILION, feature_colour
+from .style import STYLE, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
 FLAT_EDGE = 1e-6            # two faces of a hull that turn by less than this are one face
@@ -74,7 +75,7 @@ def hull_edges(points):
     flat = centred @ Vt[:rank].T                                                    # (k, rank)
     if rank < 2:
         return [(first[flat[:, 0].argmin()], first[flat[:, 0].argmax()])] if rank else []
-    hull = ConvexHull(flat)
+    hull = scipy.spatial.ConvexHull(flat)
     faces = {}                                              # an edge and the normals beside it
     for simplex, normal in zip(hull.simplices, hull.equations[:, :-1]):
         for edge in combinations(sorted(simplex), 2):

@@ -6,9 +6,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..theory.phase import PhaseDiagram
-from .style import BLUE, ORANGE, STYLE, canvas, label, panel
-
-PHASE_COLOURS = {"not learned": "#DDDDDD", "superposed": ORANGE, "own dimension": BLUE}
+from .colours import PHASE_COLOURS
+from .style import STYLE, canvas, label, panel
 
 
 def phase(diagram, *, candidates=False, ax=None):

@@ -1,11 +1,9 @@
-"""What all figures share: colours, sizes of letters, and how a figure is shown and saved.
+"""What all figures share: sizes of letters, and how a figure is shown and saved.
 
-The first colours are Okabe and Ito's, which colour-blind readers can tell apart. A feature has one
-colour in all figures, `feature_colour(i)`. No figure here is known to pyplot: a notebook shows it
-because it can draw itself, and a script saves it.
+No figure here is known to pyplot: a notebook shows it because it can draw itself, and a script
+saves it.
 """
 
-import colorsys
 import io
 
 from matplotlib.axes import Axes
@@ -13,14 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
-BROWN, BLACK = "#7A4B1F", "#000000"
-FEATURE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BROWN, BLACK)
 STYLE = {"font": 13, "title": 15}
 DPI = 120                           # of what is saved
 SHOWN_DPI = 80                      # of what a notebook shows
-GOLDEN = 0.6180339887               # steps of hue that never come close to an earlier one
 
 
 class Picture(Figure):
@@ -71,14 +64,6 @@ def panel(ax=None, *, size=(6.4, 5), space=False):
     if ax.name == "3d" and not space:
         raise ValueError("ax must be flat for this drawing, got Axes with three dimensions")
     return ax
-
-
-def feature_colour(i):
-    """The colour of feature i, the same in all figures; 8 are far apart, further ones less so."""
-    if i < len(FEATURE_COLOURS):
-        return FEATURE_COLOURS[i]
-    red, green, blue = colorsys.hls_to_rgb(i * GOLDEN % 1, (0.35, 0.62)[i % 2], 0.6)
-    return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
 
 
 def label(axes, x=None, y=None, title=None, *, larger=0, frame=False):

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 
-from .phases import PHASE_COLOURS, cell_edges
-from .style import FEATURE_COLOURS, GREY, STYLE, canvas, label
+from .colours import FEATURE_COLOURS, GREY, PHASE_COLOURS
+from .phases import cell_edges
+from .style import STYLE, canvas, label
 
 
 def sweep_map(names, places, losses, by, labels):

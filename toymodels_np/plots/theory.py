@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from ..core import checks
 from ..theory.branches import CriticalPoint, StabilityLimit
 from ..theory.flow import Flow
+from .colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from .parts import SET_LOOKS, draw_hull, draw_sets, name_curves
-from .style import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, VERMILION, canvas, label, panel
+from .style import STYLE, canvas, label, panel
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"                              # a plateau's name
 BRANCH_COLOURS = BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
 
+from .colours import BLUE, GREY, ORANGE, VERMILION, feature_colour
 from .parts import draw_directions, name_curves
-from .style import BLUE, GREY, ORANGE, STYLE, VERMILION, canvas, feature_colour, label, panel
+from .style import STYLE, canvas, label, panel
 from .weights import SHARED
 
 ROOM = 1.12                 # what costs more than this times the dearest branch is off the scale

@@ -12,8 +12,9 @@ from matplotlib.colors import Normalize
 from ..core import checks
 from ..core.models import Model
 from ..geometry import measures
+from .colours import feature_colour
 from .parts import draw_directions, draw_hull, prepare_space
-from .style import STYLE, feature_colour, label, panel
+from .style import STYLE, label, panel
 
 DRAWN = 0.02                # a column shorter than this part of the longest is named as dropped
 NUMBERED = 24               # up to so many features get their number

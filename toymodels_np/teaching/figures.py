@@ -19,7 +19,6 @@ from ..core.optim import SCHEDULES, schedule
 from ..engine.train import train
 from ..geometry import polytopes
 from ..geometry.neurons import asymmetric_motifs
-from ..plots import lessons
 from ..theory import energies
 from ..theory.certify import proved
 from ..theory.exact.loss import expected_loss
@@ -33,7 +32,7 @@ def pentagon():
     """Five features in two dimensions. The columns of W are the directions of the features, and
     entry (i, j) of the gains says how much of feature j arrives at output i: 1 on the diagonal,
     where a feature meets itself, and beside it interference of both signs."""
-    return lessons.directions_and_gram(polytopes.polygon(5))
+    return plots.lessons.directions_and_gram(polytopes.polygon(5))
 
 
 def samples():
@@ -43,8 +42,8 @@ def samples():
     laws = (Features(6, 0.3), Features(6, 0.3, correlated=[(0, 1)]),
             Features(6, 0.3, anticorrelated=[(2, 3, 4)]))
     batches = [law.sample(np.random.default_rng(3), 40) for law in laws]
-    return lessons.samples(batches, ("independent", "0 and 1 correlated",
-                                     "2, 3, 4 anticorrelated"))
+    return plots.lessons.samples(
+        batches, ("independent", "0 and 1 correlated", "2, 3, 4 anticorrelated"))
 
 
 def relu_door():
@@ -54,8 +53,8 @@ def relu_door():
     w, x, law = np.linspace(-1, 1, 101), np.array([[1.0, 0.0]]), Features(2, 0.1)
     losses = {name: (w, [float(cls([[1, each]], [0, 0]).loss(x, law)) for each in w])
               for name, cls in (("Linear", Linear), ("ReluOutput", ReluOutput))}
-    return lessons.curves([{"x": "w, the weight of feature 1", "y": "loss of the sample (1, 0)",
-                            "curves": losses}])
+    return plots.lessons.curves([{
+        "x": "w, the weight of feature 1", "y": "loss of the sample (1, 0)", "curves": losses}])
 
 
 def schedules():
@@ -65,8 +64,8 @@ def schedules():
     rates = {name: (np.arange(steps) / steps,
                     [schedule(name, 1.0, steps=steps)(step) for step in range(steps)])
              for name in SCHEDULES}
-    return lessons.curves([{"x": "share of the steps", "y": "factor of the learning rate",
-                            "curves": rates}])
+    return plots.lessons.curves([{
+        "x": "share of the steps", "y": "factor of the learning rate", "curves": rates}])
 
 
 def exact_line():
@@ -76,7 +75,7 @@ def exact_line():
     law, rng = Features(5, 0.05), np.random.default_rng(0)
     scale = np.linspace(0, 1.4, 57)
     models = [ReluOutput(t * polytopes.polygon(5), np.full(5, -0.2 * t)) for t in scale]
-    return lessons.curves([{
+    return plots.lessons.curves([{
         "x": "factor t of the pentagon, bias −0.2 t", "y": "loss", "curves": {
             "expectation": (scale, [expected_loss(model, law) for model in models])},
         "points": {"means over 500 samples": (scale, [
@@ -91,9 +90,10 @@ def energy_of_shapes():
     empty = np.array([5 * energies.dropped(each).loss for each in p])
     shapes = {"pentagon": [energies.polygon(5, each).loss for each in p],
               "2 digons, 1 dropped": [energies.digons(2, each, dropped=1).loss for each in p]}
-    return lessons.curves([{"x": "probability p (dense to sparse)", "log": "x", "reverse": True,
-                            "y": "energy / energy of nothing", "curves": {
-                                name: (p, loss / empty) for name, loss in shapes.items()}}])
+    return plots.lessons.curves([{
+        "x": "probability p (dense to sparse)", "log": "x", "reverse": True,
+        "y": "energy / energy of nothing",
+        "curves": {name: (p, loss / empty) for name, loss in shapes.items()}}])
 
 
 def crossing():
@@ -109,7 +109,7 @@ def crossing():
         pentagons.append(found.loss)
     digons = [energies.digons(2, 0.05, dropped=1, dropped_importance=value).loss
               for value in values]
-    return lessons.curves([{
+    return plots.lessons.curves([{
         "x": "importance of feature 4", "y": "energy: expected loss", "curves": {
             "pentagon": (values, pentagons), "2 digons, 1 dropped": (values, digons)},
         "at": {"they cross": 0.3677789}}])
@@ -128,7 +128,7 @@ def solids():
     """Three ways for eight or fewer features to share three dimensions. The square antiprism and
     the cube give each of eight features 3/8; the triangular bipyramid is a triangle beside a
     digon, and its features have 2/3 and 1/2."""
-    return lessons.shapes(
+    return plots.lessons.shapes(
         (polytopes.antiprism(4), polytopes.prism(4), polytopes.bipyramid(3)),
         ("square antiprism", "square prism (cube)", "triangular bipyramid"))
 
@@ -152,7 +152,7 @@ def directions_of_attack():
     moved = length * along / np.linalg.norm(along, axis=1, keepdims=True)
     rises = {name: (cls(W, np.zeros(5)).forward(moved)**2).sum(1) / length**2
              for name, cls in (("Linear", Linear), ("ReluOutput", ReluOutput))}
-    return lessons.rose(angles, rises, W, "rise of the loss / ε²")
+    return plots.lessons.rose(angles, rises, W, "rise of the loss / ε²")
 
 
 def neurons():
@@ -185,7 +185,8 @@ def landscape():
     law, axis = Features(2, 0.05), np.linspace(-1.5, 1.5, 61)
     grid = np.array([[[[w, v]] for w in axis] for v in axis])
     losses = expected_loss(ReluOutput(grid, np.zeros((*grid.shape[:2], 2))), law)
-    return lessons.landscape(axis, axis, losses, ("weight of feature 0", "weight of feature 1"))
+    return plots.lessons.landscape(
+        axis, axis, losses, ("weight of feature 0", "weight of feature 1"))
 
 
 def critical_surface():
@@ -200,7 +201,7 @@ def critical_surface():
     by_i = {f"I = {i:g}": line(lambda c: c.p, [c for c in points if c.importance == i])
             for i in (1, 0.8, 0.5, 0.3)}
     proofs = lambda chosen: {"proved": tuple(map(np.concatenate, zip(*chosen.values())))}
-    return lessons.curves([
+    return plots.lessons.curves([
         {"x": "importance I of feature 1", "y": "critical penalty λ_c", "curves": by_p,
          "points": proofs(by_p)},
         {"x": "feature probability p", "y": "critical penalty λ_c", "log": "x", "reverse": True,
@@ -218,10 +219,10 @@ def certified_phases():
         [proved.phase([c for c in points if c.p == p], low, high, Fraction(strength))
          for p in columns] for low, high in pairwise(edges.tolist())]
     colours = {"pair": plots.ORANGE, "dropped": plots.GREY}
-    return lessons.cells({f"λ = {strength}": grid(strength)
-                          for strength in ("0.003", "0.01", "0.02")},
-                         edges, [f"{p:g}" for p in columns], colours,
-                         ("feature probability p", "importance I of feature 1"))
+    return plots.lessons.cells(
+        {f"λ = {strength}": grid(strength) for strength in ("0.003", "0.01", "0.02")},
+        edges, [f"{p:g}" for p in columns], colours,
+        ("feature probability p", "importance I of feature 1"))
 
 
 def price_of_interference():
@@ -233,7 +234,7 @@ def price_of_interference():
     found = [find_minimum(law, 2, starts=4, interference=price).model for price in prices]
     gains = [each.W.T @ each.W for each in found]
     kept = [(G**2).sum() - (np.diag(G)**2).sum() for G in gains]
-    return lessons.curves([
+    return plots.lessons.curves([
         {"x": "price λ of interference", "y": "loss without the price", "log": "x", "curves": {
             "loss": (prices, [expected_loss(each, law) for each in found])}},
         {"x": "price λ of interference", "y": "Σ (W_i·W_j)² over pairs i ≠ j", "log": "x",

@@ -15,8 +15,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.special import erf
+import scipy
 from tqdm.auto import tqdm
 
 from ..core import checks, optim
@@ -80,13 +79,13 @@ def _mean_norm(sets, p):
         """1 - E exp(-r² ‖x‖²). (10.7)"""
         lost = r * r * (-1 / 3 + r * r * (1 / 10 + r * r * (-1 / 42 + r * r / 216)))
         if r > 0.03:                                        # E exp(-r² u²) - 1, a series below that
-            lost = np.sqrt(np.pi) / 2 * erf(r) / r - 1
+            lost = np.sqrt(np.pi) / 2 * scipy.special.erf(r) / r - 1
         with np.errstate(divide="ignore"):                              # p = 1 and nothing left
             return -np.expm1(count @ np.log1p(p * np.expm1(k * np.log1p(lost))))
 
     options = {"epsabs": 0, "epsrel": 1e-11, "limit": 500}
-    near = quad(lambda r: one_less_transform(r) / r**2, 0, 1, **options)[0]
-    far = quad(lambda v: one_less_transform(1 / v), 0, 1, **options)[0]
+    near = scipy.integrate.quad(lambda r: one_less_transform(r) / r**2, 0, 1, **options)[0]
+    far = scipy.integrate.quad(lambda v: one_less_transform(1 / v), 0, 1, **options)[0]
     return (near + far) / np.sqrt(np.pi)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+import scipy
 
 from ..core import checks
 from ..core.features import Features
@@ -126,8 +126,8 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
     if not flips:
         raise ValueError(f"the energies of the two branches do not cross: {a.describe()}; "
                          f"{b.describe()}")
-    value = brentq(gap, grid[flips[0]], grid[flips[0] + 1], xtol=1e-14 * max(1, abs(high)),
-                   rtol=1e-13)
+    value = scipy.optimize.brentq(gap, grid[flips[0]], grid[flips[0] + 1],
+                                  xtol=1e-14 * max(1, abs(high)), rtol=1e-13)
     return CriticalPoint(value, a.at(value).loss, (a.slope(value), b.slope(value)),
                          (a.at(value).model, b.at(value).model))
 
@@ -294,11 +294,12 @@ class _Follower:
         return end
 
     def _crossing(self, stable, unstable):
-        value = brentq(lambda u: self.at(u).lowest, stable, unstable, xtol=1e-13, rtol=1e-13)
+        value = scipy.optimize.brentq(lambda u: self.at(u).lowest, stable, unstable,
+                                      xtol=1e-13, rtol=1e-13)
         near = NEAR * (self.high - self.low)
         ends = max(value - near, self.low), min(value + near, self.high)
         if self._sharp(ends[0]) * self._sharp(ends[1]) < 0:
-            value = brentq(self._sharp, *ends, xtol=1e-13, rtol=1e-13)
+            value = scipy.optimize.brentq(self._sharp, *ends, xtol=1e-13, rtol=1e-13)
         point = self.at(value)
         self.limits.append(StabilityLimit(value, point.loss, point.model, "crossing"))
         return value
@@ -324,8 +325,8 @@ class _Follower:
         c = c if along(c) > along(0.0) else -c
         while along(2 * c) > along(c):
             c *= 2
-        c = minimize_scalar(lambda u: -along(float(u)), bounds=sorted((0.0, 2 * c)),
-                            method="bounded", options={"xatol": 1e-7}).x
+        c = scipy.optimize.minimize_scalar(lambda u: -along(float(u)), bounds=sorted((0.0, 2 * c)),
+                                           method="bounded", options={"xatol": 1e-7}).x
         along(float(c))
         end, value = known[float(c)]
         end = unpack(model, end)

@@ -9,6 +9,7 @@ features are dropped, and each choice of features that are kept is a search of i
 from itertools import combinations
 
 import numpy as np
+import scipy
 
 from ..geometry.measures import norms
 from .descent import drop, evaluate, pack, unpack
@@ -80,7 +81,6 @@ def _from(features, starts, free, kept):
 
 def _slsqp(task, start, kept, bound):
     """The minimum near `start` with columns `kept`, and its loss."""
-    from scipy.optimize import minimize
     m, n, count = start.n_hidden, start.n_features, len(kept)
     off = np.setdiff1d(np.arange(n), kept)
     q = task.features.active_probability
@@ -101,8 +101,8 @@ def _slsqp(task, start, kept, bound):
         kind = "eq" if bound == 0 else "ineq"
         rules = [{"type": kind, "fun": lambda x: _room(x, m, count, pairs, bound)[0],
                   "jac": lambda x: _room(x, m, count, pairs, bound)[1]}]
-    found = minimize(loss, theta[free].copy(), jac=True, method="SLSQP", constraints=rules,
-                     options={"maxiter": STEPS, "ftol": DIGITS})
+    found = scipy.optimize.minimize(loss, theta[free].copy(), jac=True, method="SLSQP",
+                                    constraints=rules, options={"maxiter": STEPS, "ftol": DIGITS})
     theta[free] = found.x
     point = unpack(whole, _inside(theta, m, n))
     f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
@@ -135,7 +135,6 @@ def _inside(theta, m, n):
 
 def _slope_along(task, point, bound):
     """The norm of the gradient less what active bounds push back: zero at a stationary point."""
-    from scipy.optimize import lsq_linear
     m, n = point.n_hidden, point.n_features
     kept = np.flatnonzero(norms(point.W) > 0)
     free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
@@ -148,5 +147,5 @@ def _slope_along(task, point, bound):
     if not len(slope):
         return float(np.linalg.norm(g))
     low = -np.inf if bound == 0 else 0
-    push = lsq_linear(slope.T, g, bounds=(low, np.inf)).x
+    push = scipy.optimize.lsq_linear(slope.T, g, bounds=(low, np.inf)).x
     return float(np.linalg.norm(g - slope.T @ push))

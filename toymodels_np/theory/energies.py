@@ -30,8 +30,7 @@ from math import factorial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import gamma
+import scipy
 
 from ..core import checks
 
@@ -158,7 +157,7 @@ def _mean_power(a, bias, power):
     factor = np.where(small, 0.5, ends).prod(-1)                            # (..., 2^k)
     z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)            # (..., 2^k)
     large = (~small).sum(-1)                                                # (..., 1)
-    scale = factorial(power) / gamma(power + large + 1)
+    scale = factorial(power) / scipy.special.gamma(power + large + 1)
     terms = factor * _relu(z) ** (power + large) * scale
     mean = terms.sum(-1)                                                    # (5.3), (5.5)
     # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
@@ -216,7 +215,7 @@ def _minimise(loss, start, scale):
         y = loss(theta[..., None, :] + steps) / scale
         return y.real[..., 0], y.imag / COMPLEX_STEP
 
-    theta = minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    theta = scipy.optimize.minimize(both, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
     h = 1e-5 * np.eye(len(theta))
     hessian = (both(theta + h)[1] - both(theta - h)[1]) / 2e-5
     theta = theta - np.linalg.lstsq(hessian, both(theta)[1], rcond=1e-6)[0]

@@ -17,6 +17,7 @@ Equations (4.k) are in derivations/04-exact-loss.md.
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from tqdm.auto import tqdm
 
 from ..core import checks
@@ -168,11 +169,10 @@ def _replicates(model, law, samples, rng, advance):
 
 def _stratum(model, law, low, given, size, rng):
     """The losses (R, B) of batches of `size` samples in all, with `low` sets on or more."""
-    from scipy.stats import qmc  # here: it is slow to import
     n = law.features.n_features
     most = low + int(np.searchsorted(given, 1 - NEGLECT))               # sets that are on
     d = 1 + most * (1 + law.values) + len(law.sure) * law.values
-    points = qmc.Sobol(min(d, SOBOL), rng=rng)
+    points = scipy.stats.qmc.Sobol(min(d, SOBOL), rng=rng)
     shifts = rng.random((REPLICATES, 1, min(d, SOBOL)))
     B = min(size, 2 ** max(0, int(np.log2(CHUNK / REPLICATES / max(d, n)))))
     for _ in range(size // B):

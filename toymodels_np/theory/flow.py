@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.optimize import least_squares
+import scipy
 from tqdm.auto import tqdm
 
 from ..core import checks
@@ -179,8 +178,8 @@ def _integrated(loss, start, t_final, bar):
 
     with tqdm(total=DECADES, desc="gradient flow", bar_format="{l_bar}{bar}| {elapsed}",
               **bar) as shown:
-        steps = solve_ivp(velocity, (0.0, t_final), start, method="BDF", jac=jacobian,
-                          dense_output=True, **ACCURACY)
+        steps = scipy.integrate.solve_ivp(velocity, (0.0, t_final), start, method="BDF",
+                                          jac=jacobian, dense_output=True, **ACCURACY)
     if not steps.success:
         raise ArithmeticError(f"the integration stopped at t = {steps.t[-1]:.6g} of {t_final:g}: "
                               f"{steps.message}")
@@ -199,11 +198,10 @@ def find_plateaus(times, losses, speeds):
     and right, and reaches as far as r <= SLOW and no farther than those peaks. A flow that has
     ARRIVED ends with one. They come in order of time. (9.10)
     """
-    from scipy.signal import find_peaks  # here: it is slow to import
     still = max(ARRIVED * speeds.max(), STATIONARY)
     t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
     r = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)         # (T - 1,)           (9.10)
-    dips = [int(i) for i in find_peaks(-np.log(v), prominence=np.log(DIP))[0]]
+    dips = [int(i) for i in scipy.signal.find_peaks(-np.log(v), prominence=np.log(DIP))[0]]
     if speeds[-1] <= still:
         r[-1] = 0
         dips.append(len(t) - 1)
@@ -253,9 +251,10 @@ def _polish(loss, theta):
         S = merging(unpack(loss.model, start)) if held else np.eye(len(theta))      # (P, Q)
         if held and S.shape[1] == len(theta):
             continue
-        search = least_squares(lambda phi: S.T @ loss.at((S @ phi)[None])[1][0], S.T @ start,
-                               jac=lambda phi: S.T @ loss.slopes(S @ phi, S.T, step),
-                               method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
+        search = scipy.optimize.least_squares(
+            lambda phi: S.T @ loss.at((S @ phi)[None])[1][0], S.T @ start,
+            jac=lambda phi: S.T @ loss.slopes(S @ phi, S.T, step),
+            method="lm", xtol=1e-12, ftol=1e-15, gtol=1e-15, max_nfev=60)
         found = S @ search.x
         norm = float(np.linalg.norm(loss.at(found[None])[1]))
         distance = float(np.linalg.norm(found - theta))

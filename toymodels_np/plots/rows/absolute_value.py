@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..colours import BLUE, ORANGE
 from ..parts import draw_stack
-from ..style import BLUE, ORANGE, STYLE, canvas, label
+from ..style import STYLE, canvas, label
 
 FLOOR = 1e-10                               # losses below this are shown as this
 

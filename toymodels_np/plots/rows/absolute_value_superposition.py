@@ -5,7 +5,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from ..style import BLUE, GREY, ORANGE, STYLE, canvas, label
+from ..colours import BLUE, GREY, ORANGE
+from ..style import STYLE, canvas, label
 
 THIN = 0.02                         # rectangles that are thinner are not drawn
 NUMBERED = 0.3                      # so high must a rectangle be for its feature's number

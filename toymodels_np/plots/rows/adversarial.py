@@ -1,6 +1,7 @@
 """Row 13: what attacks cost as superposition forms, and two ways to take superposition away."""
 
-from ..style import BLUE, FEATURE_COLOURS, GREEN, ORANGE, STYLE, VERMILION, canvas, label
+from ..colours import BLUE, FEATURE_COLOURS, GREEN, ORANGE, VERMILION
+from ..style import STYLE, canvas, label
 
 LINES = "-", "--", ":", "-."
 

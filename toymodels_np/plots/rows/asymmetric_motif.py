@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..colours import BLUE, GREY, SKY
 from ..neurons import draw_motif
-from ..style import BLUE, GREY, SKY, STYLE, canvas, label
+from ..style import STYLE, canvas, label
 
 TITLES = "the motif in one model", "the motif twice in one model"
 MANY = 2                            # motifs that are counted apart; more count as so many

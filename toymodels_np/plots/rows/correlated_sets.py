@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from ..style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, canvas, label
+from ..colours import BLUE, GREEN, GREY, ORANGE, VERMILION
+from ..style import STYLE, canvas, label
 
 PAIR_LOOKS = (BLUE, "o"), (ORANGE, "s"), (GREEN, "^")
 TITLES = ("correlated pairs:\northogonal", "anticorrelated pairs:\nantipodal",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..style import BLUE, GREEN, ORANGE, PURPLE, STYLE, VERMILION, canvas, label
+from ..colours import BLUE, GREEN, ORANGE, PURPLE, VERMILION
+from ..style import STYLE, canvas, label
 
 HIGHLIGHTED = (BLUE, ORANGE, GREEN, PURPLE, VERMILION)
 WORDS = {0: "0", 0.375: "⅜", 0.4: "⅖", 0.5: "½", 2 / 3: "⅔", 0.75: "¾"}

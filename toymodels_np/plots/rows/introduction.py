@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..style import BLUE, ORANGE, STYLE, canvas, feature_colour, label
+from ..colours import BLUE, ORANGE, feature_colour
+from ..style import STYLE, canvas, label
 from ..weights import geometry, gram
 
 COLUMNS = 5                 # panels in a row

@@ -1,9 +1,22 @@
-"""Row 12: the loss of all starts with the plateaus of one, and that one's directions on each."""
+"""Row 12: the loss of all starts with the plateaus of one, and that one's directions on each; and
+the same moving.
+"""
 
+from ..animation import animate
+from ..colours import ORANGE, SKY
 from ..parts import draw_sets
-from ..style import ORANGE, SKY, STYLE, canvas, label
+from ..style import STYLE, canvas, label
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def animation(steps, losses, shown, path, sets, titles):
+    """The learning of one start as a page of its own; arguments as in `animate`."""
+    return animate(steps, losses, shown, path, sets, titles,
+                   heading="Two sets of three features learn an octahedron",
+                   caption="Left: the exact loss of one model along training. Right: the "
+                           "directions of its six features in three dimensions, blue those of one "
+                           "set, red those of the other; members of a set are always on together.")
 
 
 def figure(steps, losses, start, minimum, stations, solids, sets):

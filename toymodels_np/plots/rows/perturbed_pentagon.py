@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
+from ..colours import BLUE, GREY, ORANGE, VERMILION
 from ..parts import draw_directions
-from ..style import BLUE, GREY, ORANGE, STYLE, VERMILION, canvas, label
+from ..style import STYLE, canvas, label
 
 LOOKS = {"pentagon": BLUE, "2 digons + dropped": ORANGE}
 

@@ -5,7 +5,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..style import BLUE, GREEN, ORANGE, STYLE, canvas, label
+from ..colours import BLUE, GREEN, ORANGE
+from ..style import STYLE, canvas, label
 
 COLOURS = {"not learned": "#DDDDDD", "superposed": ORANGE, "own dimension": BLUE, "joint": GREEN}
 WORDS = {"not learned": "extra feature not learned", "superposed": "superposed, an antipodal pair",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..style import GREY, PURPLE, STYLE, canvas, label
+from ..colours import GREY, PURPLE
+from ..style import STYLE, canvas, label
 from .correlated_sets import draw_pairs
 
 RANK_LOOKS = ("black", "o"), (PURPLE, "s"), ("0.55", "d")       # closest, second, third pair

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..colours import BLUE, ORANGE, VERMILION
 from ..parts import draw_stack
-from ..style import BLUE, ORANGE, STYLE, VERMILION, canvas, label
+from ..style import STYLE, canvas, label
 
 COLUMNS = 7                     # of stack plots
 

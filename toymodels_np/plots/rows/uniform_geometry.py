@@ -5,7 +5,8 @@ sparse; on top, where each shape is exactly best.
 import numpy as np
 
 from ...geometry import polytopes
-from ..style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, VERMILION, canvas, label
+from ..colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from ..style import STYLE, canvas, label
 
 SHAPE_COLOURS = (VERMILION, ORANGE, BLUE, GREEN, PURPLE)
 FRACTIONS = "¾", "⅔", "½", "⅖", "⅜"

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...plots.phases import PHASE_COLOURS
-from ...plots.style import FEATURE_COLOURS
+from ...plots.colours import FEATURE_COLOURS, PHASE_COLOURS
 from ...theory import energies
 from ...theory.phase import candidates, fixed_energy
 from ...version import __version__

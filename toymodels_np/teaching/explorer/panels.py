@@ -20,7 +20,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from ...plots.style import BLACK, BLUE, GREY, VERMILION
+from ...plots.colours import BLACK, BLUE, GREY, VERMILION
 from . import solved
 
 EDGE = 1.6                      # of the plane: columns are about 1 long

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 from tqdm.auto import tqdm
 
 from ...core.features import Features
@@ -155,7 +155,7 @@ def crossing(line, models, first, second, low, high):
         point = critical_point(models[first], models[second], Parameter(line.law, low, high))
         return point.value, point.loss
     gap = lambda v: closed(first, line.law(v))[1] - closed(second, line.law(v))[1]
-    value = brentq(gap, low, high, xtol=1e-13, rtol=1e-13)
+    value = scipy.optimize.brentq(gap, low, high, xtol=1e-13, rtol=1e-13)
     return value, closed(first, line.law(value))[1]
 
 
@@ -180,7 +180,7 @@ def sharper(line, name, value, step=STEP):
         H = (coarse - 20 * middle + 64 * fine) / 45
         return np.linalg.eigvalsh(lifted((H + H.T) / 2, model))[0]
 
-    return brentq(lowest, value - NEAR, value + NEAR, xtol=1e-13, rtol=1e-13)
+    return scipy.optimize.brentq(lowest, value - NEAR, value + NEAR, xtol=1e-13, rtol=1e-13)
 
 
 def curve(line, name, model, limits):
