@@ -216,7 +216,7 @@ RUN = {"steps": 24, "batch_size": 64, "record_every": 5}
 
 def kinds(features, count, batch_size):
     """Of the passes that the tiles of a run make, in order."""
-    _, tiles = train_module.division(fast, count, features, batch_size)
+    _, tiles, _ = train_module.division(fast, count, features, batch_size)
     law = lambda tile: features if features.n_instances is None else features[tile]
     model = tm.ReluOutput.init(features.n_features, 2, count)
     return [type(fast.Step(model[tile], law(tile), batch_size).passes[0]) for tile in tiles]

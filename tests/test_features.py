@@ -19,9 +19,8 @@ from toymodels_np.engine import sampler
 
 Z = 6
 RARE = 2 * stats.norm.sf(Z)                     # 2e-9, what six standard errors are worth
-ENGINE = {"scattered": (1.0, False), "mixed": (sampler.SCATTER_BELOW, False),
-          "dense": (0.0, False), "scattered rows": (1.0, True),
-          "mixed rows": (sampler.SCATTER_BELOW, True), "dense rows": (0.0, True)}
+ENGINE = {"scattered": (1.0, False), "mixed": (None, False), "dense": (0.0, False),
+          "scattered rows": (1.0, True), "mixed rows": (None, True), "dense rows": (0.0, True)}
 PATHS = ("plain", *ENGINE)                      # Features.sample, and the engine's sampler
 ROWS = 30_000
 
@@ -161,7 +160,8 @@ def sample_by(path, features, rng, rows, **options):
         return features.sample(rng, rows, **options)
     with pytest.MonkeyPatch.context() as patch:
         below, as_rows = ENGINE[path]
-        patch.setattr(sampler, "SCATTER_BELOW", below)
+        for name in ("SCATTER_BELOW", "SINGLE_BELOW") if below is not None else ():
+            patch.setattr(sampler, name, below)
         return engine_sample(features, rng, rows, rows=as_rows, **options)
 
 

@@ -158,7 +158,7 @@ def budget(options):
         whole, started, steps = rounds_of([run], options), time.process_time(), 50
         run(steps)
         busy = (time.process_time() - started) / steps / instances
-        used, _ = division(host, instances, tm.Features(n, 1.0), BATCH)
+        used, *_ = division(host, instances, tm.Features(n, 1.0), BATCH)
         print(f"\n({n}, {m}), {cls.__name__}, p = 1: one instance on one thread, microseconds")
         print("    part                        Mflop     MB   at the peaks   measured")
         for name, flops, size, ideal, taken in rows:

@@ -12,7 +12,8 @@ import numpy as np
 
 from .words import Uniform
 
-SCATTER_BELOW = 0.125           # the probability of a set below which it is scattered
+SCATTER_BELOW = 0.125           # the probability of a set below which it is scattered,
+SINGLE_BELOW = 0.08             # and of a single feature, which `words.py` draws faster
 
 
 class Sampler:
@@ -28,12 +29,11 @@ class Sampler:
     def fill(self, rngs, x):
         """Write S batches for each of K generators into x (K, S, …), C-contiguous."""
         plans = self.plans if len(self.plans) == len(rngs) else self.plans * len(rngs)
-        fast = [None if x.dtype != np.float32 or not groups[0].dense else groups[0].always
-                for groups in plans]
-        for kind, run in groupby(range(len(rngs)), fast.__getitem__):
+        fast = [x.dtype == np.float32 and groups[0].dense for groups in plans]
+        for by_words, run in groupby(range(len(rngs)), fast.__getitem__):
             first, *_ = run = list(run)
             key, part = (first, len(run)), slice(first, first + len(run))
-            if kind is None:
+            if not by_words:
                 self._fill_each(rngs[part], plans[part], x[part])
                 continue
             if key not in self.fast:
@@ -74,10 +74,11 @@ def plan(sets, p, rows):
     """
     groups = {}
     for s in sets:
-        key = (s.kind, len(s.members), p[s.members[0]] < SCATTER_BELOW)
+        below = SCATTER_BELOW if len(s.members) > 1 else SINGLE_BELOW
+        key = (s.kind, len(s.members), p[s.members[0]] < below)
         groups.setdefault(key, []).append(s.members)
-    return [Group(kind, members, p[[m[0] for m in members]], len(p), rows)
-            for (kind, *_), members in groups.items()]
+    return [Group(kind, members, p[[m[0] for m in members]], len(p), rows, rare)
+            for (kind, _, rare), members in groups.items()]
 
 
 class Group:
@@ -87,13 +88,12 @@ class Group:
     batch, set and sample, or of batch, sample and set where samples are rows.
     """
 
-    def __init__(self, kind, members, p, n_features, rows):
-        self.rows = rows
+    def __init__(self, kind, members, p, n_features, rows, rare):
+        self.rows, self.scatter = rows, rare
         self.members = np.array(members)                            # (G, k)
         self.p = p                                                  # (G,)
         self.anticorrelated = kind == "anticorrelated"
         self.single = self.members.shape == (n_features, 1)         # cells are the entries of x
-        self.scatter = bool(p.max() < SCATTER_BELOW)
         self.dense = self.single and not self.scatter
         self.uniform, self.always = bool((p == p[0]).all()), bool((p == 1).all())
         if self.scatter:

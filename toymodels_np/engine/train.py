@@ -33,6 +33,7 @@ from .events import pay
 KITS = dict(zip(BACKENDS, (host, gpu)))         # what the loop is made of: Batches, Step, Adam
 TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many are worth a thread: threads wait between kernels
+LISTED = 0.75               # of a dense instance's time is what one with lists takes, about
 
 
 def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
@@ -183,7 +184,7 @@ def _train_fast(model, features, settings, start, stop, state, progress, penalty
         zeros = AdamState.zeros_like(stack.parameters)
         random = kit.random_state(settings["seed"], count, progress)
         state = TrainingState(zeros.mean, zeros.square, random)
-    n_threads, tiles = division(kit, count, features, settings["batch_size"])
+    n_threads, tiles, costs = division(kit, count, features, settings["batch_size"])
     stop_now = Event()
     with tqdm(total=(stop - start) * len(tiles), **bar) as bar, one_blas_thread():
 
@@ -197,8 +198,7 @@ def _train_fast(model, features, settings, start, stop, state, progress, penalty
         def run(i, before, to):
             return _run(law, tiles[i], before or Run.begin(start, stack, state, tiles[i]), to)
 
-        sizes = [tile.stop - tile.start for tile in tiles]
-        runs = threads.run_all(run, sizes, n_threads, start, stop, stop_now.set)
+        runs = threads.run_all(run, costs, n_threads, start, stop, stop_now.set)
     return _join(model, law, start, runs)
 
 
@@ -247,10 +247,13 @@ def _join(model, law, start, runs):
 
 
 def division(kit, count, features, batch_size):
-    """How many threads there are, and the tiles; in each all batches are lists, or none are."""
+    """How many threads there are, the tiles, and their costs, to each other; in each all batches
+    are lists, or none are.
+    """
     n = features.n_features
     if kit is gpu:
-        return 1, slices(0, count, n * batch_size, 1, gpu.TILE)
+        tiles = slices(0, count, n * batch_size, 1, gpu.TILE)
+        return 1, tiles, [1] * len(tiles)
 
     def entries(lists):
         """Of x, of one instance, that are there at once, which all lists of a batch are."""
@@ -260,8 +263,10 @@ def division(kit, count, features, batch_size):
     n_threads = min(threads.count(), max(1, count * entries(False) // SHARE))
     kinds = np.broadcast_to(pay(features, batch_size), count)
     ends = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), count]
-    return n_threads, [tile for i, j in zip(ends, ends[1:])
-                       for tile in slices(i, j, entries(kinds[i]), n_threads, TILE)]
+    tiles = [tile for i, j in zip(ends, ends[1:])
+             for tile in slices(i, j, entries(kinds[i]), n_threads, TILE)]
+    return n_threads, tiles, [(tile.stop - tile.start) * (LISTED if kinds[tile.start] else 1)
+                              for tile in tiles]
 
 
 def slices(start, stop, entries, n_threads, most):

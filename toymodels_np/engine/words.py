@@ -26,7 +26,7 @@ FEWEST, MOST = 2**11, 2**14             # these
 
 class Uniform:
     """Draws x (k, S, …) for k instances all of whose features are single: each entry is on with
-    probability p (k, n), by which all of them are 1 (`always`) or none is.
+    probability p (k, n).
     """
 
     def __init__(self, p, shape, signed, rows):
@@ -43,13 +43,14 @@ class Uniform:
         half = self.fresh.view(np.int32)[:, :self.lines * width]
         self.integers = half.reshape(count, self.lines, width)
         self.on = self.spare.view(np.int32)[:, :self.lines * width].reshape(self.integers.shape)
+        self.zeros = np.zeros((1, self.lines, width), np.float32)
         p = p[:, None, :] if rows else np.tile(p, steps)[:, :, None]             # (k, lines, width)
         if (p == p[:, :1, :1]).all():
             p = p[:, :1, :1]
-        self.scale, offset = ((a / p).astype(np.float32) for a in (TURN, 0.5 - p))
-        # One bit more than 1/2, so that what is always on is never 0, to which u = 1 would round.
-        self.offset = np.nextafter(offset, np.float32(-1e9))
-        self.alone = np.array([2 * TURN, -TURN, np.nextafter(np.float32(0.5), 1)], np.float32)
+        self.scale = ((2 * TURN if signed else -TURN) / p).astype(np.float32)
+        # One bit more, so that what is always on is never 0, to which u = 1 would round.
+        self.offset = np.nextafter(((p - 0.5) / p).astype(np.float32), np.float32(1e9))
+        self.above_one = np.nextafter(np.ones(1, np.float32), np.float32(2))
 
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
@@ -67,21 +68,20 @@ class Uniform:
 
     def spread(self, x, lines):
         """Random int32 in these lines of x become samples: uniform on [0, 1], or on [-1, 1], with
-        probability p, else 0.
+        probability p, else 0. (1.8)
+
+        u = integer * TURN + 1/2 is uniform on [0, 1]: 1 - u / p is positive, and 2 u - 1 at most p
+        in size, with probability p.
         """
-        if self.always:
-            np.multiply(x, self.alone[:1] if self.signed else self.alone[1:2], out=x)
-            if not self.signed:
-                np.add(x, self.alone[2:], out=x)
-            return
         lines = lines if self.scale.shape[1] > 1 else slice(None)
-        np.multiply(x, self.scale[:, lines], out=x)      # u = integer * TURN + 1/2 is uniform, and
-        np.add(x, self.offset[:, lines], out=x)          # u / p - 1 negative with probability p
-        bits, on = x.view(np.int32), self.on[:, :x.shape[1]]
-        np.right_shift(bits, SIGN, out=on)
-        if self.signed:
-            np.add(x, x, out=x)
-            np.add(x, ONE, out=x)
-        else:
-            np.negative(x, out=x)
-        np.bitwise_and(bits, on, out=bits)                                               # (1.8)
+        np.multiply(x, self.scale[:, lines], out=x)
+        if not self.signed:
+            np.add(x, self.offset[:, lines], out=x)
+            if not self.always:                         # with an array NumPy is four times as fast
+                np.maximum(x, self.zeros[:, :x.shape[1]], out=x)
+        elif not self.always:
+            bits, on = x.view(np.int32), self.on[:, :x.shape[1]]
+            np.abs(x, out=on.view(np.float32))
+            np.subtract(on.view(np.float32), self.above_one, out=on.view(np.float32))
+            np.right_shift(on, SIGN, out=on)
+            np.bitwise_and(bits, on, out=bits)
