@@ -1,7 +1,9 @@
-"""What the machine allows: memory, arrays that fit, whether a bar can be seen, threads."""
+"""What the machine allows: memory, arrays that fit, whether a bar can be seen, executors, threads.
+"""
 
 import sys
 import threading
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
@@ -21,6 +23,15 @@ def progress(value):
         in_notebook = "ipykernel" in sys.modules
         return {"delay": 2, "leave": False, "disable": False if in_notebook else None}
     return {"delay": 0 if value else 2, "leave": value, "disable": not value}
+
+
+def check_executor(executor):
+    """TypeError unless it is None or an Executor."""
+    if executor is not None and not isinstance(executor, Executor):
+        hint = ("; a Dask client has client.get_executor()" if hasattr(executor, "get_executor")
+                else "")
+        raise TypeError(f"executor must be None or a concurrent.futures.Executor, "
+                        f"got {executor!r}{hint}")
 
 
 def memory(name, size):

@@ -3,8 +3,9 @@
 from concurrent.futures import Executor, Future
 
 from ..core import checks
+from ..machine import check_executor
 from . import files
-from .sweep import check_executor, sweep_rows
+from .sweep import sweep_rows
 
 
 class Keeper(Executor):

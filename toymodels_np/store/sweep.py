@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,6 +24,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..core import checks
+from ..machine import check_executor
 from . import chunks, files
 from .crew import Crew, Task
 from .source import identify
@@ -357,12 +358,3 @@ def _check(function, jobs, executor, chunk, retry_failed):
     if isinstance(jobs, (list, tuple)):                         # others may be read only once
         for index, job in enumerate(jobs):
             chunks.job_text(index, job)
-
-
-def check_executor(executor):
-    """TypeError unless it is None or an Executor."""
-    if executor is not None and not isinstance(executor, Executor):
-        client = hasattr(executor, "get_executor")
-        hint = "; a Dask client has client.get_executor()" if client else ""
-        raise TypeError(f"executor must be None or a concurrent.futures.Executor, "
-                        f"got {executor!r}{hint}")

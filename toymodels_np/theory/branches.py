@@ -24,7 +24,7 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from ..known import stranger
-from ..penalties import check_bounded, penalty as checked_penalty
+from ..penalties import NONE, check_bounded, penalty as checked_penalty
 from .exact.loss import expected_loss
 from .minima import (
     FLAT,
@@ -182,6 +182,16 @@ def lifted(H, model):
     return H + np.linalg.norm(H) * R @ R.T
 
 
+def sharp_lowest(model, features, step=STEP, penalty=NONE):
+    """The lowest eigenvalue of the lifted Hessian with its differences extrapolated to a step of 0:
+    those of one step leave eight digits of some limits.
+    """
+    weights = {1: 1 / 45, 2: -20 / 45, 4: 64 / 45}
+    H = sum(weight * hessian(model, features, step / k, penalty=penalty)
+            for k, weight in weights.items())
+    return np.linalg.eigvalsh(lifted(H, model))[0]
+
+
 class _Point(NamedTuple):
     model: Model
     loss: float
@@ -242,13 +252,8 @@ class _Follower:
         return np.linalg.eigh(lifted(hessian(model, self.features(v), penalty=self.penalty), model))
 
     def _sharp(self, v):
-        """The lowest eigenvalue at v, with the Hessian's differences extrapolated to a step of 0:
-        those of one step leave eight digits of some limits.
-        """
-        model, weights = self.at(v).model, {1: 1 / 45, 2: -20 / 45, 4: 64 / 45}
-        H = sum(weight * hessian(model, self.features(v), STEP / k, penalty=self.penalty)
-                for k, weight in weights.items())
-        return np.linalg.eigvalsh(lifted(H, model))[0]
+        """The lowest eigenvalue at v, to ten digits."""
+        return sharp_lowest(self.at(v).model, self.features(v), penalty=self.penalty)
 
     def _step(self, near, v):
         """The branch's point at v from that at `near`, or None if it is not clearly the same."""

@@ -8,7 +8,6 @@ How a descent goes is in `descent.py`, which points are tried in `search.py`, wh
 `penalties.py`.
 """
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..core.models import Linear, Model, ReluOutput
 from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import geometry_of
 from ..known import stranger
-from ..machine import memory, progress as progress_options
+from ..machine import check_executor, memory, progress as progress_options
 from ..penalties import NONE, check_bounded, penalty as checked_penalty
 from . import search
 from .coherence import coherent_minimum
@@ -199,9 +198,7 @@ def _task(features, model, interference, weight_decay, coherence, executor):
     penalty = checked_penalty(interference, weight_decay)
     check_bounded(penalty, model, features)
     bound = None if coherence is None else checks.real("coherence", coherence, minimum=0, maximum=1)
-    if executor is not None and not isinstance(executor, Executor) \
-            and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must be None or a concurrent.futures.Executor, got {executor!r}")
+    check_executor(executor)
     highest = features.importance.max()
     unit = 2.0 ** np.round(np.log2(highest)) if highest else 1.0    # so that no digit changes
     law = features.replace(importance=features.importance / unit)

@@ -25,15 +25,20 @@ from ...experiments.phase_grids import Grid, solve
 from ...geometry.tegum import geometry_of
 from ...store import files
 from ...theory import energies
-from ...theory.branches import Parameter, critical_point, lifted, stability_limit
-from ...theory.exact.loss import expected_loss, expected_loss_and_grad
+from ...theory.branches import (
+    NEAR,
+    STEP,
+    Parameter,
+    critical_point,
+    sharp_lowest,
+    stability_limit,
+)
+from ...theory.exact.loss import expected_loss
 from ...theory.flow import gradient_flow
-from ...theory.minima import pack, unpack
 
 ARRAYS, LINES = (Path(__file__).with_name(name) for name in ("solved.npz", "lines.json"))
 GRIDS = Grid(2, 1, 100), Grid(3, 2, 100)        # of true minima, as in rows 4 and 5
 P = 0.05                                        # feature probability where one feature is varied
-STEP, NEAR = 2e-3, 1e-5         # of differences, at most; how far a limit may be from a first guess
 POINTS = 61                                     # of a curve
 SETS = ((0, 1, 2), (3, 4, 5))                   # a life: two correlated sets in three dimensions
 LIFE_P, SCALE, SEED, T_FINAL = 0.1, 0.01, 0, 1e5
@@ -163,23 +168,9 @@ def sharper(line, name, value, step=STEP):
     """A crossing limit to ten digits, where the branch has a closed form. (6.3)
 
     `stability_limit` follows the branch by Newton's method, which leaves nine digits where the
-    Hessian is singular. Here the branch is exact, and differences of three steps are extrapolated.
+    Hessian is singular. Here the branch is exact.
     """
-    def lowest(v):
-        law = line.law(v)
-        model = closed(name, law)[0]
-        theta = pack(model)
-
-        def difference(h):
-            steps = h * np.eye(len(theta))
-            slopes = [expected_loss_and_grad(unpack(model, theta + sign * steps), law)[1]
-                      for sign in (1, -1)]
-            return (pack(slopes[0]) - pack(slopes[1])) / (2 * h)
-
-        coarse, middle, fine = (difference(step / k) for k in (1, 2, 4))
-        H = (coarse - 20 * middle + 64 * fine) / 45
-        return np.linalg.eigvalsh(lifted((H + H.T) / 2, model))[0]
-
+    lowest = lambda v: sharp_lowest(closed(name, line.law(v))[0], line.law(v), step)
     return scipy.optimize.brentq(lowest, value - NEAR, value + NEAR, xtol=1e-13, rtol=1e-13)
 
 

@@ -124,12 +124,12 @@ class Minimisers:
 class Tester:
     """The tests that settle a box."""
 
-    def __init__(self, law, known):
-        self.law, self.known = balls_of(law), known
+    def __init__(self, known):
+        self.law, self.known = balls_of(known.law), known
         p, importance = self.law.active, self.law.importance
         self.dropped = [weight * (q / 3 - q * q / 4) for weight, q in zip(importance, p)]
-        kinds = list(zip(law.probability, law.importance))
-        self.alike = [(i, j) for j in range(law.n) for i in range(j) if kinds[i] == kinds[j]]
+        kinds = list(zip(known.law.probability, known.law.importance))
+        self.alike = [(i, j) for j in range(len(kinds)) for i in range(j) if kinds[i] == kinds[j]]
 
     def settles(self, box):
         """Whether the box holds no global minimiser but a known one; its pieces shrink in passing.

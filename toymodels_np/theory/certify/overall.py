@@ -8,7 +8,6 @@ Equations (13.k) are in derivations/13-open-problems.md.
 """
 
 import json
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from ...core import checks
 from ...interrupts import passed_on
+from ...machine import check_executor
 from ..minima import find_minimum
 from .boxes import Box, Minimisers, Tester
 from .certificate import from_dict
@@ -85,8 +85,7 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
                          "matter may have any weight")
     options = checks.progress(progress)
     checks.integer("most_boxes", most_boxes)
-    if executor is not None and not isinstance(executor, Executor):
-        raise TypeError(f"executor must be None or a concurrent.futures.Executor, got {executor!r}")
+    check_executor(executor)
     strength = float(sum(law.interference) / 2)
     with passed_on():
         found = find_minimum(features, 1, interference=strength, progress=False).model
@@ -128,7 +127,7 @@ def settle(known, left, most, advance):
     """
     count, given_up = 0, []
     with flint().ctx.workprec(BITS):
-        tester = Tester(known.law, known)
+        tester = Tester(known)
         while left and count < most:
             box = left.pop()
             count += 1
