@@ -33,7 +33,7 @@ SIZES = {5: (2, 0.05), 20: (5, 0.1), 80: (20, 0.1)}                 # n -> m, p
 BATCH, MODELS, SHORTEST, TUNED = 1024, 8, 250, 2000
 GRID = list(product((0.003, 0.01, 0.03), ("constant", "linear", "cosine")))
 GOALS = (1e-3, 1e-6)
-SHORT = {5: 250, 20: 500, 80: 2000}                 # steps before polishing
+SHORT = {5: 250, 20: 500, 80: 8000}                 # steps before polishing
 NAMES = {"torch": "PyTorch", "second": "PyTorch, notebook's axes", "numpy": "this trainer",
          "polish": "train, then polish"}
 

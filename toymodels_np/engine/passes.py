@@ -22,9 +22,10 @@ SMALL = 10**6
 
 def blocks(rows, n, m):
     """How rows are cut into blocks of products with (n, m + 1): [(first, last, blocks), …], the
-    second one for what is left over.
+    second one for what is left over where no smaller block leaves nothing.
     """
     count = -(-rows * n * (m + 1) // SMALL)
+    count = next((more for more in range(count, 2 * count) if rows % more == 0), count)
     size = max(1, rows // count)
     count = rows // size
     return [(0, count * size, count), (count * size, rows, 1)][:1 + (count * size < rows)]
@@ -167,6 +168,7 @@ class DenseRows(RowPass):
         super().__init__(model, features, rows)
         k, m, n = self.size
         self.W, self.back = np.empty((2, k, 1, n, m), self.dtype)
+        self.views[0][..., -1] = -1                     # in h, and stays
 
     def prepare(self, layers):
         super().prepare(layers)
@@ -181,7 +183,6 @@ class DenseRows(RowPass):
         if self.hidden_relu:
             np.right_shift(h_bits, self.shift, out=h_on)
             np.bitwise_and(h_bits, h_on, out=h_bits)
-        h[..., -1] = -1
         self._multiply(self.cut_h, self.out, self.cut_z)                                # (k, R, n)
         self._residual(z, r, x)
         loss = (self._error(z, r, x) @ self.importance[..., None]).sum((1, 2)) if recorded else 0
