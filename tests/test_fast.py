@@ -270,3 +270,15 @@ def test_nothing_piles_up(n, batch_size):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] <= peaks[1] + 20_000
+
+
+@given(rows=st.integers(1, 2000), n=st.integers(1, 500), m=st.integers(1, 60))
+def test_blocks_are_all_rows_once_and_small(rows, n, m):
+    covered, cuts = [], passes.blocks(rows, n, m)
+    for first, last, count in cuts:
+        assert (last - first) % count == 0
+        covered += range(first, last)
+    assert covered == list(range(rows))
+    size = (cuts[0][1] - cuts[0][0]) // cuts[0][2]
+    assert size == 1 or size * n * (m + 1) <= passes.SMALL
+    assert len(passes.blocks(1024, 100, 40)) == len(passes.blocks(512, 200, 20)) == 1
