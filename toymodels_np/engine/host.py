@@ -28,23 +28,28 @@ Why it is fast, in one place:
 
 What a dense step of (400, 30) consists of, for one instance and 1024 samples in float32 on one
 thread, in microseconds of CPU (`tests/benchmark/training.py budget` measures it; the peaks of that
-machine: 100 Gflop/s of sgemm, and 83 GB/s of additions in the L2 cache of a core):
+machine: 101 Gflop/s of sgemm, and 82 GB/s of additions in the L2 cache of a core):
 
                              Mflop     MB   at the peaks   measured
-    five products              123    0.0           1224       1257
-    passes over z, the rest      0   13.1            158        356
-    random numbers               0   21.3            256        273
+    five products              123    0.0           1211       1238
+    passes over z, the rest      0   13.1            159        247
+    random numbers               0   21.3            258        272
     Adam                         0    1.2             14         20
 
-Products are at the peak, and no step can have more than 1224 / 1652 = 74 % of sgemm: the rest is
-bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2346 and not
-1906, measured while others used the machine, too. That x is drawn anew, and so comes from the L3
-cache, explains about 130 of it; for the rest no cause has been measured.
+Products are at the peak, and no step can have more than 1211 / 1642 = 74 % of sgemm: the rest is
+bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2111 and not
+1777, since arrays of several instances come from the L3 cache, and on two threads it lasts 2209:
+55 % of sgemm while nobody else used the machine, 48 % in busier hours.
 MB are counted by hand: a residual reads z and x and writes r (12 bytes an entry), its sign is read
 and written (8), the mask reads two and writes one (12); a random word takes 28 bytes an entry, and
 to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peaks and 13, 5, 10 and
 6 measured: there it is calls of kernels that take the time, which is why ten such instances share
 theirs.
+
+What bounds (80, 20) and (100, 40) with seven instances, where JAX takes two to three times as long
+and not more: one thread needs 340 and 670 an instance, two threads 400 and 760 to 1000. Sixteen to
+thirty times a step one of them finds the lock taken and sleeps; the virtual machine wakes it after
+70. More threads than cores, threads tied to cores and smaller chunks gained no more than noise.
 
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
