@@ -27,6 +27,7 @@ FILES = {
     "weights": ["dimensionality", "geometry", "gram", "norms"],
 }
 FILE_OF = {name: file for file, names in FILES.items() for name in names}
+__all__ = list(FILE_OF)
 
 
 def __getattr__(name):
@@ -38,4 +39,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(FILE_OF)
+    return sorted(__all__)
