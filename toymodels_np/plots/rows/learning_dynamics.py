@@ -14,9 +14,10 @@ def animation(steps, losses, shown, path, sets, titles):
     """The learning of one start as a page of its own; arguments as in `animate`."""
     return animate(steps, losses, shown, path, sets, titles,
                    heading="Two sets of three features learn an octahedron",
-                   caption="Left: the exact loss of one model along training. Right: the "
-                           "directions of its six features in three dimensions, blue those of one "
-                           "set, red those of the other; members of a set are always on together.")
+                   caption="The curve is the exact loss of one model along training. The solid "
+                           "has the directions of its six features in three dimensions: blue are "
+                           "those of one set, red those of the other; members of a set are always "
+                           "on together.")
 
 
 def figure(steps, losses, start, minimum, stations, solids, sets):
