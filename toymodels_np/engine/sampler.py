@@ -13,7 +13,7 @@ import numpy as np
 from .words import Uniform
 
 SCATTER_BELOW = 0.125           # the probability of a set below which it is scattered,
-SINGLE_BELOW = 0.08             # and of a single feature, which `words.py` draws faster
+SINGLE_BELOW = 0.08             # or, where all are single features, which `words.py` draws faster
 
 
 class Sampler:
@@ -72,9 +72,8 @@ def plan(sets, p, rows):
     """Sets by kind, size and frequency, as a list of Groups; p (n,) are the features'
     probabilities.
     """
-    groups = {}
+    groups, below = {}, SINGLE_BELOW if len(sets) == len(p) else SCATTER_BELOW
     for s in sets:
-        below = SCATTER_BELOW if len(s.members) > 1 else SINGLE_BELOW
         key = (s.kind, len(s.members), p[s.members[0]] < below)
         groups.setdefault(key, []).append(s.members)
     return [Group(kind, members, p[[m[0] for m in members]], len(p), rows, rare)

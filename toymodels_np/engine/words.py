@@ -42,7 +42,8 @@ class Uniform:
         self.lines = min(2 * size // width, entries // width)
         half = self.fresh.view(np.int32)[:, :self.lines * width]
         self.integers = half.reshape(count, self.lines, width)
-        self.on = self.spare.view(np.int32)[:, :self.lines * width].reshape(self.integers.shape)
+        half = self.spare.view(np.float32)[:, :self.lines * width]
+        self.size = half.reshape(self.integers.shape)
         self.zeros = np.zeros((1, self.lines, width), np.float32)
         p = p[:, None, :] if rows else np.tile(p, steps)[:, :, None]             # (k, lines, width)
         if (p == p[:, :1, :1]).all():
@@ -80,8 +81,9 @@ class Uniform:
             if not self.always:                         # with an array NumPy is four times as fast
                 np.maximum(x, self.zeros[:, :x.shape[1]], out=x)
         elif not self.always:
-            bits, on = x.view(np.int32), self.on[:, :x.shape[1]]
-            np.abs(x, out=on.view(np.float32))
-            np.subtract(on.view(np.float32), self.above_one, out=on.view(np.float32))
+            size = self.size[:, :x.shape[1]]
+            np.abs(x, out=size)
+            np.subtract(size, self.above_one, out=size)
+            bits, on = x.view(np.int32), size.view(np.int32)
             np.right_shift(on, SIGN, out=on)
             np.bitwise_and(bits, on, out=bits)
