@@ -21,10 +21,10 @@ from toymodels_np.experiments.principal_components import EXPERIMENT as COMPONEN
 from toymodels_np.experiments.uniform_geometry import EXPERIMENT as UNIFORM, SHAPES, WORDS
 from toymodels_np.geometry import polytopes
 
-uniform, pentagon, components, sets = (
+uniform, lowest_models, shape_windows, pentagon, components, sets = (
     import_module(f"toymodels_np.experiments.{name}")
-    for name in ("uniform_geometry", "perturbed_pentagon", "principal_components",
-                 "correlated_sets"))
+    for name in ("uniform_geometry", "lowest_models", "shape_windows", "perturbed_pentagon",
+                 "principal_components", "correlated_sets"))
 BORDERS = (1.0781, 1.1838, 1.5522, 4.4469, 4.8972)       # as computed, for tests of other things
 ORDER = list(SHAPES)
 EXACT = {"crossing": 0.3, "limit": 0.2, "slopes": 0.5, "own_slopes": 0.01, "step": 0.05,
@@ -45,9 +45,9 @@ NEED_NO_TRAINING = {"pentagon-change-first-order", "pentagon-deforms-smoothly"} 
 @pytest.fixture(autouse=True)
 def known_numbers(monkeypatch):
     """What takes long to compute exactly, and has tests of its own, is stood in for."""
-    monkeypatch.setattr(uniform, "borders", lambda: BORDERS)
-    monkeypatch.setattr(uniform, "gain", uniform.gain_alone)
-    monkeypatch.setattr(uniform, "DESCENT", 3)
+    monkeypatch.setattr(shape_windows, "borders", lambda: BORDERS)
+    monkeypatch.setattr(shape_windows, "gain", shape_windows.gain_alone)
+    monkeypatch.setattr(lowest_models, "DESCENT", 3)
     monkeypatch.setattr(components, "DESCENT", 3)
     monkeypatch.setattr(sets, "lowest_of", lambda models, features: models[0])
     monkeypatch.setattr(pentagon, "exact", lambda vary, p: dict(EXACT))
@@ -92,7 +92,7 @@ def test_a_small_run_gives_a_record_of_every_claim_and_a_figure(name):
 
 @pytest.mark.parametrize("name, changes", [
     ("uniform-geometry", {"long": [], "short": [3.0], "compared": [2.0, 3.0]}),
-    ("uniform-geometry", {"long": [60, 1.2], "short": [30], "n_hidden": 2}),
+    ("uniform-geometry", {"long": [60, 1.2], "short": [30], "n_hidden": 2, "fewer": [3, 4]}),
     ("perturbed-pentagon", {"ratios": [1.0], "starts": 1}),
     ("correlated-sets", {"instances": 1, "feature_probability": 0.3}),
     ("local-bases", {"size": 2, "instances": 1}),
@@ -118,7 +118,8 @@ def packed(shape, m=12, n=100):
 def uniform_run(x, W):
     """A run of row 6 with these W at these 1/p, none of which beats the best shape."""
     return {"inverse_p": np.array(x), "W": np.array(W), "n_hidden": 12,
-            "n_features": 100, "gain": np.full(len(x), 1.09), "best_gain": np.full(len(x), 1.1),
+            "n_features": 100, "trained_W": np.array(W),
+            "gain": np.full(len(x), 1.09), "best_gain": np.full(len(x), 1.1),
             "trained_loss": np.ones(len(x)), "polished_loss": np.full(len(x), np.nan),
             "empty_loss": np.ones(len(x)), "compared_W": packed("digon")[None],
             "twice_m_W": packed("digon", 24)[None],
@@ -190,15 +191,15 @@ def test_dstar_is_sticky_where_it_rests_and_not_where_it_falls_evenly():
 def test_gains_cross_where_the_closed_forms_cross(monkeypatch):
     """The twin: the loss of so many shapes side by side, with as many features dropped."""
     monkeypatch.undo()
-    monkeypatch.setattr(uniform, "SEARCHED", (("triangle", "digon", 1.4, 2.0),))
-    x, = uniform.borders.__wrapped__()
+    monkeypatch.setattr(shape_windows, "SEARCHED", (("triangle", "digon", 1.4, 2.0),))
+    x, = shape_windows.borders.__wrapped__()
     p = 1 / x
     two_digons = tm.energies.digons(2, p).loss
     triangle = tm.energies.polygon(3, p).loss + tm.energies.dropped(p).loss
     assert two_digons == pytest.approx(triangle, rel=1e-4)
     assert 1.5 < x < 1.6
     for inside, best in ((1.15, "tetrahedron"), (1.4, "triangle"), (3.0, "digon")):
-        gains = {name: uniform.gain_alone(name, inside) for name in ORDER[:3]}
+        gains = {name: shape_windows.gain_alone(name, inside) for name in ORDER[:3]}
         assert max(gains, key=gains.get) == best
 
 
@@ -224,9 +225,11 @@ def test_a_lower_neighbour_is_carried_over():
     x = np.array([3.0, 3.3])
     job = {"steps": 1, "batch_size": 64, "learning_rate": 1e-3, "seed": 0, "carry_steps": 50,
            "carry_rate": 1e-3}
-    loss = uniform.exact_losses(model, x)
-    carried, lower = uniform.carry_over(model, loss.copy(), x, job)
-    assert lower[1] < loss[1] and (tm.norms(carried.W[1]) > 0.5).sum() == 2
+    lowest = lowest_models.Lowest(model, x)
+    before = lowest.loss.copy()
+    lowest_models.carry_over(lowest, job)
+    assert lowest.loss[1] < before[1] and list(lowest_models.count(lowest.W)) == [2, 2]
+    np.testing.assert_allclose(lowest.loss, lowest_models.exact_losses(lowest.model, x), rtol=1e-6)
 
 
 # -- row 7 ----------------------------------------------------------------------------------------

@@ -3,14 +3,11 @@
 D*, the dimensions for each represented feature, falls as features get sparse and rests at 1 and
 1/2. Each feature's own share D_i is a fraction that tells its shape: 1/2 is a digon, 2/3 a
 triangle. Each shape is the best one in a narrow window of 1/p only, most of them between 1 and 2.
-The windows are computed here: the shape that gains the most for each dimension that it takes, at
-its exact minimum, where the features that it leaves out cost what a dropped feature costs.
+These windows are computed (see `shape_windows`).
 
-Near the ends of a window training stops at the neighbouring shape, which costs hardly more. So at
-each 1/p the solutions of a few others are carried over, trained on there, and of these and its own
-the one of the lowest exact loss counts; where few features are represented, these then go down the
-exact loss. Where a model gains more than every listed shape, a better one is not in the list, and
-no window is there.
+Of models those of the lowest exact loss count that training leads to, at their own 1/p or others
+(see `lowest_models`). Where one gains more than every listed shape, a better one is not in the
+list, and no window is there.
 """
 
 from functools import cache
@@ -20,7 +17,6 @@ import scipy
 
 from ..core.features import Features
 from ..core.models import ReluOutput
-from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry import polytopes
 from ..geometry.measures import (
     REPRESENTED,
@@ -32,55 +28,36 @@ from ..geometry.measures import (
 )
 from ..interrupts import passed_on
 from ..plots import rows as pictures
-from ..theory import energies
-from ..theory.descent import descend
-from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum
-from .base import Experiment, fit
+from .base import Experiment
 from .claims import Claim, NotMeasured
+from .lowest_models import Lowest, carry_over, polish_few, train_at, train_fewer
 from .polished import leaves_little, left_on_the_table, polished
+from .shape_windows import MAIN, SHAPES, best_gains, gain_of, windows
 
 SECTION = "The Geometry of Superposition"
-SHAPES = {"tetrahedron": (polytopes.simplex(3), 3 / 4), "triangle": (polytopes.polygon(3), 2 / 3),
-          "digon": (polytopes.digon(), 1 / 2), "pentagon": (polytopes.polygon(5), 2 / 5),
-          "square antiprism": (polytopes.antiprism(4), 3 / 8)}
 LINES = [fraction for _, fraction in SHAPES.values()]
 WORDS = dict(zip(SHAPES, ("3/4", "2/3", "1/2", "2/5", "3/8")))
 BIPYRAMIDS = {"triangular": (3, [1 / 2] * 2 + [2 / 3] * 3),
               "pentagonal": (5, [2 / 5] * 5 + [1 / 2] * 2)}
 SHAPE_PROBABILITY = 0.05            # at which the shapes' fractions are computed
-POLYGONS = {"digon": 2, "triangle": 3, "pentagon": 5}                   # corners
-SIMPLEXES = {"tetrahedron": 3, "4-simplex": 4}                          # dimensions
-CROWDED = "tetrahedron", "triangle"             # shapes that gain by standing side by side,
-ROOM = 6                            # in so many dimensions: whole numbers of either,
-NUDGE = 0.02                        # once their columns are moved so far off symmetric places
-SEARCHED = (("4-simplex", "tetrahedron", 1.03, 1.2), ("tetrahedron", "triangle", 1.12, 1.3),
-            ("triangle", "digon", 1.4, 2.0), ("digon", "pentagon", 3.5, 5.0),
-            ("pentagon", "square antiprism", 4.5, 5.5))     # windows meet between these 1/p
 ON_LINE = 0.02                      # a feature within this of a fraction is on its line
 NEAR = 0.05                         # D* within this of a level is on its plateau
-BETTER = 2e-3                       # a gain above that of all shapes by this fraction beats them
-SOURCES = -2, -1, 1, 2              # places on the grid of 1/p, from where solutions are carried,
-FAR = 1.25                          # and this far beyond, where a shape is complete sooner
-REACH = 0.3                         # of log 1/p: how far single shapes are looked for
-ROUNDS = 3                          # of carrying solutions over, at most
-DESCENT = 80                        # steps of it, at most
-FEW = 9                             # up to so many features the exact loss is quick to descend
-RTOL = 1e-7                         # of exact losses: far below what shapes differ by
-MAIN = 10                           # the largest 1/p of the main part; sparser is drawn apart
-SETTINGS = {"n_features": 48, "n_hidden": 6,
-            "long": [1, 1.05, 1.1, 1.12, 1.14, 1.16, 1.24, 1.28, 1.34, 1.4, 1.46, 1.52,
-                     4.5, 4.6, 4.7, 4.78, 4.86, 4.95, 5.03, 5.1, 5.2],
-            "short": [1.6, 1.7, 1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100],
-            "compared": [2.5, 3], "steps": 8000, "short_steps": 5000, "batch_size": 512,
-            "learning_rate": 1e-2, "carry_steps": 500, "carry_rate": 1e-3,
+BETTER = 1e-2                       # a gain over 1 above all shapes' by this fraction beats them
+CLOSE = [1, 1.05, 1.1, 1.12, 1.14, 1.16, 1.24, 1.28, 1.34, 1.4, 1.46, 1.52]     # narrow windows
+CLOSER = [4.5, 4.6, 4.7, 4.78, 4.86, 4.95, 5.03, 5.1, 5.2]
+WIDE = [1.6, 1.7, 1.85, 2.2, 2.7, 3.3, 4, 6, 8, 10, 20, 45, 100]
+SETTINGS = {"n_features": 48, "n_hidden": 6, "long": CLOSE + CLOSER, "short": WIDE,
+            "compared": [2.5, 3], "fewer": [], "steps": 8000, "short_steps": 5000,
+            "fewer_steps": 8000, "batch_size": 512, "learning_rate": 1e-2, "carry_steps": 500,
+            "carry_rate": 1e-3,
             "polish": [1.7, 2.2, 3.3, 4.5]}     # 1/p at which the minimum next to it is sought
 
 
 def run(job):
     """The lowest model at each 1/p (P): W (P, m, n), its gain and that of the best shape, what
-    training leaves on the table (see `polished`); and W of models of the row's own size, of twice
-    as many dimensions and of twice as many features.
+    training leaves on the table (see `polished`), W as trained there; and W of models of the row's
+    own size, of twice as many dimensions and of twice as many features.
     """
     n, m = job["n_features"], job["n_hidden"]
     x, long = grid(job)
@@ -90,13 +67,16 @@ def run(job):
         if part.any():
             i = np.flatnonzero(part)
             W[i], b[i] = train_at(start[i], x[i], job, steps).parameters
-    model, loss = ReluOutput(W, b), exact_losses(ReluOutput(W, b), x)
+    lowest = Lowest(ReluOutput(W, b), x)
     if job["steps"]:
-        model, loss = polish_few(*carry_over(model, loss, x, job), x, model)
-    result = {"inverse_p": x, "W": model.W, "gain": gain_of(loss, x, n, m),
-              "best_gain": best_gains(x)}
+        for size in job["fewer"]:
+            train_fewer(lowest, size, job)
+        carry_over(lowest, job)
+        polish_few(lowest, ReluOutput(W, b))
+    result = {"inverse_p": x, "W": lowest.W, "trained_W": W,
+              "gain": gain_of(lowest.loss, x, n, m), "best_gain": best_gains(x)}
     sought = (job["steps"] > 0) & np.isclose(x[:, None], job["polish"]).any(1)
-    result |= polished(model, Features(n, (1 / x)[:, None]), sought)
+    result |= polished(lowest.model, Features(n, (1 / x)[:, None]), sought)
     other = np.sort(np.array(job["compared"], float))
     for name, size in (("compared", (n, m)), ("twice_m", (n, 2 * m)), ("twice_n", (2 * n, m))):
         begin = ReluOutput.init(*size, len(other), seed=job["seed"])
@@ -114,157 +94,10 @@ def grid(job):
     return x[order], order < len(job["long"])
 
 
-def train_at(model, x, job, steps, rate=None):
-    """The stack `model` (K), trained so many steps at 1/p = x (K,)."""
-    features = Features(model.n_features, (1 / x)[:, None])
-    return fit(model, features, job, steps=steps, schedule="cosine", record_every=max(steps, 1),
-               learning_rate=rate or job["learning_rate"])
-
-
-def carry_over(model, loss, x, job):
-    """At each 1/p the lowest of the own model and of those carried over: (model, loss (P,)).
-
-    Only where another number of features is represented; ROUNDS times, since what was carried may
-    be worth to be carried on.
-    """
-    W, b, lowest = model.W.copy(), model.b.copy(), loss.copy()
-    near = {(i, i + step) for i in range(len(x)) for step in SOURCES if 0 <= i + step < len(x)}
-    far = {(i, int(abs(np.log(x / (FAR * x[i]))).argmin())) for i in range(len(x))}
-    for _ in range(ROUNDS):
-        held = (norms(W) >= REPRESENTED).sum(-1)
-        pairs = [(i, j) for i, j in sorted(near | far) if held[i] != held[j]]
-        if not pairs:
-            break
-        here, there = np.transpose(pairs)
-        carried = train_at(ReluOutput(W, b)[there], x[here], job, job["carry_steps"],
-                           job["carry_rate"])
-        before = lowest.copy()
-        for k, energy in enumerate(exact_losses(carried, x[here])):
-            i = here[k]
-            if energy < lowest[i]:
-                W[i], b[i], lowest[i] = carried.W[k], carried.b[k], energy
-        if (lowest == before).all():
-            break
-    return ReluOutput(W, b), lowest
-
-
-def polish_few(model, loss, x, trained):
-    """Where few features are represented, these alone go down the exact loss, and all others are
-    dropped with their best bias: (model, loss (P,)), the lowest that was found.
-
-    They begin where they are, where each number of features was represented nearby in the
-    `trained` models, and where this led to at the next 1/p on either side.
-    """
-    W, b, lowest = model.W.astype(np.float64), model.b.astype(np.float64), loss.copy()
-
-    def descend_from(source, there, here):
-        kept = norms(source.W[there]) >= REPRESENTED
-        count = int(kept.sum())
-        if not 0 < count <= FEW:
-            return
-        part = ReluOutput(*(a[there][None, ..., kept].astype(np.float64)
-                            for a in source.parameters))
-        part, (energy,), _ = descend(part, Features(count, 1 / x[here]), tolerance=1e-6,
-                                     most_steps=DESCENT)
-        dropped = energies.dropped(1 / x[here])
-        energy += (len(kept) - count) * dropped.loss
-        if energy < lowest[here]:
-            W[here], b[here], lowest[here] = 0, dropped.bias, energy
-            W[here][:, kept], b[here][kept] = part.W[0], part.b[0]
-
-    held = (norms(trained.W) >= REPRESENTED).sum(-1)                # (P,)
-    for here in np.flatnonzero((norms(W) >= REPRESENTED).sum(-1) <= FEW):
-        descend_from(ReluOutput(W, b), here, here)
-        apart = abs(np.log(x / x[here]))
-        for count in np.unique(held[(apart > 0) & (apart <= REACH)]):
-            descend_from(trained, np.where(held == count, apart, np.inf).argmin(), here)
-    for way in (-1, 1):
-        for here in range(len(x))[::way]:
-            there, number = here - way, (norms(W) >= REPRESENTED).sum(-1)
-            if 0 <= there < len(x) and number[there] != number[here]:
-                descend_from(ReluOutput(W, b), there, here)
-    return ReluOutput(W, b), lowest
-
-
-def exact_losses(model, x):
-    """The exact loss of each of the models (K) at 1/p = x (K,)."""
-    return np.array(expected_loss(model, Features(model.n_features, (1 / x)[:, None]), rtol=RTOL))
-
-
-# -- where each shape is best --------------------------------------------------------------------
-
-def gain_of(loss, x, features, dimensions):
-    """What each dimension gains over dropping all the features, in units of a dropped feature."""
-    dropped = np.array([energies.dropped(1 / each).loss for each in np.atleast_1d(x)])
-    return (features * dropped - np.asarray(loss)) / (dimensions * dropped)
-
-
-@cache
-def gain_alone(name, x):
-    """The gain per dimension of a single shape at its exact minimum at 1/p = x; others are free."""
-    if name == "square antiprism":
-        return _gain_from(SHAPES[name][0], np.full(8, -0.1), x)
-    if name in POLYGONS:
-        size, room, energy = POLYGONS[name], min(POLYGONS[name] - 1, 2), energies.polygon
-        return float(gain_of(energy(size, 1 / x).loss, x, size, room)[0])
-    room = SIMPLEXES[name]
-    return float(gain_of(energies.simplex(room, 1 / x).loss, x, room + 1, room)[0])
-
-
-@cache
-def gain(name, x):
-    """The same of as many as there is room for in ROOM dimensions.
-
-    Where features are dense, several tetrahedra or triangles side by side cost a little less than
-    each alone: they are not quite regular then, and not quite orthogonal.
-    """
-    if name not in CROWDED:
-        return gain_alone(name, x)
-    V = SHAPES[name][0]
-    W = polytopes.tegum_product(*[V] * (ROOM // len(V)))
-    turned = W + NUDGE * random_stream(0, SEARCH_STREAM, 0).normal(size=W.shape)
-    return max(gain_alone(name, x), _gain_from(turned, np.zeros(W.shape[1]), x))
-
-
-def _gain_from(W, b, x):
-    """The gain per dimension of the exact minimum to which W (m, k), b (k,) descend."""
-    m, k = W.shape
-    _, (loss,), _ = descend(ReluOutput(W[None], b[None]), Features(k, 1 / x), tolerance=1e-5,
-                           most_steps=300)
-    return float(gain_of(loss, x, k, m)[0])
-
-
-@cache
-def borders():
-    """The 1/p at which the best shape changes, one a row of SEARCHED.
-
-    The first compares single shapes: below it the differences are a thousandth.
-    """
-    found = []
-    for a, b, low, high in SEARCHED:
-        of = gain if found else gain_alone
-        found.append(scipy.optimize.brentq(lambda x: of(b, x) - of(a, x), low, high, xtol=2e-3))
-    return tuple(found)
-
-
-def windows():
-    """{shape: (low, high)}, the 1/p where it is exactly best of all these; the last is open."""
-    edges = (*borders(), np.inf)
-    return dict(zip(SHAPES, zip(edges[:-1], edges[1:])))
-
-
-def best_gains(x):
-    """The gain of the best shape at 1/p = x (P,); NaN outside of the windows."""
-    best = np.full(len(x), np.nan)
-    for name, (low, high) in windows().items():
-        for i in np.flatnonzero((x >= low) & (x < high) & (x <= MAIN)):
-            best[i] = gain(name, float(x[i]))
-    return best
-
-
 def beaten(run):
-    """(P,) where a run's model gains more than every listed shape, so that a better one exists."""
-    return run["gain"] > run["best_gain"] * (1 + BETTER)
+    """(P,) where a run's model gains more over a plain dimension, whose gain is 1, than every
+    listed shape, so that a better one exists."""
+    return run["gain"] - 1 > (run["best_gain"] - 1) * (1 + BETTER)
 
 
 def inside(run, *names):
@@ -276,7 +109,7 @@ def inside(run, *names):
     held &= ~beaten(run)
     if not held.any():
         raise NotMeasured(f"the claim speaks of 1/p where {' or '.join(names)} is best, and the "
-                          f"runs have none")
+                          f"runs have none, or models that gain more there")
     return held
 
 
@@ -321,10 +154,10 @@ def between_lines(runs):
 
 
 def dropped_at_zero(runs):
-    """The share of features that are not represented, in the digons' window, with D at 0."""
+    """The share of what training left unrepresented, in the digons' window, with D at 0."""
     shares = []
     for run in runs:
-        W = run["W"][inside(run, "digon")]
+        W = run["trained_W"][inside(run, "digon")]
         D = feature_dimensionality(W)[norms(W) < REPRESENTED]
         if not len(D):
             raise NotMeasured("all features are represented")
@@ -584,8 +417,9 @@ CLAIMS = (
 EXPERIMENT = Experiment(
     "uniform-geometry", 6, "Equally important features: dimensions, fractions and shapes", SECTION,
     "07", SETTINGS | {"seeds": 2},
-    SETTINGS | {"n_features": 400, "n_hidden": 30, "steps": 60_000, "short_steps": 30_000,
-                "learning_rate": 3e-3, "carry_steps": 10_000, "seeds": 3,
+    SETTINGS | {"n_features": 400, "n_hidden": 30, "long": CLOSER, "short": CLOSE + WIDE,
+                "fewer": [40, 45, 60], "steps": 20_000, "short_steps": 10_000,
+                "fewer_steps": 20_000, "learning_rate": 5e-3, "carry_steps": 3000, "seeds": 2,
                 "polish": [1.12, 1.28, 1.46, 1.7, 2.2, 3.3, 4.5, 5.1]},
     run, draw, CLAIMS)
 
