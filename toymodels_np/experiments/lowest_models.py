@@ -17,6 +17,7 @@ from ..geometry.measures import REPRESENTED, norms
 from ..theory import energies
 from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
+from ..theory.minima import polish
 from .base import fit
 
 SOURCES = -2, -1, 1, 2              # places on the grid of 1/p, from where solutions are carried,
@@ -60,6 +61,17 @@ class Lowest:
         self.W[i], self.b[i], self.loss[i] = 0, dropped.bias, loss
         self.W[i][:, kept], self.b[i][kept] = part.W, part.b
         return True
+
+    def polished(self, sought):
+        """The loss of the minimum next to each model that is `sought` (P,) bool; NaN elsewhere."""
+        loss = np.full(len(self.x), np.nan)
+        for i in np.flatnonzero(sought):
+            kept = norms(self.W[i]) > 0
+            part = ReluOutput(self.W[i][:, kept], self.b[i][kept])
+            law = Features(part.n_features, 1 / self.x[i])
+            loss[i] = (polish(part, law, progress=False).loss
+                       + (~kept).sum() * self.dropped[i].loss)
+        return loss
 
 
 def count(W):

@@ -32,7 +32,7 @@ from ..theory.minima import find_minimum
 from .base import Experiment
 from .claims import Claim, NotMeasured
 from .lowest_models import Lowest, carry_over, polish_few, train_at, train_fewer
-from .polished import leaves_little, left_on_the_table, polished
+from .polished import leaves_little, left_on_the_table
 from .shape_windows import MAIN, SHAPES, best_gains, gain_of, windows
 
 SECTION = "The Geometry of Superposition"
@@ -55,9 +55,9 @@ SETTINGS = {"n_features": 48, "n_hidden": 6, "long": CLOSE + CLOSER, "short": WI
 
 
 def run(job):
-    """The lowest model at each 1/p (P): W (P, m, n), its gain and that of the best shape, what
-    training leaves on the table (see `polished`), W as trained there; and W of models of the row's
-    own size, of twice as many dimensions and of twice as many features.
+    """The lowest model at each 1/p (P): W (P, m, n), its gain and that of the best shape, what it
+    leaves on the table (see `polished`), and W as trained there; and W of models of the row's own
+    size, of twice as many dimensions and of twice as many features.
     """
     n, m = job["n_features"], job["n_hidden"]
     x, long = grid(job)
@@ -76,7 +76,8 @@ def run(job):
     result = {"inverse_p": x, "W": lowest.W, "trained_W": W,
               "gain": gain_of(lowest.loss, x, n, m), "best_gain": best_gains(x)}
     sought = (job["steps"] > 0) & np.isclose(x[:, None], job["polish"]).any(1)
-    result |= polished(lowest.model, Features(n, (1 / x)[:, None]), sought)
+    result |= {"trained_loss": lowest.loss, "polished_loss": lowest.polished(sought),
+               "empty_loss": np.array([n * each.loss for each in lowest.dropped])}
     other = np.sort(np.array(job["compared"], float))
     for name, size in (("compared", (n, m)), ("twice_m", (n, 2 * m)), ("twice_n", (2 * n, m))):
         begin = ReluOutput.init(*size, len(other), seed=job["seed"])
