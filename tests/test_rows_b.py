@@ -232,6 +232,25 @@ def test_a_lower_neighbour_is_carried_over():
     np.testing.assert_allclose(lowest.loss, lowest_models.exact_losses(lowest.model, x), rtol=1e-6)
 
 
+def test_fewer_features_take_part_where_features_are_dense():
+    """As many as a triangle holds, in two dimensions of five features."""
+    job = UNIFORM.settings(changes={"n_features": 5, "n_hidden": 2, "fewer_steps": 2000}) | {
+        "seed": 0}
+    x = np.array([1.4, 3.0])
+    lowest = lowest_models.Lowest(tm.ReluOutput(np.zeros((2, 2, 5)), np.zeros((2, 5))), x)
+    before = lowest.loss.copy()
+    lowest_models.train_fewer(lowest, 3, job)
+    assert lowest.loss[0] < before[0] and lowest.loss[1] == before[1]
+    assert tm.name_geometry(lowest.W[0]) == "triangle + 2 dropped"
+    np.testing.assert_allclose(lowest.loss, lowest_models.exact_losses(lowest.model, x), rtol=1e-6)
+    p = 1 / x[0]
+    polished = lowest.polished(np.array([True, False]))
+    assert np.isnan(polished[1]) and polished[0] == pytest.approx(
+        tm.energies.polygon(3, p).loss + 2 * tm.energies.dropped(p).loss, rel=1e-9)
+    with pytest.raises(ValueError, match="fewer"):
+        lowest_models.train_fewer(lowest, 6, job)
+
+
 # -- row 7 ----------------------------------------------------------------------------------------
 
 def pentagon_run(crossing, losses, names, angles=(75.0, 72.0, 65.0)):

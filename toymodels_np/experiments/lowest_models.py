@@ -82,6 +82,10 @@ def count(W):
 def train_fewer(lowest, size, job):
     """To each dense 1/p what training leads to where there are so many features alone."""
     x = lowest.x[lowest.x < DENSE]
+    if not 0 < size <= job["n_features"]:
+        raise ValueError(f"fewer must hold numbers from 1 to n_features, got {size!r}")
+    if not len(x):
+        return
     part = train_at(ReluOutput.init(size, job["n_hidden"], len(x), seed=job["seed"]), x, job,
                     job["fewer_steps"])
     for i, loss in enumerate(exact_losses(part, x)):
