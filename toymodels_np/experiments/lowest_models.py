@@ -5,8 +5,8 @@ each 1/p the solutions of a few others are carried over and trained on there, an
 own the one of the lowest exact loss counts; where few features are represented, these then go down
 the exact loss. Where features are dense and many for each dimension, training rests for long at
 some W'W that is a projection (D* = 1, and no D_i on a line): of these all cost the same, but for
-what the ReLUs make of them. So at the paper's size a part of the features is trained there, too:
-those that would be dropped tell the others nothing.
+what the ReLUs make of them. So at the paper's size as many features as one shape holds are trained
+alone, too: those that would be dropped tell the others nothing.
 """
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import polish
 from .base import fit
+from .shape_windows import SHAPES, windows
 
 SOURCES = -2, -1, 1, 2              # places on the grid of 1/p, from where solutions are carried,
 FAR = 1.25                          # and this far beyond, where a shape is complete sooner
@@ -27,7 +28,6 @@ ROUNDS = 3                          # of carrying solutions over, at most
 DESCENT = 80                        # steps of it, at most
 FEW = 9                             # up to so many features the exact loss is quick to descend
 RTOL = 1e-7                         # of exact losses: far below what shapes differ by
-DENSE = 2                           # 1/p below which most features of many are dropped, slowly
 
 
 def train_at(model, x, job, steps, rate=None):
@@ -79,17 +79,27 @@ def count(W):
     return (norms(W) >= REPRESENTED).sum(-1)
 
 
-def train_fewer(lowest, size, job):
-    """To each dense 1/p what training leads to where there are so many features alone."""
-    x = lowest.x[lowest.x < DENSE]
-    if not 0 < size <= job["n_features"]:
-        raise ValueError(f"fewer must hold numbers from 1 to n_features, got {size!r}")
-    if not len(x):
-        return
-    part = train_at(ReluOutput.init(size, job["n_hidden"], len(x), seed=job["seed"]), x, job,
-                    job["fewer_steps"])
-    for i, loss in enumerate(exact_losses(part, x)):
-        lowest.offer(i, np.arange(size), part[i], loss)
+def train_as_many(lowest, job):
+    """To each 1/p what training leads to where there are only as many features as one shape holds
+    in all dimensions, where that shape or one of its neighbours is best.
+    """
+    edges = [1, *(high for _, high in windows().values())]
+    for place, (_, fraction) in enumerate(SHAPES.values()):
+        low, high = edges[max(place - 1, 0)], edges[min(place + 2, len(SHAPES))]
+        at = np.flatnonzero((lowest.x >= low) & (lowest.x < high))
+        size = min(round(job["n_hidden"] / fraction), job["n_features"])
+        if not len(at):
+            continue
+        part = ReluOutput.init(size, job["n_hidden"], len(at), seed=job["seed"])
+        part = train_at(part, lowest.x[at], job, job["steps"])
+        for k, loss in enumerate(exact_losses(part, lowest.x[at])):
+            lowest.offer(at[k], np.arange(size), part[k], loss)
+
+
+def trained_on(lowest, at, job):
+    """W of the lowest models at these places (k,), all features trained on: (k, m, n)."""
+    return train_at(lowest.model[at].astype(np.float32), lowest.x[at], job, job["carry_steps"],
+                    job["carry_rate"]).W
 
 
 def carry_over(lowest, job):
