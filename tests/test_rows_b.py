@@ -171,6 +171,11 @@ def test_a_model_that_beats_all_shapes_ends_the_window():
     run = filled()
     run["gain"] = np.where(run["inverse_p"] > 4.8, 1.2, 1.09)
     assert verdicts(UNIFORM, [run])["uniform-line-square-antiprism"] == "undecided"
+    assert list(uniform.spans([run])) == ORDER[:4]
+    run["gain"] = np.where(run["inverse_p"] < 1.35, 1.2, 1.09)          # and the next begins later
+    spans = uniform.spans([run])
+    assert list(spans) == ORDER[1:] and spans["triangle"] == (1.5, BORDERS[2])
+    assert spans["square antiprism"] == (BORDERS[4], uniform.MAIN)
 
 
 def test_dstar_is_sticky_where_it_rests_and_not_where_it_falls_evenly():

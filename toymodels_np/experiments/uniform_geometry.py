@@ -323,17 +323,28 @@ def even_shares(name):
     return lambda runs: [abs(3 / len(parts) - parts).max()]
 
 
+def spans(runs):
+    """{shape: (low, high)}, the part of each window where no run has a model that gains more."""
+    x, better = runs[0]["inverse_p"], np.any([beaten(run) for run in runs], axis=0)
+    found = {}
+    for name, (low, high) in windows().items():
+        held = x[(x >= low) & (x < high) & (x <= MAIN) & ~better]
+        if len(held):
+            beyond = x[better & (x > held[-1])]
+            before = x[better & (x >= low) & (x < held[0])]
+            found[name] = (held[0] if len(before) else low, min([high, MAIN, *beyond[:1]]))
+    return found
+
+
 def draw(runs):
     """D* with the number of represented features, and every D_i, under the shapes' windows."""
     x = runs[0]["inverse_p"]
     W = np.stack([run["W"] for run in runs])                                # (R, P, m, n)
     kept = norms(W) >= REPRESENTED
-    end = min([MAIN, *(each for run in runs for each in x[beaten(run)])])
-    spans = {name: (low, min(high, end)) for name, (low, high) in windows().items() if low < end}
     graphs = [(name, line, cosines(V)) for name, (V, line) in SHAPES.items()]
     return pictures.uniform_geometry.figure(
         x, dimensions_per_feature(W), kept.sum(-1) / runs[0]["n_hidden"], feature_dimensionality(W),
-        kept, spans, graphs, (runs[0]["n_features"], runs[0]["n_hidden"]), MAIN,
+        kept, spans(runs), graphs, (runs[0]["n_features"], runs[0]["n_hidden"]), MAIN,
         np.array([left_on_the_table(run) for run in runs]))
 
 

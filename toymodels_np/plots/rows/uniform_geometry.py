@@ -35,7 +35,7 @@ def figure(x, dstar, count, D, kept, windows, graphs, size, main, left):
         draw_shares(cells[1, column], x[part], D[:, part], kept[:, part], graphs,
                     named=column == 0)
     for axes in cells[:, 0]:
-        draw_windows(axes, windows, on_top=axes is cells[1, 0])
+        draw_windows(axes, windows, graphs, on_top=axes is cells[1, 0])
     n, m = size
     cells[0, 0].set_title(f"Dimensions for each represented feature: {n} features of equal "
                           f"importance in {m} dimensions", fontsize=STYLE["title"] + 1)
@@ -98,9 +98,11 @@ def draw_shares(axes, x, D, kept, graphs, *, named):
         axes.legend(fontsize=STYLE["title"], frameon=True, loc="upper right", markerscale=2.5)
 
 
-def draw_windows(axes, windows, *, on_top):
+def draw_windows(axes, windows, graphs, *, on_top):
     """Where each shape is exactly best, shaded, with its name on top."""
-    for (name, (low, high)), colour in zip(windows.items(), SHAPE_COLOURS):
+    colours = {name: colour for (name, *_), colour in zip(graphs, SHAPE_COLOURS)}
+    for name, (low, high) in windows.items():
+        colour = colours[name]
         axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0, zorder=-1)
         if on_top:
             there, back = SCALES[True]
