@@ -2,11 +2,13 @@
 
 D*, the dimensions for each represented feature, falls as features get sparse and rests at 1 and
 1/2. Each feature's own share D_i is a fraction that tells its shape: 1/2 is a digon, 2/3 a
-triangle. Each shape is the best one in a narrow window of 1/p only, most of them between 1 and 2.
-These windows are computed (see `shape_windows`).
+triangle. Each shape is the best one in a narrow window of 1/p only, most of them between 1 and 2:
+the one that gains the most for each dimension that it takes, at its exact minimum.
 
-Of models those of the lowest exact loss count that training leads to, at their own 1/p or others
-(see `lowest_models`). Where one gains more than every listed shape, a better one is not in the
+Near the ends of a window training stops at the neighbouring shape, which costs hardly more, and
+where many features are dense it rests for long at some W'W that is a projection. So at each 1/p the
+model of the lowest exact loss counts that training led to: there, from nearby, or with as many
+features as a shape holds. Where it gains more than every listed shape, a better one is not in the
 list, and no window is there.
 """
 
