@@ -118,7 +118,7 @@ def packed(shape, m=12, n=100):
 def uniform_run(x, W):
     """A run of row 6 with these W at these 1/p, none of which beats the best shape."""
     return {"inverse_p": np.array(x), "W": np.array(W), "n_hidden": 12,
-            "n_features": 100, "digons_W": np.array(W)[1:],
+            "n_features": 100, "digons_W": np.array(W)[shape_windows.within(np.array(x), "digon")],
             "gain": np.full(len(x), 1.09), "best_gain": np.full(len(x), 1.1),
             "trained_loss": np.ones(len(x)), "polished_loss": np.full(len(x), np.nan),
             "empty_loss": np.ones(len(x)), "compared_W": packed("digon")[None],

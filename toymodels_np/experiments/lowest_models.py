@@ -18,6 +18,7 @@ from ..theory import energies
 from ..theory.descent import descend
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import polish
+from ..theory.search import without_dropped
 from .base import fit
 from .shape_windows import SHAPES, windows
 
@@ -35,6 +36,11 @@ def train_at(model, x, job, steps, rate=None):
     features = Features(model.n_features, (1 / x)[:, None])
     return fit(model, features, job, steps=steps, schedule="cosine", record_every=max(steps, 1),
                learning_rate=rate or job["learning_rate"])
+
+
+def train_on(model, x, job):
+    """The stack `model` (K), which has been trained, trained on at 1/p = x (K,)."""
+    return train_at(model.astype(np.float32), x, job, job["carry_steps"], job["carry_rate"])
 
 
 class Lowest:
@@ -66,11 +72,10 @@ class Lowest:
         """The loss of the minimum next to each model that is `sought` (P,) bool; NaN elsewhere."""
         loss = np.full(len(self.x), np.nan)
         for i in np.flatnonzero(sought):
-            kept = norms(self.W[i]) > 0
-            part = ReluOutput(self.W[i][:, kept], self.b[i][kept])
-            law = Features(part.n_features, 1 / self.x[i])
+            whole = self.model[int(i)]
+            kept, part, law = without_dropped(Features(whole.n_features, 1 / self.x[i]), whole)
             loss[i] = (polish(part, law, progress=False).loss
-                       + (~kept).sum() * self.dropped[i].loss)
+                       + (whole.n_features - len(kept)) * self.dropped[i].loss)
         return loss
 
 
@@ -94,12 +99,6 @@ def train_as_many(lowest, job):
         part = train_at(part, lowest.x[at], job, job["steps"])
         for k, loss in enumerate(exact_losses(part, lowest.x[at])):
             lowest.offer(at[k], np.arange(size), part[k], loss)
-
-
-def trained_on(lowest, at, job):
-    """W of the lowest models at these places (k,), all features trained on: (k, m, n)."""
-    return train_at(lowest.model[at].astype(np.float32), lowest.x[at], job, job["carry_steps"],
-                    job["carry_rate"]).W
 
 
 def carry_over(lowest, job):
@@ -127,7 +126,7 @@ def carry(lowest, there, i, size, job):
     kept = np.argsort(-norms(W))[:, :size]                                      # (K, size)
     part = ReluOutput(np.take_along_axis(W, kept[:, None], -1), np.take_along_axis(b, kept, -1))
     at = np.full(len(there), lowest.x[i])
-    part = train_at(part, at, job, job["carry_steps"], job["carry_rate"])
+    part = train_on(part, at, job)
     loss = exact_losses(part, at)
     k = loss.argmin()
     return lowest.offer(i, kept[k], part[k], loss[k])

@@ -88,10 +88,16 @@ def windows():
     return dict(zip(SHAPES, zip(edges[:-1], edges[1:])))
 
 
+def within(x, name):
+    """Which of 1/p = x (P,) are in the shape's window and in the main part, (P,)."""
+    low, high = windows()[name]
+    return (x >= low) & (x < high) & (x <= MAIN)
+
+
 def best_gains(x):
     """The gain of the best shape at 1/p = x (P,); NaN outside of the windows."""
     best = np.full(len(x), np.nan)
-    for name, (low, high) in windows().items():
-        for i in np.flatnonzero((x >= low) & (x < high) & (x <= MAIN)):
+    for name in SHAPES:
+        for i in np.flatnonzero(within(x, name)):
             best[i] = gain(name, float(x[i]))
     return best

@@ -39,10 +39,10 @@ from .lowest_models import (
     polish_few,
     train_as_many,
     train_at,
-    trained_on,
+    train_on,
 )
 from .polished import leaves_little, left_on_the_table
-from .shape_windows import MAIN, SHAPES, best_gains, gain_of, windows
+from .shape_windows import MAIN, SHAPES, best_gains, gain_of, windows, within
 
 SECTION = "The Geometry of Superposition"
 LINES = [fraction for _, fraction in SHAPES.values()]
@@ -81,11 +81,11 @@ def run(job):
             train_as_many(lowest, job)
         carry_over(lowest, job)
         polish_few(lowest, ReluOutput(W, b))
-    low, high = windows()["digon"]
-    digons = np.flatnonzero((x >= low) & (x < high))
+    digons = np.flatnonzero(within(x, "digon"))
     result = {"inverse_p": x, "W": lowest.W, "gain": gain_of(lowest.loss, x, n, m),
               "best_gain": best_gains(x),
-              "digons_W": trained_on(lowest, digons, job) if len(digons) else lowest.W[:0]}
+              "digons_W": train_on(lowest.model[digons], x[digons], job).W if len(digons) else
+              lowest.W[:0]}
     sought = (job["steps"] > 0) & np.isclose(x[:, None], job["polish"]).any(1)
     result |= {"trained_loss": lowest.loss, "polished_loss": lowest.polished(sought),
                "empty_loss": np.array([n * each.loss for each in lowest.dropped])}
@@ -114,10 +114,7 @@ def beaten(run):
 
 def inside(run, *names):
     """(P,) which of a run's 1/p are in the windows of these shapes, and not `beaten`."""
-    x = run["inverse_p"]
-    held = np.zeros(len(x), bool)
-    for low, high in (windows()[name] for name in names):
-        held |= (x >= low) & (x < high) & (x <= MAIN)
+    held = np.any([within(run["inverse_p"], name) for name in names], axis=0)
     held &= ~beaten(run)
     if not held.any():
         raise NotMeasured(f"the claim speaks of 1/p where {' or '.join(names)} is best, and the "
@@ -169,10 +166,10 @@ def dropped_at_zero(runs):
     """The share of features that are not represented, in the digons' window, with D at 0."""
     shares = []
     for run in runs:
-        W = run["digons_W"]
-        D = feature_dimensionality(W)[norms(W) < REPRESENTED] if len(W) else np.zeros(0)
+        W = run["digons_W"][inside(run, "digon")[within(run["inverse_p"], "digon")]]
+        D = feature_dimensionality(W)[norms(W) < REPRESENTED]
         if not len(D):
-            raise NotMeasured("no digons are best there, or all features are represented")
+            raise NotMeasured("all features are represented")
         shares.append(on_lines(D, [0]).mean())
     return shares
 
@@ -330,7 +327,7 @@ def spans(runs):
     x, better = runs[0]["inverse_p"], np.any([beaten(run) for run in runs], axis=0)
     found = {}
     for name, (low, high) in windows().items():
-        held = x[(x >= low) & (x < high) & (x <= MAIN) & ~better]
+        held = x[within(x, name) & ~better]
         if len(held):
             beyond = x[better & (x > held[-1])]
             before = x[better & (x >= low) & (x < held[0])]
