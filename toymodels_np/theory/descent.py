@@ -12,9 +12,10 @@ do, and some parameters may be held: those of features that have been dropped.
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
-from ..core.arrays import transpose
 from ..geometry.measures import gram, norms
+from ..machine import one_blas_thread
 from ..penalties import NONE
 from .exact.loss import expected_loss, expected_loss_and_grad
 
@@ -107,12 +108,13 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, p
     """
     pace = Pace(tolerance, steps=most_steps) if pace is None else pace
     run = _Descent(model, features, penalty, pace, held, inverse)
-    for _ in range(pace.steps):
-        if not run.live.any():
-            break
-        run.step()
-        if watch is not None:
-            watch(run.theta, run.f, np.linalg.norm(run.g, axis=1))
+    with one_blas_thread():                     # a step is short, and waits for memory
+        for _ in range(pace.steps):
+            if not run.live.any():
+                break
+            run.step()
+            if watch is not None:
+                watch(run.theta, run.f, np.linalg.norm(run.g, axis=1))
     return unpack(model, run.theta), run.f, np.linalg.norm(run.g, axis=1)
 
 
@@ -182,7 +184,9 @@ class _Descent:
 
 
 class Inverse:
-    """The estimates B (K, P, P) of BFGS."""
+    """The estimates B (K, P, P) of BFGS. They are symmetric, and BLAS reads and writes one triangle
+    in place: with thousands of parameters B is what a step waits for.
+    """
 
     def __init__(self, B):
         self.B = B
@@ -193,23 +197,21 @@ class Inverse:
 
     def times(self, k, g):
         """B g of the instances k, (K, P)."""
-        return (self.B[k] @ g[:, :, None])[:, :, 0]
+        return np.stack([scipy.linalg.blas.dsymv(1, self.B[i].T, x) for i, x in zip(k, g)])
 
     def learn(self, k, s, y, moved, fresh):
-        """The update of BFGS; a first step also sets the scale. A step along which the slope does
-        not rise is skipped.
+        """The update of BFGS, B + s v' + v s'; a first step also sets the scale. A step along which
+        the slope does not rise is skipped.
         """
-        sy = (s * y).sum(1)
-        size = np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1)
-        use = moved & (sy > 1e-12 * size)
-        k, s, y, sy, fresh = k[use], s[use], y[use], sy[use], fresh[use]
-        scale = np.where(fresh, sy / np.maximum((y * y).sum(1), 1e-300), 1)
-        B = self.B[k] * scale[:, None, None]
-        By = (B @ y[:, :, None])[:, :, 0]
-        outer = s[:, :, None] * By[:, None, :]
-        B -= (outer + transpose(outer)) / sy[:, None, None]
-        B += ((1 + (y * By).sum(1) / sy) / sy)[:, None, None] * (s[:, :, None] * s[:, None, :])
-        self.B[k] = B
+        sy, yy = (s * y).sum(1), (y * y).sum(1)
+        use = moved & (sy > 1e-12 * np.linalg.norm(s, axis=1) * np.sqrt(yy))
+        for i in np.flatnonzero(use):
+            B = self.B[k[i]].T                                  # in Fortran's order, as BLAS wants
+            if fresh[i]:
+                B *= sy[i] / max(yy[i], 1e-300)
+            By = scipy.linalg.blas.dsymv(1, B, y[i])
+            v = ((1 + y[i] @ By / sy[i]) / 2 * s[i] - By) / sy[i]
+            scipy.linalg.blas.dsyr2(1, s[i], v, a=B, overwrite_a=True)
 
 
 class Recent:
