@@ -253,6 +253,20 @@ def test_as_many_features_as_a_shape_holds_take_part():
         tm.energies.polygon(3, p).loss + 2 * tm.energies.dropped(p).loss, rel=1e-9)
 
 
+def test_parts_that_gain_nothing_from_each_other_are_trained_alone_and_put_side_by_side():
+    """In 13 dimensions there is room for two parts of six, each with six digons at its end."""
+    job = UNIFORM.settings(changes={"n_features": 30, "n_hidden": 13, "short_steps": 3000})
+    x = np.array([3.0])
+    lowest = lowest_models.Lowest(tm.ReluOutput(np.zeros((1, 13, 30)), np.zeros((1, 30))), x)
+    lowest_models.train_parts(lowest, np.array([0]), job | {"seed": 0}, 6, 1 / 2)
+    assert tm.name_geometry(lowest.W[0]) == "12 digons + 6 dropped"
+    assert not lowest.W[0, :6, 12:].any() and not lowest.W[0, 6:, :12].any()
+    np.testing.assert_allclose(lowest.loss, lowest_models.exact_losses(lowest.model, x), rtol=1e-6)
+    p = 1 / x[0]
+    exact = 24 * tm.energies.antipodal(p).loss / 2 + 6 * tm.energies.dropped(p).loss
+    assert lowest.loss[0] == pytest.approx(exact, rel=1e-3)
+
+
 # -- row 7 ----------------------------------------------------------------------------------------
 
 def pentagon_run(crossing, losses, names, angles=(75.0, 72.0, 65.0)):

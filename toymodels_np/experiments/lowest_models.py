@@ -6,13 +6,16 @@ own the one of the lowest exact loss counts; where few features are represented,
 the exact loss. Where features are dense and many for each dimension, training rests for long at
 some W'W that is a projection (D* = 1, and no D_i on a line): of these all cost the same, but for
 what the ReLUs make of them. So at the paper's size as many features as one shape holds are trained
-alone, too: those that would be dropped tell the others nothing.
+alone, too: those that would be dropped tell the others nothing. Nor do parts of a model that are
+orthogonal: shapes that gain nothing from others are trained in a few of the dimensions, from
+several starts, and the lowest ends put side by side.
 """
 
 import numpy as np
 
 from ..core.features import Features
 from ..core.models import ReluOutput
+from ..geometry import polytopes
 from ..geometry.measures import REPRESENTED, norms
 from ..theory import energies
 from ..theory.descent import descend
@@ -20,11 +23,12 @@ from ..theory.exact.loss import expected_loss
 from ..theory.minima import polish
 from ..theory.search import without_dropped
 from .base import fit
-from .shape_windows import SHAPES, windows
+from .shape_windows import CROWDED, ROOM, SHAPES, windows
 
 SOURCES = -2, -1, 1, 2              # places on the grid of 1/p, from where solutions are carried,
 FAR = 1.25                          # and this far beyond, where a shape is complete sooner
 REACH = 0.3                         # of log 1/p: how far single shapes are looked for
+STARTS = 4                          # of each part, of which the lowest quarter is kept
 ROUNDS = 3                          # of carrying solutions over, at most
 DESCENT = 80                        # steps of it, at most
 FEW = 9                             # up to so many features the exact loss is quick to descend
@@ -85,20 +89,36 @@ def count(W):
 
 
 def train_as_many(lowest, job):
-    """To each 1/p what training leads to where there are only as many features as one shape holds
-    in all dimensions, where that shape or one of its neighbours is best.
+    """To each 1/p what training leads to where there are only as many features as one shape holds,
+    where that shape or one of its neighbours is best.
     """
     edges = [1, *(high for _, high in windows().values())]
-    for place, (_, fraction) in enumerate(SHAPES.values()):
+    for place, (name, (_, fraction)) in enumerate(SHAPES.items()):
         low, high = edges[max(place - 1, 0)], edges[min(place + 2, len(SHAPES))]
         at = np.flatnonzero((lowest.x >= low) & (lowest.x < high))
-        size = min(round(job["n_hidden"] / fraction), job["n_features"])
-        if not len(at):
-            continue
-        part = ReluOutput.init(size, job["n_hidden"], len(at), seed=job["seed"])
-        part = train_at(part, lowest.x[at], job, job["steps"])
-        for k, loss in enumerate(exact_losses(part, lowest.x[at])):
-            lowest.offer(at[k], np.arange(size), part[k], loss)
+        if len(at):
+            alone = name not in CROWDED and job["n_hidden"] > ROOM
+            train_parts(lowest, at, job, ROOM if alone else job["n_hidden"], fraction)
+
+
+def train_parts(lowest, at, job, room, fraction):
+    """To each 1/p of index `at` as many features as a shape of this fraction holds in `room`
+    dimensions, trained there alone, STARTS times as often as all dimensions have room for: the
+    lowest ends side by side.
+    """
+    n, m = job["n_features"], job["n_hidden"]
+    size = min(round(room / fraction), n)
+    parts = min(m // room, n // size)
+    starts = 1 if parts == 1 else STARTS * parts
+    ends = ReluOutput.init(size, room, len(at) * starts, seed=job["seed"])
+    x = np.repeat(lowest.x[at], starts)
+    ends = train_at(ends, x, job, job["steps"] if parts == 1 else job["short_steps"])
+    losses = exact_losses(ends, x).reshape(len(at), starts)
+    for i, loss, first in zip(at, losses, range(0, len(x), starts)):
+        best = np.argsort(loss, kind="stable")[:parts]
+        W = polytopes.tegum_product(*ends.W[first + best])
+        whole = ReluOutput(np.pad(W, ((0, m - len(W)), (0, 0))), ends.b[first + best].ravel())
+        lowest.offer(i, np.arange(parts * size), whole, loss[best].sum())
 
 
 def carry_over(lowest, job):
