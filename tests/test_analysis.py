@@ -32,3 +32,9 @@ def test_the_rows_have_them():
     names = {claim.name for row in ("demonstration", "phase-3-2")
              for claim in tm.experiments[row].claims}
     assert {claim.name for claim in (*analysis.CLAIMS, analysis.SIMPLEX)} <= names
+
+
+def test_losses_by_active_features_are_compared_where_no_bias_is_positive_too():
+    seed = next(seed for seed in range(1000, 2000) if (analysis.drawn(seed)[1] <= 0).all())
+    assert analysis.misses([{"seed": seed}])[0] < 1e-12
+    assert analysis.misses([{"seed": seed}], others=False)[0] > 1e-3
