@@ -56,7 +56,7 @@ def _attacked(axes, runs, probabilities):
                           linewidth=3, markersize=8, label=None if k else f"{words}, p = {p:g}")
     axes.axhline(1, color="0.4", linewidth=2, linestyle=":")
     axes.set(ylim=(0, None))
-    axes.legend(fontsize=STYLE["font"] + 1, frameon=False, loc="upper right")
+    axes.legend(fontsize=STYLE["font"] + 1, frameon=False, loc="upper right", handlelength=4)
     label(axes, "perturbation in training, % of the mean input length", "features per dimension",
           "Trained on inputs attacked along …", larger=3)
 

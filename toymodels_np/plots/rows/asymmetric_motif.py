@@ -38,13 +38,13 @@ def figure(diagrams, asymmetry, taken, counts):
 def _neurons(axes, asymmetry, taken):
     """Every shared neuron, by how unequal its features are and how much is taken back."""
     most = max([8.0, *1.1 * asymmetry])
-    axes.axvspan(2, 8, color="0.93", zorder=0, label="a factor of 2 around the paper's 4")
+    axes.axvspan(2, 8, color="0.93", zorder=0)
+    axes.text(4, 0.08, "a factor of 2 around the paper's 4", ha="center", fontsize=STYLE["font"])
     axes.axhline(1, color="0.4", linestyle="--", linewidth=1.5)
     axes.plot(asymmetry, taken, "o", color=BLUE, markersize=9, alpha=0.7, markeredgecolor="white")
     axes.set(xscale="log", xlim=(0.8, most), ylim=(-0.05, max([1.25, *1.05 * taken])))
     axes.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
     axes.minorticks_off()
-    axes.legend(fontsize=STYLE["font"], frameon=False, loc="lower right", bbox_to_anchor=(1, 0.06))
     label(axes, "asymmetry: reads one feature, writes the other so much more",
           "part of the wrong excitation\nthat is taken back",
           f"all {len(asymmetry)} neurons that serve two features", larger=1)

@@ -29,7 +29,8 @@ def figure(panels, orthogonal):
                           label="true minimum" if value == np.round(true, 3).min() else None)
         label(below, "cosine within a pair", larger=2)
     bottom[0].set_ylabel("trained pairs, all starts", fontsize=STYLE["font"] + 2)
-    bottom[0].legend(fontsize=STYLE["font"] + 1, frameon=False, loc="upper right")
+    whole.legend(*bottom[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                 fontsize=STYLE["font"] + 1, frameon=False)
     return whole
 
 

@@ -10,7 +10,7 @@ from ..style import STYLE, canvas, label
 
 SHAPE_COLOURS = (VERMILION, ORANGE, BLUE, GREEN, PURPLE)
 FRACTIONS = "¾", "⅔", "½", "⅖", "⅜"
-NARROW = 0.2                        # of the stretched axis: a window so narrow has its name upright
+NARROW = 0.1                        # of the stretched axis: a window narrower than its name
 SIDEWAYS = 0.012                    # of the axis: dots of one p are spread, so that all are seen
 
 
@@ -63,16 +63,17 @@ def draw_dstar(axes, x, dstar, count, *, named):
 
 
 def draw_left(axes, x, left):
-    """By how many per cent the loss is above that of the minimum next to it, as numbers, at the 1/p
-    (P,) where this is known: the worst of the runs, left (R, P).
+    """By how many millionths the loss is above that of the minimum next to it, as numbers, at the
+    1/p (P,) where this is known: the worst of the runs, left (R, P).
     """
     known = np.flatnonzero(np.isfinite(left).any(0))
     for i in known:
-        axes.text(x[i], 0.03, f"{100 * np.nanmax(left[:, i]):.1g} %", color=GREEN, rotation=90,
-                  ha="center", va="bottom", fontsize=STYLE["font"] + 1)
+        millionths = float(f"{1e6 * np.nanmax(left[:, i]):.1g}")
+        axes.text(x[i], 0.03, f"{millionths:g}", color=GREEN, ha="center", va="bottom",
+                  fontsize=STYLE["font"] + 1)
     if len(known):
-        axes.text(0.99, 0.62, "green: how far the loss is above\nthe minimum next to the model",
-                  color=GREEN, transform=axes.transAxes, ha="right", va="center",
+        axes.text(0.99, 0.72, "green: by how many millionths the loss\nis above the minimum next "
+                  "to the model", color=GREEN, transform=axes.transAxes, ha="right", va="center",
                   fontsize=STYLE["font"] + 1)
 
 
@@ -99,18 +100,25 @@ def draw_shares(axes, x, D, kept, graphs, *, named):
 
 
 def draw_windows(axes, windows, graphs, *, on_top):
-    """Where each shape is exactly best, shaded, with its name on top."""
+    """Where each shape is exactly best, shaded, with its name on top.
+
+    The name of a narrow window ends where the window does, and that of a second one beside it
+    begins with it, so that they do not meet.
+    """
     colours = {name: colour for (name, *_), colour in zip(graphs, SHAPE_COLOURS)}
+    there, back = SCALES[True]
+    aside = "center"
     for name, (low, high) in windows.items():
-        colour = colours[name]
-        axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0, zorder=-1)
+        axes.axvspan(low, high, color=colours[name], alpha=0.13, linewidth=0, zorder=-1)
+        narrow = there(high) - there(low) < NARROW
+        aside = "center" if not narrow else "left" if aside == "right" else "right"
+        place, beside = {"left": (low, 3), "right": (high, -3),
+                         "center": (back((there(low) + there(high)) / 2), 0)}[aside]
         if on_top:
-            there, back = SCALES[True]
-            narrow = there(high) - there(low) < NARROW
-            axes.text(back((there(low) + there(high)) / 2), 1.015, f"{name} best" if narrow else
-                      name.replace(" ", "\n") + "\nbest", color=colour, rotation=90 * narrow,
-                      transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-                      fontsize=STYLE["font"], fontweight="bold")
+            axes.annotate(name.replace(" ", "\n") + "\nbest", (place, 1), (beside, 6),
+                          xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                          color=colours[name], ha=aside, va="bottom", fontsize=STYLE["font"],
+                          fontweight="bold")
 
 
 def draw_graphs(axes, graphs):
