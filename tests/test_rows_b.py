@@ -216,6 +216,19 @@ def test_bipyramids_split_at_their_exact_minimum(name):
     assert record["verdict"] == "holds" and record["control_verdict"] == "does not reproduce"
 
 
+def test_a_square_pyramid_is_best_between_triangles_and_digons():
+    """Its shares surround 3/5, and a random search in as much room finds nothing lower."""
+    claim, = (c for c in UNIFORM.claims if c.name == "uniform-square-pyramid")
+    record = claim.check([{}])
+    assert record["verdict"] == "holds" and record["control_verdict"] == "does not reproduce"
+    found = uniform.pyramid()
+    D = np.sort(tm.feature_dimensionality(found.model.W))
+    assert np.ptp(D[:4]) < 1e-6 and D.sum() <= 3
+    assert 0.58 < D[0] < 3 / 5 < D[4] < 0.64
+    searched = tm.find_minimum(tm.Features(5, 1 / uniform.PYRAMID_AT), 3, starts=8, progress=False)
+    assert searched.loss == pytest.approx(found.loss, rel=1e-9)
+
+
 def test_fractions_of_tight_shapes_are_exact():
     for name in ("tetrahedron", "triangle", "digon", "pentagon"):
         fraction = uniform.off_fraction(name)([{}])

@@ -9,7 +9,8 @@ Near the ends of a window training stops at the neighbouring shape, which costs 
 where many features are dense it rests for long at some W'W that is a projection. So at each 1/p the
 model of the lowest exact loss counts that training led to: there, from nearby, or with as many
 features as a shape holds. Where it gains more than every listed shape, a better one is not in the
-list, and no window is there.
+list, and no window is there. One such is known: from 1/p = 1.493 to 1.562, between triangles and
+digons, five features in three dimensions are best, a square pyramid, with shares near 3/5.
 """
 
 from functools import cache
@@ -42,7 +43,7 @@ from .lowest_models import (
     train_on,
 )
 from .polished import leaves_little, left_on_the_table
-from .shape_windows import MAIN, SHAPES, best_gains, gain_of, windows, within
+from .shape_windows import MAIN, SHAPES, best_gains, gain, gain_of, windows, within
 
 SECTION = "The Geometry of Superposition"
 LINES = [fraction for _, fraction in SHAPES.values()]
@@ -50,6 +51,7 @@ WORDS = dict(zip(SHAPES, ("3/4", "2/3", "1/2", "2/5", "3/8")))
 BIPYRAMIDS = {"triangular": (3, [1 / 2] * 2 + [2 / 3] * 3),
               "pentagonal": (5, [2 / 5] * 5 + [1 / 2] * 2)}
 SHAPE_PROBABILITY = 0.05            # at which the shapes' fractions are computed
+PYRAMID_AT = 1.52                   # 1/p at which a square pyramid is best
 ON_LINE = 0.02                      # a feature within this of a fraction is on its line
 NEAR = 0.05                         # D* within this of a level is on its plateau
 BETTER = 1e-2                       # a gain over 1 above all shapes' by this fraction beats them
@@ -322,6 +324,32 @@ def even_shares(name):
     return lambda runs: [abs(3 / len(parts) - parts).max()]
 
 
+@cache
+def pyramid():
+    """The minimum of five features in three dimensions at 1/p = PYRAMID_AT: a square pyramid."""
+    W = np.vstack([np.zeros((2, 5)), [-0.4] * 4 + [1]])
+    W[:2, :4] = polytopes.polygon(4)
+    with passed_on():
+        return find_minimum(Features(5, 1 / PYRAMID_AT), 3,
+                            initial=ReluOutput(W=W[None], b=np.zeros((1, 5))))
+
+
+def over_the_best(gained):
+    """What a shape with this gain has over a plain dimension, over what the best listed one has."""
+    best, = best_gains(np.array([PYRAMID_AT]))
+    return [(gained - 1) / (best - 1)]
+
+
+def pyramid_over_the_best(runs):
+    """`over_the_best` of the square pyramid."""
+    return over_the_best(gain_of(pyramid().loss, PYRAMID_AT, 5, 3)[0])
+
+
+def bipyramid_over_the_best(runs):
+    """The same of a triangular bipyramid, which is a triangle beside a digon."""
+    return over_the_best((2 * gain("triangle", PYRAMID_AT) + gain("digon", PYRAMID_AT)) / 3)
+
+
 def spans(runs):
     """{shape: (low, high)}, the part of each window where no run has a model that gains more."""
     x, better = runs[0]["inverse_p"], np.any([beaten(run) for run in runs], axis=0)
@@ -400,6 +428,12 @@ CLAIMS = (
           "and 1/2: their shares less that at 3/5.", off_three_fifths, low=0.8,
           expected="at least 0.8, where triangles or digons are exactly best",
           decided_by=PAPER_SIZE),
+    Claim("uniform-square-pyramid", SECTION,
+          f"At 1/p = {PYRAMID_AT}, where neither triangles nor digons are best, features stand "
+          "near 3/5 after all: of a square pyramid, five in three dimensions, not of a bipyramid.",
+          pyramid_over_the_best, low=1, kind="ours", control=bipyramid_over_the_best,
+          expected="gains at least 1 times as much over a plain dimension as the best of the five "
+                   "shapes, at exact minima; the control is a triangle beside a digon"),
     *(Claim(f"uniform-{'' if name == 'triangular' else name + '-'}bipyramid-splits", SECTION,
             f"The {name} bipyramid's features have the shares of its factors: {words}.",
             off_its_factors(name), high=1e-6, kind="identity", control=even_shares(name),
