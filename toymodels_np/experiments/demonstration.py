@@ -189,7 +189,7 @@ def claims(prefix=""):
 
 EXPERIMENT = Experiment(
     "demonstration", 2, "Demonstrating superposition", SECTION, "01", SETTINGS | {"seeds": 6},
-    SETTINGS | {"steps": 10_000, "linear_steps": 10_000,
+    SETTINGS | {"polish": SETTINGS["probabilities"], "steps": 10_000, "linear_steps": 10_000,
                 "linear_batch_size": 1024, "linear_learning_rate": 1e-2, "seeds": 10},
     run, draw, (*claims(), *analysis.CLAIMS))
 
