@@ -38,7 +38,7 @@ def geometry(W, *, ax=None):
         raise OverflowError(f"W is too large to be drawn: its entries reach {abs(W).max():.3g}")
     axes = panel(ax, size=(5.6, 5.6), space=len(W) == 3)
     length = np.linalg.norm(W, axis=0)
-    limit = 1.22 * length.max() if length.max() > 0 else 1.0
+    limit = 1.32 * length.max() if length.max() > 0 else 1.0
     far = np.flatnonzero((length > DRAWN * length.max()) & (length > 0))
     numbers = far if len(far) <= NUMBERED else ()
     if len(W) == 1:
