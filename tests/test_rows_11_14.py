@@ -153,15 +153,26 @@ def test_what_jumps_are_said_to_do_can_hold_and_fail():
     assert HOLDS not in [verdict for _, verdict in bad.values()]
 
 
+def many_jumps():
+    """D (201, 25): each feature jumps from 0 to 1/2 at a time of its own."""
+    when = np.random.default_rng(0).uniform(30, 170, size=25)
+    return 0.5 / (1 + np.exp(-(np.arange(201)[:, None] - when) / 2))
+
+
 def test_movement_of_many_shares_correlates_with_the_fall_that_it_makes():
-    rng = np.random.default_rng(0)
-    when = rng.uniform(30, 170, size=25)
-    D = 0.5 / (1 + np.exp(-(np.arange(201)[:, None] - when) / 2))
+    D = many_jumps()
     value, shifted = energy_jumps.moving_together(D, 20 - D.sum(1))
     assert value > 0.99 and shifted.max() < 0.9 and abs(shifted.mean()) < 0.2
     for loss in (np.full(201, 1.0), np.full(1, 1.0)):
-        with pytest.raises(NotMeasured, match="shares that move"):
-            energy_jumps.moving_together(np.zeros((len(loss), 3)), loss)
+        assert energy_jumps.moving_together(np.zeros((len(loss), 3)), loss) is None
+
+
+def test_what_moves_in_half_of_the_runs_only_is_not_measured():
+    moving = jumping(many_jumps(), 20 - many_jumps().sum(1))
+    still = jumping(np.full((201, 4), 0.3), np.ones(201))
+    assert len(energy_jumps.correlations([moving, moving, still])) == 2
+    with pytest.raises(NotMeasured, match="1 of 2 runs"):
+        energy_jumps.correlations([moving, still])
 
 
 # -- row 12 ---------------------------------------------------------------------------------------

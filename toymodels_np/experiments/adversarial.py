@@ -8,8 +8,8 @@ dimension.
 Trained on inputs that are attacked along a random feature, models give up superposition. The paper
 needs perturbations of some 80 % of an input's length until none is left; how many it takes depends
 on how sparse features are, and on the attack: along the worst direction less is enough. A penalty
-on |h_1| + … + |h_m|, from the paper's strategic picture, removes superposition, too, and then
-features.
+on |h_1| + … + |h_m|, from the paper's strategic picture, removes superposition, too, by removing
+features: no two interfere any more only where fewer are left than there are dimensions.
 
 Many features are needed where they are rare: with n p below 1 most inputs are empty, and so is
 their attack.
@@ -155,7 +155,7 @@ def correlation(run):
     """Pearson's correlation of vulnerability and features per dimension; 0 if one is constant."""
     pair = run["vulnerability"], run["per_dimension"]
     if len(pair[0]) < 3:
-        raise NotMeasured("at least three probabilities, to correlate over")
+        raise NotMeasured("the claim speaks of a correlation, and there are fewer than three p")
     return 0.0 if min(map(np.ptp, pair)) < 1e-6 else float(np.corrcoef(*pair)[0, 1])
 
 
@@ -182,7 +182,8 @@ def removing_size(sizes, per_dimension, beyond):
     below = np.flatnonzero(per_dimension <= LEFT)
     if not len(below):
         if sizes[-1] <= beyond:
-            raise NotMeasured(f"training against perturbations of more than {beyond:g}")
+            raise NotMeasured(f"the claim speaks of perturbations of more than {beyond:g}, and "
+                              f"training had none")
         return float(sizes[-1])
     k = below[0]
     if k == 0:
@@ -200,7 +201,7 @@ def shared(W):
     """Mean interference of the represented features of W (m, n); NotMeasured for fewer than two."""
     kept = norms(W) >= REPRESENTED
     if kept.sum() < 2:
-        raise NotMeasured("two represented features")
+        raise NotMeasured("there are no two represented features")
     return float(interference(W)[kept].mean())
 
 
@@ -213,7 +214,7 @@ def least_shared(run):
         except NotMeasured:
             continue
     if not found:
-        raise NotMeasured("penalised models with two represented features")
+        raise NotMeasured("no penalised model has two represented features")
     return min(found)
 
 
@@ -265,7 +266,8 @@ CLAIMS = (
           "How much is needed depends on how sparse features are: the size at p = 0.05, relative "
           "to p = 0.1.",
           lambda runs: [removed_at(run, SPARSER) / removed_at(run, REMOVED_AT) for run in runs],
-          low=1.25, kind="ours"),
+          low=1.25, kind="ours",
+          expected="at least 1.25; the largest size that was tried stands for one beyond it"),
     Claim("attack-training-against-the-worst", SECTION,
           "Against the worst direction less is needed than against a random feature: the size, "
           "relative to that, at p = 0.1.",

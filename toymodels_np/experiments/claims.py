@@ -26,11 +26,13 @@ SUMMARIES = {"median": np.median, "mean": np.mean, "share": np.mean,
 EXTREMES = ("smallest", "largest")      # of all seeds: a number on the bound itself is decided
 NEAR = 0.25             # of the spread over seeds: what is nearer to a bound decides nothing
 CONFIDENCE = 0.95       # of a share's binomial interval, which must lie on one side of the bound
-TOO_NEAR = "too near its bound for so few seeds: more seeds would decide it (--seeds)"
+TOO_FEW = "too near its bound for so few of them: more seeds would decide it (--seeds)"
+TOO_NEAR = ("nearer to its bound than a quarter of its range over the seeds: runs that differ "
+            "less, as longer ones do, would decide it")
 
 
 class NotMeasured(Exception):
-    """The runs hold nothing of what a claim speaks of; the message says what they should hold."""
+    """The runs hold nothing of what a claim speaks of; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,13 @@ class Claim:
         measured, verdict = self._judge(numbers)
         if verdict == FAILS and self.correction:
             verdict = CORRECTED
-        reason = TOO_NEAR if verdict == UNDECIDED else ""
+        reason = (TOO_FEW if self.summary == "share" else TOO_NEAR) * (verdict == UNDECIDED)
         if verdict == FAILS and self.decided_by and not full:
             verdict, reason = UNDECIDED, self.decided_by
         said = self.correction.format(measured=f"{measured:.6g}") if verdict == CORRECTED else ""
         return record | self._control(runs, controls) | {
-            "measured": measured, "spread": [float(numbers.min()), float(numbers.max())],
-            "count": int(numbers.size), "verdict": verdict, "correction": said, "reason": reason}
+            "measured": measured, "spread": self._spread(numbers), "count": int(numbers.size),
+            "verdict": verdict, "correction": said, "reason": reason}
 
     def _control(self, runs, controls):
         """The same measure on what must fail, or why there is none."""
@@ -154,9 +156,8 @@ class Claim:
         measured = float(SUMMARIES[self.summary](numbers))
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if self.summary == "share":
-            trials = scipy.stats.binomtest(round(numbers.sum()), numbers.size)
-            interval = trials.proportion_ci(CONFIDENCE)
-            near = any(interval.low < bound < interval.high for bound in bounds)
+            low, high = self._spread(numbers)
+            near = any(low < bound < high for bound in bounds)
         else:
             # On the bound itself all is said where it speaks of all seeds, or of one value alone.
             decided = self.summary in EXTREMES or self.low == self.high
@@ -165,6 +166,13 @@ class Claim:
         inside = ((self.low is None or measured >= self.low)
                   and (self.high is None or measured <= self.high))
         return measured, UNDECIDED if near else HOLDS if inside else FAILS
+
+    def _spread(self, numbers):
+        """The range of the numbers, [low, high]; of a share its binomial interval."""
+        if self.summary != "share":
+            return [float(numbers.min()), float(numbers.max())]
+        trials = scipy.stats.binomtest(round(numbers.sum()), numbers.size)
+        return [float(end) for end in trials.proportion_ci(CONFIDENCE)]
 
     def _bounds(self):
         if self.low is None or self.high is None:

@@ -177,9 +177,14 @@ def measured(record):
     """What was measured beside what was expected, in words, or why it was not measured."""
     if record["measured"] is None:
         return f"{record['reason']}; expected {record['expected']}"
+    return f"{record['measured']:.6g} ({spread(record)}), expected {record['expected']}"
+
+
+def spread(record):
+    """Of how many numbers the measured one is the summary; their range, or a share's interval."""
     low, high = record["spread"]
-    return (f"{record['measured']:.6g} ({record['summary']} of {record['count']}, {low:.4g} to "
-            f"{high:.4g}), expected {record['expected']}")
+    between = "95 % interval " * (record["summary"] == "share") + f"{low:.6g} to {high:.6g}"
+    return f"{record['summary']} of {record['count']}, {between}"
 
 
 def control(record):

@@ -170,7 +170,7 @@ def claims(prefix=""):
               dense_keeps_top, low=1, summary="smallest",
               expected="every seed; features within 20 % of the m-th in importance count alike"),
         Claim(f"{prefix}sparse-represents-more", SECTION,
-              f"Sparse features (p = {SPARSE:g}): more than twice as many are represented as when "
+              f"Sparse features (p = {SPARSE:g}): at least twice as many are represented as when "
               "dense.", sparse_over_dense, low=2),
         Claim(f"{prefix}sparser-represents-more", SECTION,
               "The sparser, the more features are represented, step by step down to "

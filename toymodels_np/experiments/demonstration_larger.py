@@ -2,8 +2,8 @@
 
 With four times as many features and dimensions it is the picture of row 2, rescaled; what is run
 and what is measured is the same. Features 19 and 20 differ by a tenth in importance: which of the
-two is kept, a linear model of a few thousand steps does not always get right, and `keeps_top` does
-not ask. At p = 0.001 one sample in a thousand has them, and batches of 512 are what it takes.
+two is kept, a linear model does not always get right, so that features within 20 % in importance
+count alike. At p = 0.001 one sample in a thousand has them, and it takes batches of at least 512.
 """
 
 from .base import Experiment

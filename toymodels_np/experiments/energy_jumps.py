@@ -135,7 +135,7 @@ def moving_together(D, loss):
     Each is relative to its mean over AROUND windows on either side, so that what falls like an
     exponential is constant. Records count after the transient, with room around them, and before
     all but SETTLED of the loss that is left there has fallen. The shifted ones, an array, are those
-    of all cyclic shifts by a window or more: what chance would do. NotMeasured if nothing moves.
+    of all cyclic shifts by a window or more: what chance would do. None if nothing moves.
     """
     T = len(loss)
     h, start = half_window(T), round(TRANSIENT * T)
@@ -144,7 +144,7 @@ def moving_together(D, loss):
     first = max(start, h + reach)
     stop = min(left[-1] + 1 if len(left) else 0, T - h - reach)
     if stop - first <= 4 * h:
-        raise NotMeasured("shares that move while the loss falls, for long enough")
+        return None
 
     def relative(y):
         seen = y[first - reach:stop + reach]
@@ -152,7 +152,7 @@ def moving_together(D, loss):
         return y[first:stop] / np.where(mean == 0, 1, mean)
     moved, fall = relative(movement(D)), relative(falls(loss))
     if min(np.ptp(moved), np.ptp(fall)) < 1e-6:                         # nothing but rounding
-        raise NotMeasured("shares that move, and a loss that falls, in other ways than smoothly")
+        return None
     shifted = [np.corrcoef(np.roll(moved, shift), fall)[0, 1]
                for shift in range(2 * h, len(fall) - 2 * h)]
     return float(np.corrcoef(moved, fall)[0, 1]), np.array(shifted)
@@ -228,20 +228,30 @@ def faster_than_around(runs, displaced=False):
     return won or [0]
 
 
+def that_move(runs):
+    """`moving_together` of each seed's model of many features, those in which something moves."""
+    found = [moving_together(run["many_D"][:, 0], run["many_loss"][:, 0]) for run in runs]
+    found = [pair for pair in found if pair is not None]
+    if len(found) <= len(runs) / 2:
+        raise NotMeasured(f"shares move for long enough while the loss falls, and not evenly, in "
+                          f"{len(found)} of {len(runs)} runs, and must in more than half")
+    return found
+
+
 def correlations(runs):
     """Of each seed's model of many features, how movement and the fall of the loss correlate."""
-    return [moving_together(run["many_D"][:, 0], run["many_loss"][:, 0])[0] for run in runs]
+    return [value for value, _ in that_move(runs)]
 
 
 def shifted_correlations(runs):
     """The same where the one is shifted against the other, the mean over all shifts."""
-    return [moving_together(run["many_D"][:, 0], run["many_loss"][:, 0])[1].mean() for run in runs]
+    return [shifted.mean() for _, shifted in that_move(runs)]
 
 
 def chances(runs):
     """How often a shift correlates at least as well, of each seed."""
-    found = [moving_together(run["many_D"][:, 0], run["many_loss"][:, 0]) for run in runs]
-    return [(1 + (shifted >= value).sum()) / (1 + len(shifted)) for value, shifted in found]
+    return [(1 + (shifted >= value).sum()) / (1 + len(shifted))
+            for value, shifted in that_move(runs)]
 
 
 def clearest(run):

@@ -223,7 +223,7 @@ def octahedra(runs):
     """Those of them that are an octahedron; NotMeasured if none is."""
     found = [W for W in ends(runs) if is_octahedron(W)]
     if not found:
-        raise NotMeasured("starts that end as an octahedron")
+        raise NotMeasured("no start ends as an octahedron")
     return found
 
 
@@ -239,13 +239,16 @@ def rests(runs):
 
 
 def own_geometry(runs):
-    """1 or 0 for each plateau left: has what comes after it, plateau or end, another geometry?"""
+    """1 or 0 for each plateau left: has what comes after it, plateau or end, another geometry?
+
+    Where there is no plateau at all, 0 for each start.
+    """
     found = []
     for run in runs:
         last = run["W"][:, -1].astype(float)
         for one, W in zip(before_the_end(run), last):
             found += [a != b for a, b in pairwise([*(plateau[3] for plateau in one), words(W)])]
-    return found or [0]
+    return found or [0] * sum(run["W"].shape[0] for run in runs)
 
 
 def linear_once(runs):
@@ -272,7 +275,7 @@ def twists(runs, within):
         found += [twist(W[close.argmax()])
                   for W, close in zip(run["W"].astype(float), near) if close.any()]
     if not found:
-        raise NotMeasured(f"starts whose loss comes within {within:g} times the lowest")
+        raise NotMeasured(f"no start's loss comes within {within:g} times the lowest")
     return found
 
 

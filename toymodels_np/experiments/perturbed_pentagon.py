@@ -238,7 +238,8 @@ CLAIMS = (
           correction="pentagon and digons cost the same when it is {measured} times less frequent",
           control=times_less("probability", "limit")),
     Claim("fifth-point-collapses-less-important", SECTION,
-          "With importance varied instead, the fifth point collapses at about the same factor.",
+          "With importance varied instead, the fifth point collapses when it is about 2.5 times "
+          "less important.",
           times_less("importance", "crossing"), low=0.8 * PAPER, high=1.2 * PAPER, expected=END,
           correction="pentagon and digons cost the same when it is {measured} times less important",
           control=times_less("importance", "limit"), kind="ours"),

@@ -111,8 +111,8 @@ CLAIMS = (
           of_size(3, 2, near_joint), high=0,
           correction="the joint solution wins in a share {measured} of cells near equal importance",
           control="none: it is said that something never happens, and it does"),
-    Claim("3-in-2-hard-to-train", SECTION, "3 in 2: hard to replicate: at most half of single "
-          "training runs end in the true phase, in the mean over the phases.",
+    Claim("3-in-2-hard-to-train", SECTION, "3 in 2: those who replicate it call it hard: at most "
+          "half of single training runs end in the true phase, in the mean over the phases.",
           of_size(3, 2, success), high=0.5, kind="ours", control=of_size(3, 2, found_by_best),
           expected="at most half of single runs; of the best of ten it is not so"),
 )

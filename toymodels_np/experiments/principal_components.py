@@ -210,12 +210,14 @@ PLOT = "read off a plot, to 20 %"
 EXACT = "the numbers are exact: whatever has no correlated pairs has nothing that could collapse"
 CLAIMS = (
     Claim("sparse-hexagon", SECTION,
-          "Very sparse: a hexagon with the members of each pair side by side.", hexagon, low=1),
+          "Very sparse: a hexagon with the members of each pair side by side.", hexagon, low=1,
+          expected="yes, which is 1"),
     Claim("none-collapsed-below-0.05", SECTION,
           "Below p = 0.05 no pair has collapsed: all six features are represented, and the members "
           "of a pair stand side by side.", six_directions, low=1, summary="smallest"),
     Claim("pairs-collapse-one-by-one", SECTION,
-          "As features get denser the pairs collapse one after another.", one_by_one, low=1),
+          "As features get denser the pairs collapse one after another.", one_by_one, low=1,
+          expected="yes, which is 1"),
     Claim("first-pair-collapses", SECTION, "One pair has collapsed from p = 0.05 on (plot).",
           boundary(0), low=0.8 * PAPER[0], high=1.2 * PAPER[0], expected=f"0.05, {PLOT}",
           correction="the first pair collapses at p = {measured}", control=EXACT),
@@ -225,7 +227,8 @@ CLAIMS = (
     Claim("two-collapsed-0.15-to-0.2", SECTION,
           "Between p = 0.15 and 0.2 two pairs are collapsed.", counts(0.15, 0.2), low=2, high=2),
     Claim("third-pair-collapses", SECTION,
-          "The next regime, before principal components, begins at 0.25 to 0.5 (plot).",
+          "The third pair collapses at some p from 0.25 to 0.5, where the plot begins to show "
+          "principal components.",
           boundary(2), low=0.25, high=0.5, correction="the third pair collapses at p = {measured}",
           control=boundary(1)),
     Claim("all-collapsed-above-half", SECTION, "From p = 1/2 on all three pairs are collapsed.",

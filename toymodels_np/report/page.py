@@ -13,7 +13,7 @@ import scipy
 
 from .. import experiments, plots
 from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
-from ..experiments.command import control
+from ..experiments.command import control, spread
 from ..teaching import book
 from ..teaching.templates import render
 from ..version import __version__
@@ -96,10 +96,8 @@ def _claim(record):
     shown = dict(record, said_by=SAID_BY[record["kind"]], number="not measured", spread="")
     if record["measured"] is not None:
         shown["number"] = f"{record['measured']:.6g}"
-        low, high = record["spread"]
         if record["count"] > 1:
-            shown["spread"] = (f"{record['summary']} of {record['count']}, "
-                               f"{low:.4g} to {high:.4g}")
+            shown["spread"] = spread(record)
     return shown | {"control_said": control(record)}
 
 
