@@ -1,18 +1,17 @@
 """Write the atlas: minima and saddles of small models of equal features, certified where they can
 be.
 
-    python examples/atlas.py [FOLDER]
-
 For every size and probability the distinct minima that a few searches find, lowest first, and the
 saddles of index 1 that are reached from them by climbing along the softest direction. Each is
-handed to `tm.certify`; what it cannot prove is kept with the reason. The atlas that comes with the
-package lies in toymodels_np/theory/certify/atlas, from where `tm.load_atlas()` reads it.
+handed to `tm.certify`; what it cannot prove is kept with the reason. `tm.load_atlas(DIR)` reads
+what is written; without DIR it reads the atlas that comes with the package, which was made with
+--out toymodels_np/theory/certify/atlas.
 """
 
 import json
-import sys
 from pathlib import Path
 
+import common
 import numpy as np
 from tqdm import tqdm
 
@@ -70,16 +69,19 @@ def cell(n, m, p):
             for loss, model in low + saddles(features, low)]
 
 
-def main(folder=atlas.FOLDER):
-    Path(folder).mkdir(exist_ok=True, parents=True)
+def main(arguments=None):
+    parser = common.parser(__doc__, "python examples/atlas.py --out out/atlas", seed=False)
+    parser.set_defaults(out=Path("out/atlas"))
+    options = common.parse(parser, arguments)
     for n, m in tqdm(SIZES):
         entries = [e for p in PROBABILITIES for e in cell(n, m, p)]
         text = json.dumps(entries, separators=(",", ":"))
-        Path(folder, f"{n}-features-{m}-dimensions.json").write_text(text + "\n", encoding="utf-8")
-    for e in tm.load_atlas(folder):
+        path = options.out / f"{n}-features-{m}-dimensions.json"
+        path.write_text(text + "\n", encoding="utf-8")
+    for e in tm.load_atlas(options.out):
         print(f"({e.n_features}, {e.n_hidden})  p = {float(e.feature_probability):<5g} {e.kind:14} "
               f"{e.loss:.12f}  {e.name}  {e.reason}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -24,7 +24,7 @@ def parser(description, example, *, seed=True, full=None):
         words.add_argument("--full", action="store_true", help=full)
     words.add_argument("--out", type=Path, default=Path("out"), metavar="DIR",
                        help="folder for the figure and the numbers, made if it is missing "
-                            "(default: out)")
+                            "(default: %(default)s)")
     return words
 
 
