@@ -319,6 +319,24 @@ def test_the_rarest_features_cost_what_they_do_at_first_order(n, p):
     assert expected_loss(model, Features(n, p)) == pytest.approx(p * sum(each), rel=1e-5)
 
 
+@pytest.mark.parametrize("n", [5, 11])
+@pytest.mark.parametrize("bias", [0.0, -0.1])
+@pytest.mark.parametrize("p", [1e-12, 1e-35, 1e-60, 1e-150])
+def test_so_does_their_gradient(n, bias, p):
+    """The mean of the model's own gradient over a fine grid, one feature on at a time; at a bias of
+    0 the ReLUs of an empty sample stand at their kink.
+    """
+    W = np.random.default_rng(1 if n == 11 else 0).normal(size=(2, n))
+    model = ReluOutput(W, np.full(n, bias))
+    x = ((np.arange(4000) + 0.5) / 4000)[:, None]
+    each = [model.loss_and_grad(x * one, Features(n, 1.0)) for one in np.eye(n)]
+    loss, gradient = expected_loss_and_grad(model, Features(n, p))
+    assert loss / p == pytest.approx(sum(one for one, _ in each), rel=1e-5)
+    for name in ("W", "b"):
+        np.testing.assert_allclose(getattr(gradient, name) / p,
+                                   sum(getattr(g, name) for _, g in each), atol=1e-3)
+
+
 @pytest.mark.parametrize("p", [5e-324, 1e-260, [0.5, 1e-300]])
 def test_what_is_too_rare_for_float64_is_refused(p):
     """At 1e-260 the loss was off by 0.1 %, at 1e-270 by 84 %."""

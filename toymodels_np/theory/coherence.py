@@ -6,16 +6,17 @@ The bound is c |W_i| |W_j| -+ W_i . W_j >= 0 for all pairs. It holds where a col
 features are dropped, and each choice of features that are kept is a search of its own.
 """
 
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 import scipy
 
 from ..geometry.measures import norms
-from .descent import drop, evaluate, pack, unpack
+from .descent import evaluate, pack, unpack
 from .search import built_starts
 
-CHOICES = 60                # choices of kept features that are tried, those worth most
+CHOICES = 60                # choices of kept features that are tried, those worth most of each size
+TRIED = 1000                # so many of each size are looked at for different ones
 STARTS = 8                  # starts that a choice of features has
 ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
 ACTIVE = 1e-7               # a bound that is met to so much counts
@@ -34,12 +35,8 @@ def coherence(W):
 
 def coherent_minimum(task, starts, bound, free, watch):
     """The lowest point (a model) with coherence `bound` that is found, its loss, and the norm of
-    the gradient along what is allowed; `free` is the minimum without the bound.
+    the gradient along what is allowed; `free` is the minimum without the bound, which breaks it.
     """
-    if coherence(drop(free[None], task.features)[0][0].W) <= bound:
-        theta = pack(free)[None]
-        f, g = evaluate(free[None], theta, task.features, task.penalty)
-        return free, float(f[0]), float(np.linalg.norm(g))
     best, lowest = None, np.inf
     for kept in _choices(task.features, free.n_hidden):
         for start in _from(task.features, starts, free, kept):
@@ -53,13 +50,13 @@ def coherent_minimum(task, starts, bound, free, watch):
 def _choices(features, m):
     """Which features may be kept, the most valuable of every number first."""
     n, worth, chosen = features.n_features, features.importance * features.variance(), []
-    order = np.argsort(-worth, kind="stable")
-    for count in range(n, min(m, n) - 1, -1):
-        seen = set()
-        for kept in combinations(order, count):
+    order, fewest = np.argsort(-worth, kind="stable"), min(m, n)
+    for count in range(n, fewest - 1, -1):
+        seen, most = set(), max(1, CHOICES // (n - fewest + 1))
+        for kept in islice(combinations(order, count), TRIED):
             kind = tuple((features.importance[i], features.feature_probability[i]) for i in kept)
             alike = len(features.sets) == n and kind in seen        # equal features: one is enough
-            if not alike and len(chosen) < CHOICES:
+            if not alike and len(seen) < most:
                 seen.add(kind)
                 chosen.append(np.sort(kept))
     return chosen

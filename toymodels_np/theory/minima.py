@@ -8,7 +8,7 @@ How a descent goes is in `descent.py`, which points are tried in `search.py`, wh
 `penalties.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -20,10 +20,21 @@ from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..machine import check_executor, memory, progress as progress_options
-from ..penalties import NONE, check_bounded, penalty as checked_penalty
+from ..penalties import LARGEST, NONE, check_bounded, penalty as checked_penalty
 from . import search
-from .coherence import coherent_minimum
-from .descent import RTOL, Pace, descend, evaluate, pack, revive, select, settle, unpack
+from .coherence import ACTIVE, coherence as coherence_of, coherent_minimum
+from .descent import (
+    RTOL,
+    Pace,
+    descend,
+    evaluate,
+    pack,
+    revive,
+    select,
+    settle,
+    unpack,
+    value,
+)
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
@@ -35,6 +46,8 @@ DIFFERENCE = 1e-5           # step of the Hessian's differences,
 CURVED = 1e-7               # and rtol of the losses in it where there are many features
 STIFF = 1e-4                # a curvature below this part of the largest counts as so much
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
+RAREST = 1e-6               # where all features are rarer, losses are too small to be compared
+IMPORTANCES = 1e-100, 1e100         # what the largest importance may be, unless it is 0
 PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
 KINK = 0.05                 # a slope that differs by this share on both sides bends
 SLOW = 1e-6                 # a polish ends once a hundred steps lower the loss by less than this
@@ -57,7 +70,8 @@ class Minimum:
     model : the solution, float64         loss : the exact loss there, penalties included
     gradient_norm : that of the loss      hessian_eigenvalues : ascending; (P,), or for many
     start_losses : (starts,) where each       parameters the lowest and the highest, (2,), or none
-        start ended, ascending            geometry : its name
+        start ended, ascending, without   geometry : its name
+        regard to a bound
     symmetry_directions : flat directions that rotations explain
     unit : the power of 2 next to the largest importance, in which small gradients are small
     converged : whether the gradient is zero and the search was not broken off
@@ -161,22 +175,24 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
 
     Returns a Minimum; after Ctrl-C, the best point so far with `converged` false. Raises
     NotConverged (an ArithmeticError) where the lowest point of at most nine features has a gradient
-    above 1e-8 (for a largest importance of 1). With more of them `converged` says whether it is
-    below, or below 1e-6 with more than 400 parameters. ValueError or TypeError on bad arguments.
+    above 1e-8 (for a largest importance of 1) and no bound. With more of them `converged` says
+    whether it is below, or below 1e-6 with more than 400 parameters, or 1e-4 under a bound.
+    ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
     task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)
     with _Watch(progress) as watch:
         try:
+            first = value(stack[[0]], task.features, task.penalty, search.ROUGHLY)
+            watch(pack(stack[[0]]), first, np.ones(1))          # there is a best point from now on
             points, f, ends = _search(task, stack, initial is None, seed, executor, watch)
             if bound is not None:
-                free = points[int(np.argmin(f))]
-                return _finish_bounded(task, stack, free, bound, ends, unit, watch)
+                return _finish_bounded(task, stack, points, f, bound, ends, unit, watch)
             return _finish(task, points, f, ends, unit, watch)
         except KeyboardInterrupt:
             if watch.best is None:
                 raise
-            return _broken_off(task, unpack(stack[0], watch.best), unit)
+            return _broken_off(task, unpack(stack[0], watch.best), unit, bound)
 
 
 def polish(model, features, *, starts=32, seed=0, interference=0.0, weight_decay=0.0,
@@ -186,7 +202,8 @@ def polish(model, features, *, starts=32, seed=0, interference=0.0, weight_decay
     model : a ReluOutput or Linear of any dtype; of several instances, the best end is returned
     features and all else : as for `find_minimum`, whose `initial` the model is
     """
-    if not isinstance(model, Model):
+    if not isinstance(model, Model) or type(model) not in (
+            ReluOutput, Linear) and not stranger(model):
         raise TypeError(f"model must be a ReluOutput or a Linear, got {model!r}")
     return find_minimum(features, model.n_hidden, model=type(model), starts=starts, seed=seed,
                         initial=model, interference=interference, weight_decay=weight_decay,
@@ -199,10 +216,18 @@ def _task(features, model, interference, weight_decay, coherence, executor):
     check_bounded(penalty, model, features)
     bound = None if coherence is None else checks.real("coherence", coherence, minimum=0, maximum=1)
     check_executor(executor)
-    highest = features.importance.max()
+    highest, (lower, upper) = features.importance.max(), IMPORTANCES
+    if highest and not lower <= highest <= upper:
+        raise ValueError(f"the largest importance must be from {lower:g} to {upper:g} for a search "
+                         f"to keep its digits, got {highest:g}")
     unit = 2.0 ** np.round(np.log2(highest)) if highest else 1.0    # so that no digit changes
     law = features.replace(importance=features.importance / unit)
-    return search.Task(law, penalty.in_units_of(unit)), unit, bound
+    penalty = penalty.in_units_of(unit)
+    if max(map(abs, penalty)) > LARGEST:
+        raise ValueError(f"interference and weight_decay must be at most {LARGEST:g} times the "
+                         f"largest importance, {highest:g}, got {interference:g} and "
+                         f"{weight_decay:g}")
+    return search.Task(law, penalty), unit, bound
 
 
 class _Watch:
@@ -273,11 +298,15 @@ def _runner(executor, watch):
 
     def run(function, *arguments):
         results = [executor.submit(function, *each) for each in zip(*arguments[:-1])]
-        done = [result.result() for result in results]
-        for points, f in done:
-            if len(f):
-                watch(pack(points), f, f * 0)
-        return done
+        try:
+            for result in results:
+                points, f = result.result()
+                if len(f):
+                    watch(pack(points), f, f * 0)
+        finally:
+            for result in results:
+                result.cancel()                         # what has not begun, after an error
+        return [result.result() for result in results]
 
     return run
 
@@ -313,9 +342,10 @@ def _finish(task, points, f, ends, unit, watch):
     theta = pack(best)[None]
     loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
     if task.few and norm > GRADIENT:
+        why = "a penalty makes it stiff" if task.penalty else "the loss has a kink there"
         raise NotConverged(f"the lowest of {len(ends)} starts ended with loss {loss * unit:.8g} "
                            f"and a gradient of norm {norm * unit:.1e}, above {GRADIENT * unit:g}: "
-                           f"the loss has a kink there, or more starts are needed")
+                           f"{why}, or more starts are needed")
     return _minimum(task, unit, best, loss, norm, values, ends, converged=norm <= GRADIENT,
                     kinks=kinks(best, task.features))
 
@@ -392,18 +422,41 @@ def _finish_large(task, best, ends, unit, watch):
                     converged=norm <= GRADIENT_LARGE)
 
 
-def _finish_bounded(task, stack, free, bound, ends, unit, watch):
-    """The Minimum with a bound on the coherence; `free` is where the search without it ended."""
+def _finish_bounded(task, stack, points, f, bound, ends, unit, watch):
+    """The Minimum with a bound on the coherence: that without it, if it keeps it."""
+    free = points[int(np.argmin(f))]
+    try:
+        minimum = _finish(task, points, f, ends, unit, watch)
+        if coherence_of(minimum.model.W) <= bound + ACTIVE:
+            return replace(minimum, bound=bound)
+        free = minimum.model
+    except NotConverged:
+        pass
+    watch.best, watch.f = pack(_orthogonal(task, free)), np.inf     # no answer breaks the bound
     best, loss, norm = coherent_minimum(task, stack, bound, free, watch)
     return _minimum(task, unit, best, loss, norm, np.zeros(0), ends,
                     converged=norm <= GRADIENT_BOUNDED, bound=bound)
 
 
-def _broken_off(task, model, unit):
+def _orthogonal(task, model):
+    """A model of the same size with coherence 0: those features that are worth most, a dimension
+    each.
+    """
+    m, n = model.W.shape
+    worth = task.features.importance * task.features.variance()
+    kept = np.argsort(-worth, kind="stable")[:m]
+    W, b = np.zeros((m, n)), task.features.active_probability / 2
+    W[np.arange(len(kept)), kept], b[kept] = 1, 0
+    return type(model)(W, b)
+
+
+def _broken_off(task, model, unit, bound=None):
     """The Minimum that the best point so far would be, without any certificate."""
+    if bound is not None and coherence_of(model.W) > bound + ACTIVE:
+        model = _orthogonal(task, model)
     f, g = evaluate(model[None], pack(model)[None], task.features, task.penalty)
     return _minimum(task, unit, model, float(f[0]), float(np.linalg.norm(g)), np.zeros(0), f,
-                    converged=False)
+                    converged=False, bound=bound)
 
 
 # -- the certificate ------------------------------------------------------------------------------
@@ -441,6 +494,8 @@ def extreme_eigenvalues(model, features, penalty=NONE):
 
     operator = LinearOperator((P, P), matvec=product, dtype=float)
     start = np.random.default_rng(0).normal(size=P)
+    if not product(start).any():                                        # where nothing matters
+        return np.zeros(2)
     for which in ("LA", "SA"):
         try:
             value = eigsh(operator, 1, which=which, v0=start, ncv=PRODUCTS // 2, maxiter=4,
@@ -541,13 +596,16 @@ def _starts(features, n_hidden, model, starts, seed, initial):
         raise TypeError(f"model must be the class ReluOutput or Linear, whose loss is known "
                         f"exactly, got {model!r}; use tm.estimate_loss to judge any other")
     starts, seed = checks.integer("starts", starts), checks.seed(seed)
+    if (rarest := features.active_probability.max()) < RAREST:
+        raise ValueError(f"feature_probability must be at least {RAREST:g} for some feature, so "
+                         f"that a search can tell losses apart, got {rarest:g}")
     memory("n_hidden", 12 * m**2 * (m + 1) * n)         # of `rotations`
     if initial is None:
         memory("the starts", 32 * starts * m * n)
         return search.random_starts(features, m, model, starts, seed)
     if type(initial) is not model or (initial.n_hidden, initial.n_features) != (m, n):
-        raise ValueError(f"initial must be a {model.__name__} with n_features={n} and "
-                         f"n_hidden={m}, got {initial!r}")
+        raise ValueError(f"initial, the model to start from, must be a {model.__name__} with "
+                         f"n_features={n} and n_hidden={m}, got {initial!r}")
     if why := stranger(initial):
         raise TypeError(f"initial must be the package's own, and {why}")
     return model(initial.W.reshape(-1, m, n).astype(np.float64),

@@ -92,7 +92,10 @@ def descend_kept(task, points, pace, watch=None):
     the points with as many features left descend together, smaller as they are.
     """
     features, kept = task.features, norms(points.W) > 0                 # (K, n)
-    held = None if kept.all() else held_parameters(points)
+    held = None
+    if not kept.all():
+        points = type(points)(points.W, np.where(kept, points.b, features.active_probability / 2))
+        held = held_parameters(points)
     options = dict(penalty=task.penalty, pace=pace)
     single = len(features.sets) == features.n_features
     if held is None or not single or type(points).__name__ == "Linear":

@@ -108,7 +108,7 @@ def box(y, g, p, own, with_grad=True):
     scale = abs(y) + abs(g).sum(0)                                      # (C, N)
     scale[scale == 0] = 1
     cube = lay(y / scale, g / scale + 1j * DUAL * own, p)
-    corners = Corners(cube.bottom, cube.a, cube.p, cube.back)
+    corners = Corners(cube)
     H = corners.combine()[0]
     value = scale**2 * 2 * H.real - scale * 2 * H.imag / DUAL                               # (4.10)
     if not with_grad:
@@ -127,10 +127,10 @@ class Cube(NamedTuple):
     """A cube laid with its lowest corner down: z = bottom + sum a x with all a >= 0, ascending.
 
     A negative gain runs backwards, -a x = -a + a (1 - x): there `back` says that off is the high
-    end, and `flip` is -1. `order` (k, C, N) says which gain came where.
+    end, and `flip` is -1. `order` (k, C, N) says which gain came where. bottom is y - sum a back.
     """
 
-    bottom: np.ndarray
+    y: np.ndarray
     a: np.ndarray
     p: np.ndarray
     back: np.ndarray
@@ -154,13 +154,13 @@ def lay(y, g, p):
     a = a * flip
     a.real[a.real < NOTHING] = 0
     back = flip < 0
-    return Cube(y - (a * back).sum(0), a, p, back, flip, order)
+    return Cube(y, a, p, back, flip, order)
 
 
 class Corners:
     """The corners of cubes, level by level, and H on them. (4.6) to (4.9)
 
-    bottom (C, N), a, p, back (k, C, N) : as in `Cube`
+    cube : of (C, N) cases and rows
     orders : the first and the last q of H_k that is wanted
     rest : None, or (mu (top + 1, C, N), low, high (C, N)), the moments and the range of a further
         random sum below all of these features, top = k + orders[1]
@@ -169,18 +169,22 @@ class Corners:
     caller says what H_0 is there, as `leaf` (size + 1, 2^k, C, N) of the orders first - 1, …
     """
 
-    def __init__(self, bottom, a, p, back, orders=(2, 2), rest=None):
-        self.a, self.p, self.back, self.first = a, p, back, orders[0]
-        self.k, self.shape, self.top = len(a), np.shape(bottom), orders[1] + len(a)
-        k, shape = self.k, self.shape
+    def __init__(self, cube, orders=(2, 2), rest=None):
+        self.a, self.p, self.back, self.first = cube.a, cube.p, cube.back, orders[0]
+        self.k, self.shape, self.top = len(cube.a), cube.a.shape[1:], orders[1] + len(cube.a)
+        k, shape, a, back = self.k, self.shape, cube.a, cube.back
         # Where the corners of level j are among those of all levels; the last level comes first.
         self.at = at = [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
+        # First y and what is on, so that c is y to the last digit where nothing is: there it may
+        # be 0, and all else be rare. Then the least that the features to come can add.
         c = np.empty((2 ** (k + 1) - 1, *shape), complex)
-        c[0] = bottom
+        c[0] = cube.y
         for j in range(k, 0, -1):
             half = 2 ** (k - j)
-            c[2 * half - 1:3 * half - 1] = c[at[j]]                     # x_j low
-            np.add(c[at[j]], a[j - 1], out=c[3 * half - 1:4 * half - 1])    # x_j high      (4.6)
+            np.subtract(c[at[j]], a[j - 1] * back[j - 1], out=c[2 * half - 1:3 * half - 1])
+            np.add(c[at[j]], a[j - 1] * ~back[j - 1], out=c[3 * half - 1:4 * half - 1])     # (4.6)
+        for j, least in enumerate(np.cumsum(a * back, axis=0), 1):
+            c[at[j]] -= least
         self.c, self.rest = c, rest
         low, high = (0, 0) if rest is None else rest[1:]
         reach = np.zeros((k + 1, *shape))
@@ -190,7 +194,8 @@ class Corners:
         self.below = positive & (c.real + low >= 0)                     # z > 0 for every t
         self.across = positive & (c.real + low < 0)
         for j in range(k, 0, -1):                           # only what the corners above ask for
-            asked = np.concatenate([self.across[at[j]]] * 2)
+            here, on = self.across[at[j]], self.p[j - 1] > 0
+            asked = np.concatenate([here & (on | ~back[j - 1]), here & (on | back[j - 1])])
             self.below[at[j - 1]] &= asked
             self.across[at[j - 1]] &= asked
         self.over_a = 1 / np.where(a.real > 0, a, 1)                    # never used where a is 0

@@ -24,7 +24,8 @@ from .corners import DUAL, Corners, lay, powers, sum_products
 from .law import Moments, chance_of_any
 from .series import FIRST, GRAD, LAST, Sums, sum_series
 
-RARE = 40.0             # what happens with a chance of at most exp(-RARE) is left out       (4.19)
+RARE = 40.0             # what is left out happens at most exp(-RARE) as often as that any
+                        # feature is on                                                     (4.19)
 TINY = 1e-10            # another feature's gain below this part of |z| acts by its mean     (4.20)
 MOST = 10               # features that are split off at most
 ROOM = 2**20            # numbers in one array of corners
@@ -33,7 +34,7 @@ STEEP = 4.0             # a gain is split off if what is left reaches at most so
 NODE, CORNER, GROUP = 50, 500, 2e6       # nanoseconds: a node and feature, a corner, a group
 STEADY = 0.1            # what is left of a product if it does not shrink
 CAUTION = 20.0          # by which corners count as dearer, since nodes are guessed too high
-NEGLIGIBLE = 1e-40      # supports that are rarer than this are left out
+NEGLIGIBLE = 1e-40      # supports rarer than this part of any feature's being on are left out
 ROUNDING = 4 * np.finfo(float).eps
 # 1 / (1 + e^-x) as a power series                                                         (4.24)
 SIGMOID = (1 / 2, 1 / 4, 0, -1 / 48, 0, 1 / 480, 0, -17 / 80640, 0, 31 / 1451520, 0,
@@ -118,18 +119,19 @@ def corner_cost(k):
 
 def reach(law, p, g, tries=6):
     """Two arrays (N,): t is below the first or above the second with a chance of at most
-    exp(-RARE). (4.19)
+    exp(-RARE) times that of any feature. (4.19)
     """
     low, high = np.minimum(g, -g if law.signed else 0), np.maximum(g, -g if law.signed else 0)
     low, high = low.sum(0), high.sum(0)
     largest = np.maximum(high, -low)
     largest = np.where(largest > 0, largest, 1.0)                       # (N,)
-    slope = RARE / largest * 2.0 ** np.arange(tries)[:, None]           # (tries, N)
+    rare = RARE - np.log(np.maximum(chance_of_any(p), 1e-300))
+    slope = rare / largest * 2.0 ** np.arange(tries)[:, None]           # (tries, N)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         y = g[:, None] * np.concatenate([slope, -slope])                # (n, 2 tries, N)
         y = np.where(abs(y) < 1e-300, 1e-300, y)
         t = law.sums(p[:, None], np.sinh(y) / y if law.signed else np.expm1(y) / y)
-        bound = np.log(t + (1 - p)[:, None]).sum(0) + RARE              # (2 tries, N)
+        bound = np.log(t + (1 - p)[:, None]).sum(0) + rare              # (2 tries, N)
         bound = bound.reshape(2, *slope.shape) / slope
     bound = np.where(np.isfinite(bound), bound, np.inf).min(1)          # (2, N)
     return np.maximum(low, -bound[1]), np.minimum(high, bound[0])
@@ -213,7 +215,7 @@ class Meeting:
         self.moments = Moments(law, self.rows.p, self.rows.g, own, self.Q)
         self.range = reach(law, self.rows.p, self.rows.g)
         rest = (self.moments.mu[:, None], self.range[0][None], self.range[1][None])
-        self.tree = Corners(cube.bottom, cube.a, cube.p, cube.back, rest=rest)
+        self.tree = Corners(cube, rest=rest)
         self.tree.weigh(np.full((1, 1, self.N), 2 + 0j))
 
     def real(self, x):
@@ -223,7 +225,7 @@ class Meeting:
     def solve(self, rtol, y_y, worth, with_grad):
         """[l, dl/db, dl/dg], or [l], and the error of l (N,)."""
         weights = self.tree.dH[0][:, :, 0]                              # (K + 1, 2^K, N)
-        live = self.tree.across[self.tree.at[0]][:, 0] & (weights != 0).any(0)
+        live = self.tree.across[self.tree.at[0]][:, 0]
         if not live.any():
             parts = self._finish(None, np.zeros((self.Q + 1, self.N)), with_grad)
             return parts, np.zeros(self.N)
@@ -311,7 +313,7 @@ class Ends:
         self.pair = np.nonzero(self.live)                               # (2, M): corner and row
         gains, self.chance = self.few.gains[:, :, self.pair[1]], self.few.weight[:, self.pair[1]]
         self.cube = cube = lay(self.c[self.pair], gains, np.ones(gains.shape))      # (…, C, M)
-        self.corners = Corners(cube.bottom, cube.a, cube.p, cube.back, (1, self.Q))
+        self.corners = Corners(cube, (1, self.Q))
         self.h[:, *self.pair] += (self.chance * self.corners.combine()).sum(1)
 
     def support_slopes(self):
@@ -349,12 +351,13 @@ class Supports:
 
     def __init__(self, law, rows, own, order):
         self.law, self.order, everyone = law, order, np.arange(len(own))
+        self.least = NEGLIGIBLE * chance_of_any(rows.p)                 # (N,)
         own_set, q = law.set_of[rows.own], law.active(rows.p)
         off = 1 - rows.p[own_set, everyone]                             # (N,)
         items = [(w1 * w2, member, s2, other, s1)
                  for w1, other, s1 in self._others(rows, own_set, q)
                  for w2, member, s2 in [(off, None, 0.0), *self._members(own_set, q)]]
-        items = [x for x in items if x[0].max(initial=0) > NEGLIGIBLE] or items[:1]
+        items = [x for x in items if (x[0] > self.least).any()] or items[:1]
         weight, member, sign_own, other, sign = zip(*items)
         zero = np.zeros(len(own), int)
         self.weight = np.stack(weight) + 0j                             # (C, N)
@@ -392,7 +395,7 @@ class Supports:
         for i, member in enumerate(padded):
             there = law.simple[own_set] & ((i == 0) | (member != padded[0]))
             share = np.where(there, q[member, everyone], 0) / len(signs)
-            if share.max(initial=0) > NEGLIGIBLE:
+            if (share > self.least).any():
                 result += [(share, member, sign) for sign in signs]
         return result
 
