@@ -497,6 +497,37 @@ def test_ctrl_c_returns_the_best_point_so_far(monkeypatch):
     assert np.isfinite(found.loss) and found.loss < 0.01
 
 
+@pytest.mark.parametrize("n, executor", [(12, False), (3, True)])
+def test_ctrl_c_at_any_moment_returns_a_point(monkeypatch, n, executor):
+    """In the training of many features, before any start has come to its end, and on an executor,
+    whose other work is called off.
+    """
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "train", interrupted)
+    monkeypatch.setattr(search, "settle_down", interrupted)
+    with ThreadPoolExecutor(1) as pool:
+        found = tm.find_minimum(tm.Features(n, 0.1), 2, starts=8,
+                                executor=pool if executor else None)
+    assert not found.converged and np.isfinite(found.loss)
+
+
+def test_the_bias_of_a_column_that_is_zero_is_its_best_at_any_size():
+    W = np.eye(16, 25)
+    for n, m in ((25, 16), (3, 2)):
+        b = np.zeros(n)
+        b[-1] = 0.3
+        found = tm.polish(tm.Linear(W[:m, :n], b), tm.Features(n, 0.1))
+        assert found.loss == pytest.approx((n - m) * 0.1 * (4 - 0.3) / 12, rel=1e-9)
+
+
+def test_without_importance_everything_is_a_minimum_of_many_features_too():
+    start = tm.Linear(np.random.default_rng(0).normal(size=(16, 25)), np.zeros(25))
+    found = tm.polish(start, tm.Features(25, 0.1, importance=0.0))
+    assert found.loss == 0 and found.is_local_minimum
+
+
 def test_an_executor_changes_nothing():
     features = tm.Features(3, 0.1, [1, 0.9, 0.7])
     alone = tm.find_minimum(features, 2, starts=2)

@@ -9,6 +9,7 @@ import toymodels_np as tm
 from toymodels_np import energies
 from toymodels_np.core.optim import AdamState, adam
 from toymodels_np.penalties import Penalty, penalty
+from toymodels_np.theory import coherence as coherent
 from toymodels_np.theory.coherence import coherence
 
 # -- the terms ------------------------------------------------------------------------------------
@@ -183,6 +184,42 @@ def test_the_frontier_of_three_features_in_two_dimensions():
     assert abs(values[1] - values[0]) < 1e-8                # three lines need 60 degrees
     assert abs(values[2] - energies.polygon(3, p).loss) < 1e-8
     assert abs(values[-1] - free) < 1e-12
+
+
+@pytest.mark.parametrize("n, m, p", [(3, 2, 0.2), (10, 1, 0.1)])
+def test_a_bound_that_binds_nothing_changes_nothing(n, m, p):
+    """Also from a saddle, where all columns are zero and keep any bound."""
+    features = tm.Features(n, p)
+    initial = tm.ReluOutput(np.zeros((m, n)), np.zeros(n)) if n == 3 else None
+    free = tm.find_minimum(features, m, starts=2, initial=initial)
+    bound = tm.find_minimum(features, m, starts=2, initial=initial, coherence=1)
+    assert free.is_local_minimum
+    assert bound.loss == pytest.approx(free.loss, rel=1e-12)
+    assert bound.converged and bound.bound == 1 and "the lowest with coherence 1" in repr(bound)
+
+
+@pytest.mark.parametrize("breaks", [0, 4])
+def test_ctrl_c_in_a_bounded_search_returns_what_keeps_the_bound(monkeypatch, breaks):
+    calls, slsqp = [], coherent._slsqp
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) > breaks:
+            raise KeyboardInterrupt
+        return slsqp(*arguments)
+
+    monkeypatch.setattr(coherent, "_slsqp", interrupted)
+    found = tm.find_minimum(tm.Features(3, 0.1), 2, starts=2, coherence=0.2)
+    assert coherence(found.model.W) <= 0.2 + 1e-6 and found.bound == 0.2
+    assert not found.converged and np.isfinite(found.loss)
+
+
+def test_choices_of_what_is_kept_are_few_and_reach_every_size():
+    for features in (tm.Features(40, 0.1), tm.Features(40, 0.1, 0.9 ** np.arange(40))):
+        sizes = [len(kept) for kept in coherent._choices(features, 5)]
+        assert len(sizes) <= coherent.CHOICES and set(sizes) == set(range(5, 41))
+    few = coherent._choices(tm.Features(5, 0.1, 0.9 ** np.arange(5)), 2)
+    assert len(few) == 10 + 10 + 5 + 1
 
 
 def test_coherence_is_the_largest_cosine():

@@ -106,6 +106,10 @@ def grid(job):
     if not len(x) or (x < 1).any() or (np.diff(x[order]) <= 0).any():
         raise ValueError("long and short must hold different values of 1/p, from 1 on, "
                          f"got {x[order].tolist()}")
+    if job["n_features"] < 2 or not job["compared"]:
+        raise ValueError("n_features must be at least 2 and compared hold a value of 1/p, since "
+                         f"half as many features are compared, got n_features={job['n_features']} "
+                         f"and compared={job['compared']}")
     return x[order], order < len(job["long"])
 
 
