@@ -191,8 +191,9 @@ def main_part(run):
 
 
 def falls(runs):
-    """The rank correlation of D* with 1/p, of each seed."""
-    return [scipy.stats.spearmanr(*main_part(run)).statistic for run in runs]
+    """The rank correlation of D* with 1/p, of each seed; 0 if D* stays what it is."""
+    parts = [main_part(run) for run in runs]
+    return [scipy.stats.spearmanr(x, y).statistic if np.ptp(y) else 0.0 for x, y in parts]
 
 
 def stickiness(level):

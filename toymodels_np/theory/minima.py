@@ -330,9 +330,9 @@ def _finish(task, points, f, ends, unit, watch):
     if P > NEWTON:
         return _finish_large(task, best, ends, unit, watch)
     best, loss, norm = _end(task, best, watch)
-    for _ in range(8):                                  # leave a saddle along its steepest way down
+    for left in reversed(range(8)):                     # leave a saddle along its steepest way down
         values, vectors = _eigen(best, task)
-        if values[0] >= -FLAT * values[-1]:
+        if values[0] >= -FLAT * values[-1] or not left:
             break
         theta = pack(best) + 1e-2 * np.array([[1.0], [-1.0]]) * vectors[:, 0]
         lower, f, less = _end(task, unpack(best, theta), watch)
