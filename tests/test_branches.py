@@ -6,7 +6,7 @@ from scipy.optimize import brentq, minimize
 
 import toymodels_np as tm
 from toymodels_np import energies
-from toymodels_np.theory.minima import hessian, newton
+from toymodels_np.theory.curvature import hessian, newton
 
 FOUR = np.ones(4)
 # pentagon and digons at p = 0.05

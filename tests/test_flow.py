@@ -12,8 +12,8 @@ from scipy.stats import ortho_group
 
 import toymodels_np as tm
 from toymodels_np.theory import flow as module
+from toymodels_np.theory.descent import pack
 from toymodels_np.theory.flow import find_plateaus, gradient_flow
-from toymodels_np.theory.minima import pack
 
 SETS, P = [(0, 1, 2), (3, 4, 5)], 0.1
 LONG = 30.0

@@ -12,16 +12,9 @@ import toymodels_np as tm
 from toymodels_np import energies
 from toymodels_np.penalties import Penalty
 from toymodels_np.theory import descent, minima, search
-from toymodels_np.theory.minima import (
-    Minimum,
-    descend,
-    hessian,
-    newton,
-    pack,
-    revive,
-    rotations,
-    unpack,
-)
+from toymodels_np.theory.curvature import hessian, kinks, newton, rotations
+from toymodels_np.theory.descent import descend, pack, revive, unpack
+from toymodels_np.theory.minima import Minimum
 
 PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}     # norm and bias, one active feature
 
@@ -344,7 +337,7 @@ def test_without_importance_everything_is_a_minimum():
 
 
 def test_it_says_so_when_it_did_not_converge(monkeypatch):
-    short = minima.Pace(steps=1)
+    short = descent.Pace(steps=1)
     for name in ("QUICK", "ALL", "LAST"):
         monkeypatch.setattr(search, name, short)
     monkeypatch.setattr(minima, "newton", partial(newton, steps=0))
@@ -471,8 +464,8 @@ def test_a_minimum_at_a_kink_says_so():
     is 2 b_i to the right and 2 p b_i to the left of 0."""
     features = tm.Features(3, 0.3)
     model = tm.ReluOutput(np.eye(2, 3), [0, 0, 0.15])
-    assert minima.kinks(model, features) == (0, 1)
-    assert minima.kinks(tm.ReluOutput(np.eye(2, 3), [0.01, -0.01, 0.15]), features) == ()
+    assert kinks(model, features) == (0, 1)
+    assert kinks(tm.ReluOutput(np.eye(2, 3), [0.01, -0.01, 0.15]), features) == ()
     found = tm.find_minimum(tm.Features(4, 0.5, anticorrelated=[(0, 1), (2, 3)]), 2, starts=3)
     assert found.kinks and found.is_local_minimum and "a minimum at a kink" in repr(found)
 

@@ -200,15 +200,15 @@ def test_a_bound_that_binds_nothing_changes_nothing(n, m, p):
 
 @pytest.mark.parametrize("breaks", [0, 4])
 def test_ctrl_c_in_a_bounded_search_returns_what_keeps_the_bound(monkeypatch, breaks):
-    calls, slsqp = [], coherent._slsqp
+    calls, whole = [], coherent.slsqp
 
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) > breaks:
             raise KeyboardInterrupt
-        return slsqp(*arguments)
+        return whole(*arguments)
 
-    monkeypatch.setattr(coherent, "_slsqp", interrupted)
+    monkeypatch.setattr(coherent, "slsqp", interrupted)
     found = tm.find_minimum(tm.Features(3, 0.1), 2, starts=2, coherence=0.2)
     assert coherence(found.model.W) <= 0.2 + 1e-6 and found.bound == 0.2
     assert not found.converged and np.isfinite(found.loss)
@@ -216,9 +216,9 @@ def test_ctrl_c_in_a_bounded_search_returns_what_keeps_the_bound(monkeypatch, br
 
 def test_choices_of_what_is_kept_are_few_and_reach_every_size():
     for features in (tm.Features(40, 0.1), tm.Features(40, 0.1, 0.9 ** np.arange(40))):
-        sizes = [len(kept) for kept in coherent._choices(features, 5)]
+        sizes = [len(kept) for kept in coherent.choices(features, 5)]
         assert len(sizes) <= coherent.CHOICES and set(sizes) == set(range(5, 41))
-    few = coherent._choices(tm.Features(5, 0.1, 0.9 ** np.arange(5)), 2)
+    few = coherent.choices(tm.Features(5, 0.1, 0.9 ** np.arange(5)), 2)
     assert len(few) == 10 + 10 + 5 + 1
 
 

@@ -25,21 +25,10 @@ from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..penalties import NONE, check_bounded, penalty as checked_penalty
+from .curvature import FLAT, hessian, newton, rotations
+from .descent import RTOL, evaluate, pack, settle, unpack
 from .exact.loss import expected_loss
-from .minima import (
-    FLAT,
-    GRADIENT,
-    RTOL,
-    Minimum,
-    NotConverged,
-    evaluate,
-    hessian,
-    newton,
-    pack,
-    rotations,
-    settle,
-    unpack,
-)
+from .minima import GRADIENT, Minimum, NotConverged
 
 EQUAL = 1e-12               # part of the energies up to which two of them are equal
 MOVE = 0.1                  # part of G that a step may change, else it is halved

@@ -38,16 +38,16 @@ def coherent_minimum(task, starts, bound, free, watch):
     the gradient along what is allowed; `free` is the minimum without the bound, which breaks it.
     """
     best, lowest = None, np.inf
-    for kept in _choices(task.features, free.n_hidden):
+    for kept in choices(task.features, free.n_hidden):
         for start in _from(task.features, starts, free, kept):
-            point, f = _slsqp(task, start, kept, bound)
+            point, f = slsqp(task, start, kept, bound)
             watch(pack(point)[None], np.array([f]), np.zeros(1))
             if f < lowest:
                 best, lowest = point, f
     return best, lowest, _slope_along(task, best, bound)
 
 
-def _choices(features, m):
+def choices(features, m):
     """Which features may be kept, the most valuable of every number first."""
     n, worth, chosen = features.n_features, features.importance * features.variance(), []
     order, fewest = np.argsort(-worth, kind="stable"), min(m, n)
@@ -76,7 +76,7 @@ def _from(features, starts, free, kept):
         yield type(x)(W, x.b)
 
 
-def _slsqp(task, start, kept, bound):
+def slsqp(task, start, kept, bound):
     """The minimum near `start` with columns `kept`, and its loss."""
     m, n, count = start.n_hidden, start.n_features, len(kept)
     off = np.setdiff1d(np.arange(n), kept)

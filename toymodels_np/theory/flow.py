@@ -24,8 +24,9 @@ from ..core.models import Linear, Model, ReluOutput
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..penalties import NONE, Penalty, check_bounded, penalty as checked_penalty
+from .curvature import DIFFERENCE, FLAT, hessian
+from .descent import evaluate, pack, unpack
 from .estimate import check_pair
-from .minima import DIFFERENCE, FLAT, evaluate, hessian, pack, unpack
 
 ACCURACY = {"rtol": 1e-6, "atol": 1e-9}     # of the integration, for each parameter
 POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many decades up to t_final

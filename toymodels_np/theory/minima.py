@@ -4,8 +4,8 @@ was found.
     theta (K, P)  all parameters of an instance in a row       H  the Hessian, (P, P)
     g (K, P)  gradient                                         f (K,)  loss
 
-How a descent goes is in `descent.py`, which points are tried in `search.py`, what a penalty is in
-`penalties.py`.
+How a descent goes is in `descent.py`, which points are tried in `search.py`, what is known of the
+slopes around a point in `curvature.py`, what a penalty is in `penalties.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -20,43 +20,24 @@ from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..machine import check_executor, memory, progress as progress_options
-from ..penalties import LARGEST, NONE, check_bounded, penalty as checked_penalty
+from ..penalties import LARGEST, check_bounded, penalty as checked_penalty
 from . import search
 from .coherence import ACTIVE, coherence as coherence_of, coherent_minimum
-from .descent import (
-    RTOL,
-    Pace,
-    descend,
-    evaluate,
-    pack,
-    revive,
-    select,
-    settle,
-    unpack,
-    value,
-)
+from .curvature import FLAT, ROUNDING, extreme_eigenvalues, hessian, kinks, newton, rotations
+from .descent import RTOL, Pace, descend, evaluate, pack, unpack, value
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
 GRADIENT_BOUNDED = 1e-4     # and under a bound, where SLSQP decides how far it goes
-FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
-ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone,
-SMALL = 1e-9                # and one where there are many features
-DIFFERENCE = 1e-5           # step of the Hessian's differences,
-CURVED = 1e-7               # and rtol of the losses in it where there are many features
+SMALL = 1e-9                # one that Newton's method leaves alone where features are many,
+CURVED = 1e-7               # and rtol of the losses in their Hessian
 STIFF = 1e-4                # a curvature below this part of the largest counts as so much
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 RAREST = 1e-6               # where all features are rarer, losses are too small to be compared
 IMPORTANCES = 1e-100, 1e100         # what the largest importance may be, unless it is 0
-PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
-KINK = 0.05                 # a slope that differs by this share on both sides bends
 SLOW = 1e-6                 # a polish ends once a hundred steps lower the loss by less than this
 PART = 2**11                # numbers n m K of the starts that descend together
 SHARES = 4                  # into which an executor's work is cut
-
-__all__ = ["DIFFERENCE", "FLAT", "GRADIENT", "Minimum", "NotConverged", "RTOL", "descend",
-           "evaluate", "find_minimum", "hessian", "newton", "pack", "polish", "revive",
-           "rotations", "select", "settle", "unpack"]
 
 
 class NotConverged(ArithmeticError):
@@ -457,127 +438,6 @@ def _broken_off(task, model, unit, bound=None):
     f, g = evaluate(model[None], pack(model)[None], task.features, task.penalty)
     return _minimum(task, unit, model, float(f[0]), float(np.linalg.norm(g)), np.zeros(0), f,
                     converged=False, bound=bound)
-
-
-# -- the certificate ------------------------------------------------------------------------------
-
-def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
-    """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact
-    gradient to `rtol`.
-    """
-    theta = pack(model)                                                 # (..., P)
-    P = theta.shape[-1]
-    memory("the Hessian", 16 * P * P * theta.size // P)
-    shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])       # (2P, P)
-    lead = theta.shape[:-1]
-    around = (theta[..., None, :] + shifts).reshape(-1, P)
-    law = features
-    if features.n_instances is not None:
-        law = select(features, np.repeat(np.arange(features.n_instances), 2 * P))
-    _, g = evaluate(model, around, law, penalty, rtol)
-    g = g.reshape(*lead, 2, P, P)
-    H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
-    return (H + H.swapaxes(-1, -2)) / 2
-
-
-def extreme_eigenvalues(model, features, penalty=NONE):
-    """The lowest and the highest eigenvalue of the Hessian (2,), by Lanczos' method."""
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-    theta, R = pack(model), rotations(model)
-    P, found = len(theta), []
-
-    def product(v):
-        v = v.ravel() - R @ (R.T @ v.ravel())                           # rotations are flat
-        step = DIFFERENCE * np.array([[1.0], [-1.0]]) * v
-        _, g = evaluate(model[None], theta + step, features, penalty)
-        return (g[0] - g[1]) / (2 * DIFFERENCE)
-
-    operator = LinearOperator((P, P), matvec=product, dtype=float)
-    start = np.random.default_rng(0).normal(size=P)
-    if not product(start).any():                                        # where nothing matters
-        return np.zeros(2)
-    for which in ("LA", "SA"):
-        try:
-            value = eigsh(operator, 1, which=which, v0=start, ncv=PRODUCTS // 2, maxiter=4,
-                          tol=1e-3, return_eigenvectors=False)
-        except ArpackNoConvergence as error:
-            value = error.eigenvalues
-        if len(value):
-            found.append(value[0])
-    return np.sort(found) if len(found) == 2 else np.zeros(0)
-
-
-def kinks(model, features, step=1e-6):
-    """The outputs whose slope by their bias bends where they are: the second derivatives to the
-    left and to the right differ. There z_i is exactly 0 with positive probability.
-    """
-    theta, m, n = pack(model), model.n_hidden, model.n_features
-    at_zero = np.flatnonzero(abs(model.b) < step)
-    if type(model) is not ReluOutput or not len(at_zero):
-        return ()
-    shift = np.zeros((2 * len(at_zero) + 1, len(theta)))
-    for k, i in enumerate(at_zero):
-        shift[2 * k + 1, m * n + i], shift[2 * k + 2, m * n + i] = 3 * step, -3 * step
-    _, g = evaluate(model[None], theta + shift, features)
-    bends = []
-    for k, i in enumerate(at_zero):
-        right, left = (g[2 * k + 1] - g[0])[m * n + i], (g[0] - g[2 * k + 2])[m * n + i]
-        if abs(right - left) > KINK * max(abs(right), abs(left)):
-            bends.append(int(i))
-    return tuple(bends)
-
-
-def rotations(model):
-    """Orthonormal directions (P, s) in which a rotation of the hidden space moves W (m, n): those
-    of A W, A = -A'.
-    """
-    m, P = model.n_hidden, model.W.size + model.b.size
-    moves = []
-    for i in range(m):
-        for j in range(i):
-            A = np.zeros((m, m))
-            A[i, j], A[j, i] = 1, -1
-            moves.append(np.append((A @ model.W).ravel(), np.zeros(model.b.size)))
-    if not moves or not model.W.any():
-        return np.zeros((P, 0))
-    U, size, _ = np.linalg.svd(np.array(moves).T, full_matrices=False)
-    return U[:, size > FLAT * np.linalg.norm(model.W)]
-
-
-def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE, rtol=RTOL):
-    """Newton steps on one model or a stack, each kept if the gradient shrinks; flat directions are
-    left alone. A Hessian, worked out to `rtol`, serves as long as each step takes nine tenths of
-    the gradient away.
-
-    Returns (model, loss, gradient norm), floats where the model is single.
-    """
-    theta = np.atleast_2d(pack(model))
-    f, g = evaluate(model, theta, features, penalty)
-    norm, difference = np.linalg.norm(g, axis=1), DIFFERENCE
-    inverse, due = np.zeros((*theta.shape, theta.shape[1])), np.ones(len(theta), bool)
-    for _ in range(steps):
-        k = np.flatnonzero(norm > enough)
-        if not len(k):
-            break
-        if len(now := k[due[k]]):
-            H = hessian(unpack(model, theta[now]), select(features, now), difference,
-                        penalty=penalty, rtol=rtol)
-            inverse[now] = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
-        trial = theta[k] - np.einsum("kij,kj->ki", inverse[k], g[k])
-        new_f, new_g = evaluate(model, trial, select(features, k), penalty)
-        new_norm = np.linalg.norm(new_g, axis=1)
-        better, slow = new_norm < norm[k], new_norm > norm[k] / 10
-        if (slow & due[k]).any():                       # a kink is near: look at one side of it
-            difference = max(difference / 100, 1e-9)
-        due[k] = slow
-        k = k[better]
-        theta[k], norm[k] = trial[better], new_norm[better]
-        f[k], g[k] = new_f[better], new_g[better]
-        if not better.any() and difference <= 1e-9:
-            break
-    if model.instances == ():
-        return unpack(model, theta[0]), float(f[0]), float(norm[0])
-    return unpack(model, theta), f, norm
 
 
 def _starts(features, n_hidden, model, starts, seed, initial):

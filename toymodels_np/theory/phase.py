@@ -26,9 +26,11 @@ from ..geometry.polytopes import simplex
 from ..geometry.tegum import geometry_of, kept
 from ..known import stranger
 from ..penalties import NONE, check_bounded, penalty as checked_penalty
+from .curvature import newton
+from .descent import RTOL, descend, select, settle
 from .energies import dropped
 from .exact.loss import expected_loss
-from .minima import GRADIENT, RTOL, NotConverged, descend, newton, select, settle
+from .minima import GRADIENT, NotConverged
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"
 SHARED = 0.01               # interference above this part of the longest norm² is superposition
