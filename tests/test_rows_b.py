@@ -25,7 +25,7 @@ uniform, lowest_models, shape_windows, pentagon, components, sets = (
     import_module(f"toymodels_np.experiments.{name}")
     for name in ("uniform_geometry", "lowest_models", "shape_windows", "perturbed_pentagon",
                  "principal_components", "correlated_sets"))
-BORDERS = (1.0781, 1.1838, 1.5522, 4.4469, 4.8972)       # as computed, for tests of other things
+BORDERS = (1.0781, 1.1838, 1.4930, 1.5625, 4.4469, 4.8972)      # as computed, for other tests
 ORDER = list(SHAPES)
 EXACT = {"crossing": 0.3, "limit": 0.2, "slopes": 0.5, "own_slopes": 0.01, "step": 0.05,
          "jump": 2.0}
@@ -126,8 +126,8 @@ def uniform_run(x, W):
             "half_n_W": packed("digon", 12, 50)[None]}
 
 
-PLACES = {"tetrahedron": (1.1, 1.15), "triangle": (1.3, 1.5), "digon": (1.6, 4), "pentagon": (4.5,),
-          "square antiprism": (5, 6)}
+PLACES = {"tetrahedron": (1.1, 1.15), "triangle": (1.3, 1.45), "digon": (1.6, 4),
+          "pentagon": (4.5,), "square antiprism": (5, 6)}
 LINE_CLAIMS = {"tetrahedron": "uniform-line-tetrahedron", "triangle": "uniform-line-triangle",
                "digon": "uniform-digons-at-half", "pentagon": "uniform-line-pentagon",
                "square antiprism": "uniform-line-square-antiprism"}
@@ -174,8 +174,8 @@ def test_a_model_that_beats_all_shapes_ends_the_window():
     assert list(uniform.spans([run])) == ORDER[:4]
     run["gain"] = np.where(run["inverse_p"] < 1.35, 1.2, 1.09)          # and the next begins later
     spans = uniform.spans([run])
-    assert list(spans) == ORDER[1:] and spans["triangle"] == (1.5, BORDERS[2])
-    assert spans["square antiprism"] == (BORDERS[4], uniform.MAIN)
+    assert list(spans) == ORDER[1:] and spans["triangle"] == (1.45, BORDERS[2])
+    assert spans["square antiprism"] == (BORDERS[5], uniform.MAIN)
 
 
 def test_dstar_is_sticky_where_it_rests_and_not_where_it_falls_evenly():
@@ -205,6 +205,14 @@ def test_gains_cross_where_the_closed_forms_cross(monkeypatch):
     assert 1.5 < x < 1.6
     for inside, best in ((1.15, "tetrahedron"), (1.4, "triangle"), (3.0, "digon")):
         gains = {name: shape_windows.gain_alone(name, inside) for name in ORDER[:3]}
+        assert max(gains, key=gains.get) == best
+
+
+def test_the_window_of_the_square_pyramid_is_no_other_shapes():
+    assert not any(shape_windows.within(np.array([1.5, 1.52, 1.55]), name).any() for name in SHAPES)
+    for x, best in ((1.48, "triangle"), (1.52, shape_windows.PYRAMID), (1.57, "digon")):
+        gains = {name: shape_windows.gain_alone(name, x)
+                 for name in ("triangle", shape_windows.PYRAMID, "digon")}
         assert max(gains, key=gains.get) == best
 
 

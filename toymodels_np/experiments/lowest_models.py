@@ -7,8 +7,8 @@ the exact loss. Where features are dense and many for each dimension, training r
 some W'W that is a projection (D* = 1, and no D_i on a line): of these all cost the same, but for
 what the ReLUs make of them. So at the paper's size as many features as one shape holds are trained
 alone, too: those that would be dropped tell the others nothing. Nor do parts of a model that are
-orthogonal: shapes that gain nothing from others are trained in a few of the dimensions, from
-several starts, and the lowest ends put side by side.
+orthogonal: shapes are trained in a few of the dimensions, from several starts, and the lowest ends
+put side by side. Those that gain from others are trained in all dimensions as well.
 """
 
 import numpy as np
@@ -97,8 +97,9 @@ def train_as_many(lowest, job):
         low, high = edges[max(place - 1, 0)], edges[min(place + 2, len(SHAPES))]
         at = np.flatnonzero((lowest.x >= low) & (lowest.x < high))
         if len(at):
-            alone = name not in CROWDED and job["n_hidden"] > ROOM
-            train_parts(lowest, at, job, ROOM if alone else job["n_hidden"], fraction)
+            m = job["n_hidden"]
+            for room in sorted({min(ROOM, m), m if name in CROWDED else min(ROOM, m)}):
+                train_parts(lowest, at, job, room, fraction)
 
 
 def train_parts(lowest, at, job, room, fraction):
