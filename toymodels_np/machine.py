@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 SMALL = 2**26                   # bytes that are not worth a look at what is free
+KEPT = 2**25 - 2**16            # bytes of the largest array that the C library may learn from
 
 
 def progress(value):
@@ -40,6 +41,17 @@ def memory(name, size):
         taken = min(size, 10**300) / 2**30                              # an int may be no float
         raise ValueError(f"{name} is too large: it would take {taken:,.3g} GiB of memory, "
                          f"and {free / 2**30:.3g} GiB are free")
+
+
+@cache
+def reuse_pages():
+    """Let the C library keep the memory of arrays that come and go, some 64 MB of it.
+
+    glibc hands larger arrays back to the system when they are freed, and gets empty pages for the
+    next: half of the time of an exact loss. Once it has seen a large array freed it keeps memory of
+    that size for others. This one is never written to; other C libraries do not mind.
+    """
+    np.empty(KEPT, np.uint8)
 
 
 def plain_array(name, value, library=np):

@@ -18,7 +18,7 @@ from ...core import checks
 from ...core.arrays import to_host, transpose
 from ...core.models import Linear, ReluOutput
 from ...known import stranger
-from ...machine import one_blas_thread
+from ...machine import one_blas_thread, reuse_pages
 from ..estimate import check_pair, estimate_loss
 from .corners import enumerate_rows, work
 from .law import Law
@@ -90,6 +90,7 @@ def _solve(model, features, rtol, with_grad):
 
     W, b, importance = flat(W, m, n), flat(b, n), flat(features.importance, n)  # (K, m, n), (K, n)
     method = _linear if isinstance(model, Linear) else _relu
+    reuse_pages()
     # Products are small here: a second thread would only be waited for.
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         G = transpose(W) @ W                                            # (K, n, n)
