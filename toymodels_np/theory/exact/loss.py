@@ -31,7 +31,6 @@ TOO_LARGE = "the loss is too large for float64: W or b is too large"
 RAREST = 1e-200         # feature probability from which all that is added up fits into float64
 FLOOR = 1e-2            # rtol is relative to the loss, or this part of that of outputs 0
 
-
 __all__ = ["expected_loss", "expected_loss_and_grad", "estimate_loss"]
 
 
