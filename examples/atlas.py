@@ -21,7 +21,7 @@ from toymodels_np.theory.certify import atlas
 SIZES = (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (6, 3)
 PROBABILITIES = 0.01, 0.05, 0.1, 0.2, 0.5
 SEARCHES, STARTS = 6, 3             # searches for minima, each from so many starts
-MINIMA, SADDLES, CLIMBS = 3, 2, 6   # kept of each sort, and how often a saddle is looked for
+MINIMA, SADDLES, CLIMBS = 3, 2, 12  # kept of each sort, and how often a saddle is looked for
 SAME = 1e-9                         # relative difference of losses below which two points are one
 PUSH = 0.3                          # length of the random push with which a climb begins
 
