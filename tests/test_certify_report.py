@@ -41,7 +41,7 @@ def test_every_entry_stands_in_the_report_once_with_what_is_proved(text):
     plain = lambda cell: unescape(re.sub(r"<[^>]*>", "", cell)).strip()
     rows = [{label: plain(cell) for label, cell in CELL.findall(row)}
             for row in ROW.findall(text)]
-    assert len(rows) == len(entries) == 44
+    assert len(rows) == len(entries) > 40
     for row, entry in zip(rows, entries, strict=True):
         assert Fraction(row["p"]) == entry.feature_probability
         assert row["Name"] == entry.name and row["Kind"] == entry.kind
