@@ -113,7 +113,8 @@ class Claim:
         measured, verdict = self._judge(numbers)
         if verdict == FAILS and self.correction:
             verdict = CORRECTED
-        reason = (TOO_FEW if self.summary == "share" else TOO_NEAR) * (verdict == UNDECIDED)
+        near = TOO_FEW if self.summary == "share" else TOO_NEAR
+        reason = near if verdict == UNDECIDED else ""
         if verdict == FAILS and self.decided_by and not full:
             verdict, reason = UNDECIDED, self.decided_by
         said = self.correction.format(measured=f"{measured:.6g}") if verdict == CORRECTED else ""

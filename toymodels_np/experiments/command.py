@@ -183,8 +183,8 @@ def measured(record):
 def spread(record):
     """Of how many numbers the measured one is the summary; their range, or a share's interval."""
     low, high = record["spread"]
-    between = "95 % interval " * (record["summary"] == "share") + f"{low:.6g} to {high:.6g}"
-    return f"{record['summary']} of {record['count']}, {between}"
+    what = "95 % interval " if record["summary"] == "share" else ""
+    return f"{record['summary']} of {record['count']}, {what}{low:.6g} to {high:.6g}"
 
 
 def control(record):

@@ -248,7 +248,7 @@ def own_geometry(runs):
         last = run["W"][:, -1].astype(float)
         for one, W in zip(before_the_end(run), last):
             found += [a != b for a, b in pairwise([*(plateau[3] for plateau in one), words(W)])]
-    return found or [0] * sum(run["W"].shape[0] for run in runs)
+    return found or [0] * sum(len(run["W"]) for run in runs)
 
 
 def linear_once(runs):

@@ -13,7 +13,7 @@ import scipy
 
 from ..geometry.measures import norms
 from .descent import evaluate, pack, unpack
-from .search import built_starts
+from .search import built_starts, by_worth
 
 CHOICES = 60                # choices of kept features that are tried, those worth most of each size
 TRIED = 1000                # so many of each size are looked at for different ones
@@ -49,8 +49,8 @@ def coherent_minimum(task, starts, bound, free, watch):
 
 def choices(features, m):
     """Which features may be kept, the most valuable of every number first."""
-    n, worth, chosen = features.n_features, features.importance * features.variance(), []
-    order, fewest = np.argsort(-worth, kind="stable"), min(m, n)
+    n, order, chosen = features.n_features, by_worth(features), []
+    fewest = min(m, n)
     for count in range(n, fewest - 1, -1):
         seen, most = set(), max(1, CHOICES // (n - fewest + 1))
         for kept in islice(combinations(order, count), TRIED):

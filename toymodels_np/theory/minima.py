@@ -183,8 +183,8 @@ def polish(model, features, *, starts=32, seed=0, interference=0.0, weight_decay
     model : a ReluOutput or Linear of any dtype; of several instances, the best end is returned
     features and all else : as for `find_minimum`, whose `initial` the model is
     """
-    if not isinstance(model, Model) or type(model) not in (
-            ReluOutput, Linear) and not stranger(model):
+    other = type(model) not in (ReluOutput, Linear) and not stranger(model)
+    if not isinstance(model, Model) or other:
         raise TypeError(f"model must be a ReluOutput or a Linear, got {model!r}")
     return find_minimum(features, model.n_hidden, model=type(model), starts=starts, seed=seed,
                         initial=model, interference=interference, weight_decay=weight_decay,
@@ -413,7 +413,7 @@ def _finish_bounded(task, stack, points, f, bound, ends, unit, watch):
         free = minimum.model
     except NotConverged:
         pass
-    watch.best, watch.f = pack(_orthogonal(task, free)), np.inf     # no answer breaks the bound
+    watch.f = np.inf                            # any point that keeps the bound is better than none
     best, loss, norm = coherent_minimum(task, stack, bound, free, watch)
     return _minimum(task, unit, best, loss, norm, np.zeros(0), ends,
                     converged=norm <= GRADIENT_BOUNDED, bound=bound)
@@ -424,8 +424,7 @@ def _orthogonal(task, model):
     each.
     """
     m, n = model.W.shape
-    worth = task.features.importance * task.features.variance()
-    kept = np.argsort(-worth, kind="stable")[:m]
+    kept = search.by_worth(task.features)[:m]
     W, b = np.zeros((m, n)), task.features.active_probability / 2
     W[np.arange(len(kept)), kept], b[kept] = 1, 0
     return type(model)(W, b)

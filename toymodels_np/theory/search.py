@@ -182,6 +182,11 @@ def trained(task, points, seed=0, progress=False, options=TRAINING):
     return points, value(points, law, penalty, ROUGHLY)
 
 
+def by_worth(features):
+    """The features (n,) in the order of what they are worth, the most valuable first."""
+    return np.argsort(-features.importance * features.variance(), kind="stable")
+
+
 def mixtures(m):
     """All products of axes, tetrahedra, triangles, digons, pentagons and square antiprisms that
     fill m dimensions, as directions (k, m), those first that take most of a dimension each; in more
@@ -206,9 +211,7 @@ def built_starts(features, m, model):
     many features all `mixtures`, filled by the features in the order of what they are worth; the
     rest is dropped. Few features go round the k-gon in several orders.
     """
-    n = features.n_features
-    worth = features.importance * features.variance()
-    order, shapes = np.argsort(-worth, kind="stable"), []
+    n, order, shapes = features.n_features, by_worth(features), []
     if n > FEW:
         shapes += [shape for shape in mixtures(m) if len(shape) <= n]
     for pairs in range(min(m, n - m) + 1):              # the others have no room

@@ -177,13 +177,14 @@ class Corners:
         self.at = at = [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
         # First y and what is on, so that c is y to the last digit where nothing is: there it may
         # be 0, and all else be rare. Then the least that the features to come can add.
+        down, up = a * back, a * ~back
         c = np.empty((2 ** (k + 1) - 1, *shape), complex)
         c[0] = cube.y
         for j in range(k, 0, -1):
             half = 2 ** (k - j)
-            np.subtract(c[at[j]], a[j - 1] * back[j - 1], out=c[2 * half - 1:3 * half - 1])
-            np.add(c[at[j]], a[j - 1] * ~back[j - 1], out=c[3 * half - 1:4 * half - 1])     # (4.6)
-        for j, least in enumerate(np.cumsum(a * back, axis=0), 1):
+            np.subtract(c[at[j]], down[j - 1], out=c[2 * half - 1:3 * half - 1])
+            np.add(c[at[j]], up[j - 1], out=c[3 * half - 1:4 * half - 1])           # (4.6)
+        for j, least in enumerate(np.cumsum(down, axis=0), 1):
             c[at[j]] -= least
         self.c, self.rest = c, rest
         low, high = (0, 0) if rest is None else rest[1:]
