@@ -446,8 +446,8 @@ CLAIMS = (
           f"At 1/p = {PYRAMID_AT} neither triangles nor digons are best: a square pyramid gains "
           "more, five features in three dimensions.",
           pyramid_over_the_best, low=1, kind="ours", control=bipyramid_over_the_best,
-          expected="gains at least 1 times as much over a plain dimension as these, at exact "
-                   "minima; the control is a triangle beside a digon"),
+          expected="gains at least as much over a plain dimension as the better of the two, at "
+                   "exact minima; the control is a triangle beside a digon"),
     *(Claim(f"uniform-{'' if name == 'triangular' else name + '-'}bipyramid-splits", SECTION,
             f"The {name} bipyramid's features have the shares of its factors: {words}.",
             off_its_factors(name), high=1e-6, kind="identity", control=even_shares(name),
