@@ -160,7 +160,8 @@ tm.plots.phase(diagram, candidates=True)
 #
 # - Superposition needs a nonlinearity *and* sparsity. It is a bargain: $p$ against $p^2$.
 # - Interference of the negative sign is free for a ReLU, so features stand back to back.
-# - Whether it happens changes all at once along a line, as a phase does.
+# - Whether it happens changes along a line, as a phase does: at once where features are sparse,
+#   little by little where they are dense (chapter 6).
 #
 # At home: exercises 01 to 06, [19_gradient_check](../exercises/19_gradient_check.py) and
 # [20_adam](../exercises/20_adam.py), and chapters 1 to 3 of the book (`make book`).

@@ -183,7 +183,7 @@ for p in (0.6, 0.05):
 # ## To take home
 #
 # - Solutions are products of shapes in orthogonal subspaces; a feature's share is its shape's.
-# - Shapes change at first order: two minima, one crossing, hysteresis.
+# - The pentagon gives way at first order: two minima, one crossing, hysteresis.
 # - Correlated features like right angles or one common direction, anticorrelated ones stand back to
 #   back.
 #

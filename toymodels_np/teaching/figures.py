@@ -38,7 +38,7 @@ def pentagon():
 def samples():
     """Forty samples of six features with p = 0.3. On the left all are independent; in the middle
     features 0 and 1 are correlated, on or off together; on the right at most one of 2, 3 and 4
-    is on in any sample, each for a third of the time."""
+    is on in any sample, each of them as often."""
     laws = (Features(6, 0.3), Features(6, 0.3, correlated=[(0, 1)]),
             Features(6, 0.3, anticorrelated=[(2, 3, 4)]))
     batches = [law.sample(np.random.default_rng(3), 40) for law in laws]
@@ -116,7 +116,7 @@ def crossing():
 
 
 def shares():
-    """Twelve features in seven dimensions: a tetrahedron, a triangle, a digon, and three that are
+    """Twelve features in six dimensions: a tetrahedron, a triangle, a digon, and three that are
     dropped. Each has the share of its own shape, whatever else is in the model; the shares add
     up to the rank, 6."""
     W = polytopes.tegum_product(polytopes.simplex(3), polytopes.polygon(3), polytopes.digon(),
@@ -192,7 +192,7 @@ def landscape():
 def critical_surface():
     """The penalty λ_c above which nothing beats dropping the less important of two features, over
     its importance I and over p. Each point is proved to six digits; lines between points lead the
-    eye, and on the left they rise by (13.13)."""
+    eye, and on the left they never fall, by (13.13)."""
     points = proved.load_critical()
     value = lambda c: float(c.low + c.high) / 2
     line = lambda x, chosen: ([x(c) for c in chosen], [value(c) for c in chosen])

@@ -186,8 +186,9 @@ SIMPLEX = Exercise(
            "the rows to equal length, and in the end all to columns of length 1."),
     solution="geometry.polytopes:simplex", line="corners[j - 1, j] = -j",
     shown="All cosines are -1/k: the least possible for k + 1 vectors. W'W is then a multiple of "
-          "the projection orthogonal to (1, …, 1), which is what a model learns that has one "
-          "dimension less than it has features.")
+          "the projection orthogonal to (1, …, 1). A model with one dimension less than it has "
+          "features need not learn it: of three equal ones in two dimensions, a digon and a "
+          "feature alone cost less (chapter 13).")
 
 
 # -- 18: names

@@ -71,9 +71,10 @@ PAIR = Exercise(
            "is lost. What happens if both are on?",
            "Then x' = relu(u - v), and u - relu(u - v) = min(u, v), whose square has mean 1/6."),
     solution="theory.phase:fixed_energy", line="return importance[:, paired]",
-    shown="A pair costs (I_1 + I_2) p²/6 and a dropped feature about I p/3: one is quadratic in p "
-          "and the other linear. However small p I/3 is, sparse enough features go in pairs. (The "
-          "true pair does better still, with a longer norm and a negative bias.)")
+    shown="A pair costs (I_0 + I_1) p²/6 and a dropped feature about I p/3: one is quadratic in p "
+          "and the other linear. However little the features matter, they go in pairs once they "
+          "are sparse enough. (The true pair does better still: its bias is a little positive, "
+          "and up to p = 0.41 its norm is a little above 1.)")
 
 
 # -- 13: the mean of a squared ReLU
@@ -218,7 +219,8 @@ PHASE = Exercise(
            "r (p/3 - p²/4), (1 + r) p²/6, and p/3 - p²/4; the lowest wins."),
     solution="theory.phase:fixed_energy", line="return importance[:, paired]",
     shown="Three straight lines in r cross: the energies are smooth, the lowest of them has kinks. "
-          "That is a first-order phase change, and the reason why superposition comes suddenly.")
+          "That is a first-order phase change. True minima do the same where features are sparse; "
+          "where they are dense the extra feature grows from nothing (chapter 6).")
 
 
 # -- 16: correlations
