@@ -7,6 +7,7 @@ from ..parts import draw_stack
 from ..style import STYLE, canvas, label
 
 FLOOR = 1e-10                               # losses below this are shown as this
+CROWD = 60                                  # models; the marks of more are smaller
 
 
 def figure(stacks, names, loss, found, computed):
@@ -33,8 +34,9 @@ def figure(stacks, names, loss, found, computed):
     place, loss, found = np.arange(1, len(loss) + 1), np.maximum(loss[sort], FLOOR), found[sort]
     for which, colour, marker, words in ((found, BLUE, "o", "one neuron a side"),
                                          (~found, ORANGE, "X", "otherwise")):
-        axes.plot(place[which], loss[which], marker, color=colour, markersize=10, linestyle="",
-                  markeredgecolor="white", label=f"{words}: {which.sum()} of {len(which)}")
+        axes.plot(place[which], loss[which], marker, color=colour, linestyle="",
+                  markersize=10 if len(which) <= CROWD else 6, markeredgewidth=0,
+                  label=f"{words}: {which.sum()} of {len(which)}")
     axes.axhline(computed, color="black", linestyle="--", linewidth=2)
     axes.annotate(f"|x| is computed below {computed:g}", (1, computed), xytext=(-6, -7),
                   xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",

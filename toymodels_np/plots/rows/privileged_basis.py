@@ -6,7 +6,7 @@ from ..colours import BLUE, ORANGE, VERMILION
 from ..parts import draw_stack
 from ..style import STYLE, canvas, label
 
-COLUMNS = 7                     # of stack plots
+COLUMNS = 8                     # of stack plots, at most
 
 
 def figure(probabilities, stacks, words, kinds, alignments, models):
@@ -34,7 +34,7 @@ def figure(probabilities, stacks, words, kinds, alignments, models):
 
 def _stacks(top, probabilities, stacks, words, models):
     rows = -(-len(stacks) // COLUMNS)
-    panels = top.subplots(rows, min(COLUMNS, len(stacks)), sharey="row", squeeze=False)
+    panels = top.subplots(rows, -(-len(stacks) // rows), sharey="row", squeeze=False)
     for axes in panels.ravel()[len(stacks):]:
         axes.axis("off")
     high = max(np.maximum(stack.height, 0).sum(-1).max() for stack in stacks)
