@@ -866,7 +866,7 @@ ACCEPTED = [
     ("estimate_loss: as few samples as may be", lambda: tm.estimate_loss(STACK, PAIR, samples=64)),
     ("adversarial_training: two sizes for two", hardened(model=STACK, law=PAIR, size=[0, 1])),
     ("attack: a list for epsilon", lambda: tm.attack(STACK, X, PAIR, [0, 1])),
-    ("asymmetric_motifs: no features", lambda: tm.asymmetric_motifs(ABSOLUTE) == []),
+    ("asymmetric_motifs: no features", lambda: tm.asymmetric_motifs(ABSOLUTE)),
     ("train: one step", train(steps=1, batch_size=1, record_every=10**9, seed=2**70)),
     ("train: a backend", train(backend="numpy")),
     ("train: a fraction", train(learning_rate=Fraction(1, 1000), weight_decay=0)),

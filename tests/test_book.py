@@ -4,12 +4,13 @@ import ast
 import base64
 import io
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from axes_of_p import dense_to_sparse
+from browser import CHROMIUM, FLAGS, missing
 
 from toymodels_np.cli import parser as cli
 from toymodels_np.plots import lessons
@@ -19,7 +20,6 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
 PHONE = 390                                                     # pixels
 VOID = {"meta", "img", "br", "hr", "link", "input", "mspace", "wbr"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Page(HTMLParser):
@@ -145,6 +145,11 @@ def test_figures_are_pictures_with_a_caption_and_all_are_used(page):
         assert len(figures.caption(name)) > 80
 
 
+@pytest.mark.parametrize("name", ["energy-of-shapes", "critical-surface", "certified-phases"])
+def test_axes_of_p_run_from_dense_to_sparse(name):
+    dense_to_sparse(figures.FIGURES[name]())
+
+
 def test_an_example_shows_what_is_typed_and_what_comes_out():
     html = book.example(">>> 1 < 2   # see (4.3)\nTrue\n>>> f()  # doctest: +ELLIPSIS\n...\n\n")
     assert "<b>&gt;&gt;&gt; </b>1 &lt; 2" in html and '<a href="#eq-4.3">(4.3)</a>' in html
@@ -181,10 +186,11 @@ def test_plots_for_lessons_compute_nothing():
     assert not names & {"forward", "loss", "sample", "fit", "solve"}
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page is not opened")
 def test_a_browser_opens_it_from_a_file(text, tmp_path):
     """Something is written there, and in a frame of a phone's width the page is not wider."""
     from matplotlib.image import imread
+    if not CHROMIUM.is_file():
+        missing(f"this test needs Debian's chromium at {CHROMIUM}")
     said = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
     (tmp_path / "book.html").write_text(text.replace("</body>", f"{said}</body>"),
                                         encoding="utf-8")
@@ -195,9 +201,9 @@ def test_a_browser_opens_it_from_a_file(text, tmp_path):
 
     def open_in_browser(name, *options):
         return subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu",
-             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,1200", *options,
-             (tmp_path / name).as_uri()], check=True, capture_output=True, timeout=120, text=True)
+            [CHROMIUM, *FLAGS, "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
+             "--window-size=500,1200", *options, (tmp_path / name).as_uri()],
+            check=True, capture_output=True, timeout=120, text=True)
 
     open_in_browser("book.html", f"--screenshot={tmp_path / 'phone.png'}")
     assert f"<title>{PHONE} wide</title>" in open_in_browser("frame.html", "--dump-dom").stdout

@@ -10,7 +10,7 @@ from browser import chromium
 import toymodels_np as tm
 from toymodels_np.cli import parser as cli
 from toymodels_np.teaching.explorer import page as made, solved
-from toymodels_np.theory.phase import extra_phase
+from toymodels_np.theory.phase import candidates, extra_phase
 
 DRAWN = 500                     # configurations
 LOSS, GRADIENT = 1e-10, 1e-7    # relative differences that are allowed
@@ -79,8 +79,8 @@ class Window:
         for key in keys:
             handle.press(key)
 
-    def wait(self, condition):
-        self.tab.wait_for_function(condition, timeout=60_000)
+    def wait(self, condition, argument=None):
+        self.tab.wait_for_function(condition, arg=argument, timeout=60_000)
 
     @property
     def state(self):
@@ -376,8 +376,8 @@ def test_three_dimensions_turn_and_are_dragged(window):
     window.tab.mouse.down()
     window.tab.mouse.move(*window.place("plane", -1.0, -1.3), steps=3)
     window.tab.mouse.up()
-    window.tab.wait_for_timeout(50)
-    assert window.state["turn"] != turn and window.state["W"] == W
+    window.wait("turn => app.state.turn.every((angle, k) => angle !== turn[k])", turn)
+    assert window.state["W"] == W
     assert check_shown(window) == pytest.approx(before, rel=1e-12)
     seen = window("[0, 1].map(k => app.model('plane-points').data['xy'[k]][1])")
     window.tab.mouse.move(*window.place("plane", *seen))
@@ -400,14 +400,15 @@ def test_a_link_reproduces_what_is_shown(window):
     window.slide("moment", "End")
     window.press("link")
     shown = [window.text(name) for name in ("loss", "name", "here", "moment-said", "differ")]
-    link = window.tab.locator("#copied").input_value()
-    state = window.state
-    window.load_page(link[link.index("#"):])
+    copied = window.tab.locator("#copied").input_value()
+    link, state = copied[copied.index("#"):], window.state
+    window.load_page(link)
     assert [window.text(name) for name in ("loss", "name", "here", "moment-said",
                                            "differ")] == shown
     assert {key: window.state[key] for key in "nmWbpI"} == {key: state[key] for key in "nmWbpI"}
-    window.tab.wait_for_timeout(200)
-    assert window("location.hash") == link[link.index("#"):]
+    assert window("app.link()") == link
+    window.slide("moment", "Home")                      # and the address follows what is shown
+    window.wait("old => location.hash !== old && location.hash === app.link()", link)
 
 
 @pytest.mark.parametrize("link", [
@@ -543,13 +544,13 @@ def test_the_phase_diagram_is_the_packages(window, grid):
     drawn = np.random.default_rng(0).choice(len(W), 300, replace=False)
     assert [cells[i][0] for i in drawn] == [extra_phase(W[i]) for i in drawn]
     assert [cells[i][1] for i in drawn] == [tm.name_geometry(W[i]) for i in drawn]
-    rows, columns = np.array([10, 50, 90]), np.array([10, 50, 90])
-    diagram = tm.phase_diagram(grid.n, grid.m, importance=grid.importance[rows],
-                               feature_probability=grid.probability[columns])
-    for r, c in np.ndindex(3, 3):
-        k = int(rows[r] * grid.cells + columns[c])
-        assert cells[k][2] == diagram.candidate_phase[r, c]
-        assert (cells[k][0] == diagram.phase[r, c])
+    law, shapes = grid.features(), candidates(grid.n, grid.m)
+    p, importance = law.feature_probability[drawn], law.importance[drawn]
+    losses = [tm.expected_loss(tm.ReluOutput(
+        np.broadcast_to(shape, (len(drawn), *shape.shape)),
+        np.where(tm.norms(shape) == 0, p / 2, 0)), tm.Features(grid.n, p, importance))
+        for shape, _ in shapes]                         # what is dropped is answered by its mean
+    assert [cells[i][2] for i in drawn] == [shapes[k][1] for k in np.argmin(losses, axis=0)]
 
 
 def test_a_cell_is_read_and_loaded(window):
@@ -604,9 +605,10 @@ def test_a_life_is_played_and_turned(window):
     window.tab.mouse.down()
     window.tab.mouse.move(*window.place("shape", -0.5, -1), steps=3)
     window.tab.mouse.up()
-    window.tab.wait_for_timeout(50)
+    window.wait("""before => ["x", "y"].some((axis, k) => app.model("shape-points").data[axis]
+        .some((value, i) => Math.abs(value - before[k][i]) > 0.05))""", before.tolist())
+    assert window.state["moment"] == moment
     after = np.array(window("(({ x, y }) => [[...x], [...y]])(app.model('shape-points').data)"))
-    assert abs(after - before).max() > 0.05 and window.state["moment"] == moment
     W = solved.kept()[0]["flow_W"][moment].astype(float)
     basis = np.linalg.svd(W, full_matrices=False)[2]    # what is seen is a turned W, cut to a plane
     assert after @ basis.T @ basis == pytest.approx(after, abs=1e-6)

@@ -10,6 +10,7 @@ from toymodels_np import known
 from toymodels_np.core import streams
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "toymodels_np"
 CODE = sorted(path for folder in ("toymodels_np", "tests", "examples")
               for path in (ROOT / folder).rglob("*.py"))
 WIDTH = 100             # columns of a line
@@ -22,6 +23,14 @@ PROTOCOLS = {"_replace", "_asdict", "_fields", "_make", "_exit", "_repr_png_", "
 # What the code of others calls private and this project uses all the same, each in one place.
 BORROWED = {"store/sweep.py": {"_max_workers"}, "test_sweep.py": {"_max_workers"},
             "benchmark/rivals.py": {"_dynamo"}}
+GENERATORS = {"random_stream", "SeedSequence", "default_rng", "RandomState"}    # who makes them
+# Files with generators that belong to no stream of core/streams.py, each with the reason.
+STREAMLESS = {
+    "plots/rows/uniform_geometry.py": "moves dots aside to be seen, and no number depends on it",
+    "teaching/explorer/solved.py": "solves one life from one start, which is kept beside it",
+    "teaching/figures.py": "draws the same few samples in every copy of the book",
+    "teaching/records/features.py": "answers exercises whose learner is given the seed",
+    "theory/curvature.py": "begins a method of Lanczos whose answer does not show its start"}
 
 each_file = pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -62,6 +71,30 @@ def borrowed(text):
     return {name for name in used - own - PROTOCOLS if private(name)}
 
 
+def called(call):
+    """The name of what is called, without that of its module."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def stream_of(call):
+    """The stream that a call draws from, as it is written; "" where it names none."""
+    where = call.args[1:2] if called(call) == "random_stream" else []
+    if called(call) == "SeedSequence":
+        where = [option.value.elts[0] for option in call.keywords if option.arg == "spawn_key"]
+    return ast.unparse(where[0]) if where else ""
+
+
+def without_a_stream(text):
+    """What draws random numbers here from no stream with a name, or gives one a number."""
+    if not any(word in text for word in (*GENERATORS, "_STREAM")):
+        return set()                    # like most files, which need not be parsed
+    nodes = list(ast.walk(ast.parse(text)))
+    found = {ast.unparse(node) for node in nodes if isinstance(node, ast.Call)
+             and called(node) in GENERATORS and not stream_of(node).endswith("_STREAM")}
+    return found | {node.id for node in nodes if isinstance(node, ast.Name)
+                    and isinstance(node.ctx, ast.Store) and node.id.endswith("_STREAM")}
+
+
 @each_file
 def test_no_line_is_too_wide(path):
     assert too_wide(path.read_text(encoding="utf-8")) == []
@@ -86,6 +119,13 @@ def test_the_rules_are_seen():
     assert too_long("def f():\n" + "    pass\n" * 45) == [("f", 46)]
     assert borrowed("from .other import _f\nx._g()\nself._h") == {"_f", "_g"}
     assert borrowed("import _thread\ndef _f(): pass\nmodule._f(); super()._g()") == set()
+    for text in ("random_stream(seed, 7, i)", "streams.random_stream(seed, 1 + k, 0)",
+                 "random_stream(seed)", "np.random.SeedSequence(0)", "np.random.default_rng(0)",
+                 "SeedSequence(0, spawn_key=(3, i))"):
+        assert without_a_stream(f"import numpy as np\nx = [{text}]") == {text}
+    assert without_a_stream("MY_STREAM = 11") == {"MY_STREAM"}
+    assert without_a_stream("random_stream(0, INIT_STREAM, i)\n"
+                            "np.random.SeedSequence(0, spawn_key=(TRAIN_STREAM, i))") == set()
 
 
 def test_the_fingerprints_are_those_of_the_files():
@@ -100,12 +140,20 @@ def test_streams_have_numbers_of_their_own():
     assert len(set(numbers)) == len(numbers) >= 10
 
 
+def test_streams_are_numbered_in_one_place():
+    found = {path.relative_to(PACKAGE).as_posix(): without_a_stream(path.read_text("utf-8"))
+             for path in PACKAGE.rglob("*.py") if path != Path(streams.__file__)}
+    assert {name: said for name, said in found.items() if said and name not in STREAMLESS} == {}
+    for name in STREAMLESS:             # with generators of their own, and still with no number
+        assert found[name] and not [said for said in found[name] if "default_rng" not in said]
+
+
 def lines_of(path):
     return len((ROOT / path).read_text(encoding="utf-8").splitlines())
 
 
 def test_core_is_short():
-    assert sum(map(lines_of, (ROOT / "toymodels_np" / "core").glob("*.py"))) <= CORE
+    assert sum(map(lines_of, (PACKAGE / "core").glob("*.py"))) <= CORE
 
 
 def test_the_evening_is_as_long_as_the_readme_says():

@@ -2,7 +2,7 @@
 say."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -239,13 +239,17 @@ def test_a_phase_that_the_candidates_do_not_have():
 
 # -- penalties, and what is refused
 
+@cache
+def four_cells(**penalties):
+    return tm.phase_diagram(2, 1, importance=[0.5, 1.5], feature_probability=[0.1, 0.5],
+                            **penalties)
+
+
 @pytest.mark.parametrize("interference, weight_decay", [(0.02, 0.0), (0.0, 0.01), (0.3, 0.005)])
 def test_penalties_are_part_of_every_cell(interference, weight_decay):
     """Against scipy on the closed forms."""
-    r, p = np.array([0.5, 1.5]), np.array([0.1, 0.5])
-    cells = tm.phase_diagram(2, 1, importance=r, feature_probability=p, interference=interference,
-                             weight_decay=weight_decay)
-    plain = tm.phase_diagram(2, 1, importance=r, feature_probability=p)
+    cells = four_cells(interference=interference, weight_decay=weight_decay)
+    plain, r, p = four_cells(), cells.importance, cells.feature_probability
     assert (cells.loss > plain.loss + 1e-6).any() and (cells.loss >= plain.loss - 1e-12).all()
     for i, j in np.ndindex(2, 2):
         features, model = tm.Features(2, p[j], [1, r[i]]), cells.model[i, j]

@@ -7,7 +7,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from axes_of_p import dense_to_sparse
 from hypothesis import given, strategies as st
+from matplotlib import colormaps
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
@@ -161,13 +163,13 @@ def test_the_gram_matrix_is_the_image_and_its_colours_are_fair(m, n, seed):
 
 
 def test_bars_are_norms_and_their_colours_the_interference():
-    W = np.array([[1.0, -0.6, 0], [0, 0, 2]])
-    axes = tm.plots.norms(W)
+    """Feature 0 meets 0.6² of feature 1, which meets 1.5² of feature 0: that is shown as 1."""
+    axes = tm.plots.norms(np.array([[1.5, -0.6, 0], [0, 0, 2]]))
     bars = axes.patches
-    np.testing.assert_allclose([bar.get_width() for bar in bars], [1, 0.6, 2])
-    own, pair = bars[2].get_facecolor(), bars[1].get_facecolor()
-    assert own != pair and axes.get_ylim() == (2.5, -0.5)
-    assert own == bars[2].get_facecolor() and bars[0].get_facecolor() not in (own, pair)
+    np.testing.assert_allclose([bar.get_width() for bar in bars], [1.5, 0.6, 2])
+    colours = colormaps["viridis"]([0.6**2, 1.0, 0.0])
+    np.testing.assert_allclose([bar.get_facecolor() for bar in bars], colours)
+    assert axes.get_ylim() == (2.5, -0.5)                       # feature 0 is on top
 
 
 def test_dimensionalities_stand_at_their_height():
@@ -213,11 +215,53 @@ def test_cells_of_a_phase_diagram_are_its_phases_from_dense_to_sparse():
     mesh, = axes.collections
     names = np.array(list(tm.plots.PHASE_COLOURS))
     assert (names[mesh.get_array().astype(int)] == solved.phase).all()
-    assert axes.xaxis_inverted() and axes.get_xscale() == "log"
+    dense_to_sparse(axes.figure)
+    assert axes.get_xscale() == "log"
     dots = next(line for line in axes.lines if line.get_marker() == "o")
     assert len(dots.get_xdata()) == solved.differs.sum()
     mesh, = tm.plots.phase(diagram(), candidates=True).collections
     assert (names[mesh.get_array().astype(int)] == solved.candidate_phase).all()
+
+
+CHANGE = {"vary": "all", "title": "all", "from": 0.05, "to": 0.5, "critical": 0.2, "loss": 0.4,
+          "coexistence": (0.1, 0.3), "branches": [
+              {"geometry": name, "values": [0.05, 0.2, 0.5], "energy": [0.1, 0.4, energy],
+               "limit": None, "kind": None} for name, energy in (("flat", 0.6), ("steep", 0.9))]}
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: tm.plots.sweep_map(["p"], [[0.5, 0.02, 1.0]], [3, 1, 2], "geometry",
+                               np.array(["a", "b", "a"])),
+    lambda: tm.plots.sweep_map(["feature_probability"], [[0.5, 0.4]], [3, 1], "geometry",
+                               np.array(["a", "b"])),
+    lambda: tm.plots.sweep_map(["extra_importance", "feature_probability"],
+                               [[1, 1, 2, 2], [1.0, 0.1, 1.0, 0.1]], [4, 1, 3, 2], "phase",
+                               np.array(["superposed", "not learned"] * 2)),
+    lambda: tm.plots.critical_points([CHANGE], {"all": "probability p of all"}, {}),
+], ids=["sweep of p", "sweep of feature_probability", "sweep of two settings", "critical points"])
+def test_axes_of_p_run_from_dense_to_sparse(draw):
+    dense_to_sparse(draw())
+
+
+def test_the_other_way_round_is_seen():
+    def figure(label, *ends, words=()):
+        axes = Figure().add_subplot(xlabel=label, xlim=ends)
+        if words:
+            axes.set_xticks(range(len(words)), words)
+        return axes.figure
+
+    for label in ("feature probability $p = 1 - S$", "p"):
+        dense_to_sparse(figure(label, 1, 0.1))
+        dense_to_sparse(figure(label, -0.5, 1.5, words=("0.9", "0.1")))
+        for wrong in (figure(label, 0.1, 1), figure(label, -0.5, 1.5, words=("0.1", "0.9")),
+                      figure(label, 1.5, -0.5, words=("0.9", "0.1"))):
+            with pytest.raises(AssertionError):
+                dense_to_sparse(wrong)
+    dense_to_sparse(figure("$1/p$", 1, 100))
+    dense_to_sparse(figure("importance", 1, 100), expected=False)
+    for label, ends in (("1 / p", (100, 1)), ("importance", (1, 100))):
+        with pytest.raises(AssertionError):
+            dense_to_sparse(figure(label, *ends))
 
 
 def test_the_flow_is_its_loss_and_its_plateaus():

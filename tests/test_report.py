@@ -15,8 +15,9 @@ from toymodels_np.experiments import command
 from toymodels_np.experiments.base import Experiment
 from toymodels_np.experiments.claims import NotMeasured
 from toymodels_np.report import page
-from toymodels_np.teaching import book
+from toymodels_np.teaching import book, figures
 
+PICTURE = "iVBORw0KGgo="            # for the figures of chapters, which tests/test_book.py draws
 HOSTILE = "<script>alert('&amp;')</script>"
 
 
@@ -91,13 +92,32 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def chapters_without_their_figures():
+    """Figures take longer than all the rest, and chapters that have them are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "png", lambda name: PICTURE)
+        book.rendered.cache_clear()
+        yield
+    book.rendered.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     return command.run_rows([(TINY, SETTINGS)], tmp_path_factory.mktemp("runs"))
 
 
-def test_every_claim_stands_there_once_with_its_number_and_its_control(rows):
-    found = Page(page(rows))
+@pytest.fixture(scope="module")
+def text(rows):
+    return page(rows)
+
+
+@pytest.fixture(scope="module")
+def found(text):
+    return Page(text)
+
+
+def test_every_claim_stands_there_once_with_its_number_and_its_control(found):
     assert [names[1:] for names in found.rows] == [
         ["v0", "paper"],
         ["v1", "ours"],
@@ -113,27 +133,24 @@ def test_every_claim_stands_there_once_with_its_number_and_its_control(rows):
     assert "The paper says" in found.text and "Theory says" in found.text and "We say" in found.text
 
 
-def test_kinds_and_verdicts_are_counted_apart(rows):
-    text = Page(page(rows)).text.replace("\xa0", " ")
-    assert "the paper says so 2 ✓ 1 holds , ? 1 is undecided" in text
-    assert "a theorem or an identity 1 ✗ 1 does not reproduce" in text
-    assert "we add this 1 ≈ 1 holds with a correction" in text
+def test_kinds_and_verdicts_are_counted_apart(found):
+    said = found.text.replace("\xa0", " ")
+    assert "the paper says so 2 ✓ 1 holds , ? 1 is undecided" in said
+    assert "a theorem or an identity 1 ✗ 1 does not reproduce" in said
+    assert "we add this 1 ≈ 1 holds with a correction" in said
 
 
-def test_whatever_is_in_the_records_is_text(rows):
-    text = page(rows)
-    assert "<script" not in text and "script" not in Page(text).tags
+def test_whatever_is_in_the_records_is_text(text, found):
+    assert "<script" not in text and "script" not in found.tags
     assert "&lt;script&gt;" in text and "&amp;amp;" in text
 
 
-def test_it_needs_no_network_and_its_links_lead_somewhere(rows):
-    text = page(rows)
-    found = Page(text)
+def test_it_needs_no_network_and_its_links_lead_somewhere(text, found):
     assert not re.search(r"(src|href|url)\s*[=(]\s*['\"]?(https?:|//)", text)
     assert all(link[0] == "#" and link[1:] in found.ids for link in found.links)
     assert "#tiny" in found.links and "#chapter-01" in found.links
-    image, *figures = found.images
-    assert len(figures) >= 13
+    image, *others = found.images
+    assert len(others) >= 13 and all(other["src"].endswith(PICTURE) for other in others)
     assert (
         image["src"].startswith("data:image/png;base64,")
         and TINY.title in image["alt"]
@@ -141,9 +158,7 @@ def test_it_needs_no_network_and_its_links_lead_somewhere(rows):
     )
 
 
-def test_the_filters_name_classes_that_rows_have(rows):
-    text = page(rows)
-    found = Page(text)
+def test_the_filters_name_classes_that_rows_have(text, found):
     boxes = {name.removeprefix("show-") for name in found.ids if name and name.startswith("show-")}
     assert boxes == {name for names in found.rows for name in names} - {"claim"}
     for box in boxes:
@@ -184,6 +199,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     for place in (experiments, cli, commands):
         monkeypatch.setattr(place, "NAMES", ("tiny",))
+    monkeypatch.setattr(book, "chapters", lambda: [])
+    monkeypatch.setattr(book, "code", lambda: "")
     assert cli.main(["report", "--out", str(tmp_path)]) == 0
     assert "we add this: 1 claims" in capsys.readouterr().out
     assert "This is the quick report" in (tmp_path / "report.html").read_text(encoding="utf-8")

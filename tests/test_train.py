@@ -13,7 +13,7 @@ from engine_law import as_engine_law, engine_sample
 import toymodels_np as tm
 from toymodels_np.core import models, streams
 from toymodels_np.core.optim import AdamState, adam, adamw, schedule
-from toymodels_np.core.streams import TRAIN_STREAM, random_stream
+from toymodels_np.core.streams import INIT_STREAM, TRAIN_STREAM, random_stream
 from toymodels_np.engine import host as fast, train as train_module
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
@@ -97,7 +97,8 @@ def test_the_seed_decides():
 
 
 def test_training_and_initialising_share_no_numbers():
-    init, train = (random_stream(0, stream, 0).random(4) for stream in (0, TRAIN_STREAM))
+    init, train = (random_stream(0, stream, 0).random(4)
+                   for stream in (INIT_STREAM, TRAIN_STREAM))
     assert not np.intersect1d(init, train).size
 
 

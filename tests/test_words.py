@@ -86,25 +86,36 @@ def dependence(first, second):
     return max(abs((a * b).mean()) * np.sqrt(a.size) for a in bases[0] for b in bases[1])
 
 
+def images():
+    """64 images of as many words as are drawn at once: (64, MOST, 2), a word has two halves."""
+    return batches([1.0], 64, 2 * words.MOST)[0].reshape(64, words.MOST, 2)
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return images()
+
+
 @pytest.mark.parametrize("lag", [1, 2, 3, 7])
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize("other", [0, 1])
-def test_the_images_of_a_word_are_not_correlated(lag, half, other):
-    """Nor are its two halves; a map that only shifts, of which all must be said, is caught."""
-    piece = 2 * words.MOST
-    x = batches([1.0], 64, piece)[0]
-    pieces = x.reshape(64, piece // 2, 2)
+def test_the_images_of_a_word_are_not_correlated(pieces, lag, half, other):
     assert dependence(pieces[:-lag, :, half], pieces[lag:, :, other]) < 5
+
+
+def test_the_halves_of_a_word_are_not_correlated(pieces):
     assert dependence(pieces[..., 0], pieces[..., 1]) < 5
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(words, "MULTIPLIER", np.array(1, np.uint64))
-        same = batches([1.0], 64, piece)[0].reshape(64, piece // 2, 2)
-    assert dependence(same[:-2, :, half], same[2:, :, half]) > 5
 
 
-def test_three_images_of_a_word_are_not_correlated():
-    piece = 2 * words.MOST
-    u = 2 * batches([1.0], 64, piece)[0].reshape(64, piece).astype(float) - 1
+def test_a_map_that_only_shifts_is_caught(monkeypatch):
+    monkeypatch.setattr(words, "MULTIPLIER", np.array(1, np.uint64))
+    shifted = images()
+    for half in (0, 1):
+        assert dependence(shifted[:-2, :, half], shifted[2:, :, half]) > 5
+
+
+def test_three_images_of_a_word_are_not_correlated(pieces):
+    u = 2 * pieces.reshape(64, -1).astype(float) - 1
     triple = u[:-2] * u[1:-1] * u[2:] * 3**1.5
     assert abs(triple.mean()) * np.sqrt(triple.size) < 5
 

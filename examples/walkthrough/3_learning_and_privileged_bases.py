@@ -124,9 +124,9 @@ for p in probabilities:
           f"vulnerability {hurt:.2f}")
 
 # %% [markdown]
-# Vulnerability rises faster than the number $\lambda$ of features per dimension. For a clean packing
-# it should lie between $\lambda$ and $\lambda^2$ (chapter 10); what was wrong before adds to it, as
-# at p = 0.3. Exercise [25_attack](../exercises/25_attack.py) is the paper's attack.
+# Vulnerability rises faster than the number $\lambda$ of features per dimension. For a clean
+# packing it should lie between $\lambda$ and $\lambda^2$ (chapter 10); what was wrong before adds
+# to it, as at p = 0.3. Exercise [25_attack](../exercises/25_attack.py) is the paper's attack.
 #
 # **Talk.** Is superposition *the* cause of adversarial examples? What would have to be true of a
 # real network for this to be the explanation?

@@ -126,7 +126,7 @@ def run_phase(options):
                             feature_probability=np.geomspace(0.01, 1, options.points))
     importance, probability = np.meshgrid(diagram.importance, diagram.feature_probability,
                                           indexing="ij")
-    figure = plots.sweep_map(("importance of the last feature", "feature probability"),
+    figure = plots.sweep_map(("importance of the last feature", "feature_probability"),
                              (importance.ravel(), probability.ravel()), diagram.loss.ravel(),
                              "phase", diagram.phase.ravel())
     print(f"{diagram.loss.size} true minima, gradients of norm "
