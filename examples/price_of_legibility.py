@@ -74,7 +74,7 @@ def main(arguments=None):
         record["sizes"][f"{n} features in {m}"] = {
             "cost": frontier(n, m, bounds, options.seed), "loss": loss, "coherence": cosine}
     for path in common.write(draw(record), record, options.out / "price_of_legibility"):
-        print(path)
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 After each SIGKILL, every chunk file that was whole before is still there with the same bytes. At
 the end the files and the table are those of the uninterrupted sweep, bit for bit. The moments are
-drawn from the seed and spread so that all kills fall before the end.
+drawn from the seed: a kill comes once so many new chunks are whole, and then somewhere within the
+next one. A sweep has twice as many, so that all kills fall before its end.
 """
 
 import argparse
@@ -18,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+from waiting import wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import toymodels_np as tm
 
 JOBS_PER_KILL, CHUNK, SIZE = 30, 2, 200
-LATEST = 0.1                            # seconds after the sweep's start: no kill comes later
+MOST = 7                # chunks that a sweep finishes before its kill, of some 15 that it has
+ONE_CHUNK = 0.02        # seconds that a chunk takes
 tqdm.get_lock()  # made once, before the forks: a killed process would leave its own behind
 
 
@@ -36,9 +39,11 @@ def work(job):
 
 
 def run(out, count):
-    return tm.sweep(
-        work, ({"seed": seed} for seed in range(count)), out, chunk=CHUNK, progress=False
-    )
+    """The sweep. Without a version it would first read the package's source, for longer than it
+    works, and kills would come before there is anything to lose.
+    """
+    jobs = ({"seed": seed} for seed in range(count))
+    return tm.sweep(work, jobs, out, chunk=CHUNK, progress=False, version="1")
 
 
 def kept(out):
@@ -62,9 +67,14 @@ def killed(out, kills, seed):
         process = context.Process(target=start, args=(ready, out, kills * JOBS_PER_KILL))
         process.start()
         started.recv()
-        time.sleep(moments.uniform(0, LATEST))
-        process.kill()
-        process.join()
+        count = len(before) + moments.randrange(MOST + 1)
+        try:
+            wait_until(lambda: len(list(out.glob("*/*.npz"))) >= count or not process.is_alive(),
+                       f"chunk {count} that is whole")
+            time.sleep(moments.uniform(0, ONE_CHUNK))
+        finally:
+            process.kill()
+            process.join()
         hits += process.exitcode == -signal.SIGKILL
         for closed in (process, started, ready):
             closed.close()

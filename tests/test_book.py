@@ -1,6 +1,5 @@
 """The book is one page that needs no network: mathematics typeset, every link leads somewhere."""
 
-import ast
 import base64
 import io
 import re
@@ -13,7 +12,6 @@ from axes_of_p import dense_to_sparse
 from browser import CHROMIUM, FLAGS, missing
 
 from toymodels_np.cli import parser as cli
-from toymodels_np.plots import lessons
 from toymodels_np.teaching import book, figures
 
 ROOT = Path(__file__).parents[1]
@@ -178,12 +176,6 @@ def test_without_chapters_the_command_says_so(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(book, "derivations", lambda: None)
     assert cli.main(["book", "--out", str(tmp_path / "new")]) == 2
     assert "the chapters are not there" in capsys.readouterr().err
-
-
-def test_plots_for_lessons_compute_nothing():
-    names = {node.func.attr for node in ast.walk(ast.parse(Path(lessons.__file__).read_text()))
-             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
-    assert not names & {"forward", "loss", "sample", "fit", "solve"}
 
 
 def test_a_browser_opens_it_from_a_file(text, tmp_path):

@@ -1,5 +1,6 @@
-"""The atlas in the report: every entry once, with intervals that hold what is proved."""
+"""The atlas is proved, and the report has every entry once, with intervals that hold the proofs."""
 
+import json
 import re
 from fractions import Fraction
 from html import unescape
@@ -10,9 +11,15 @@ from hypothesis import given, strategies as st
 import toymodels_np as tm
 from toymodels_np.report import atlas, page as report
 from toymodels_np.teaching import book
+from toymodels_np.theory.certify.atlas import FOLDER, MINIMUM, SADDLE
+from toymodels_np.theory.certify.certificate import from_dict
 
 ROW = re.compile(r'<tr class="entry">(.*?)</tr>', re.DOTALL)
 CELL = re.compile(r'<td[^>]*data-label="([^"]*)">(.*?)</td>', re.DOTALL)
+PROVED = [entry for entry in tm.load_atlas() if entry.certificate]
+# Of large models the last of each size, at p = 1/2, is checked within half a second.
+LARGE = {(entry.n_features, entry.n_hidden): entry for entry in PROVED if entry.n_features > 4}
+CHECKED = [entry for entry in PROVED if entry.n_features <= 4] + list(LARGE.values())
 
 
 def interval(text):
@@ -28,6 +35,41 @@ def text():
         patch.setattr(book, "code", lambda: "")
         return report([])
 
+
+# -- what the atlas keeps --------------------------------------------------------------------------
+
+def test_every_certificate_of_the_atlas_has_the_digest_of_what_it_says():
+    """Each is read and written anew, with a digest that is worked out anew."""
+    entries = [entry for path in FOLDER.glob("*.json") for entry in json.loads(path.read_text())]
+    records = [entry["certificate"] for entry in entries if entry["certificate"]]
+    assert len(records) == len(PROVED) > 40
+    for record in records:
+        assert from_dict(record).to_dict() == record
+
+
+def test_every_entry_says_what_its_certificate_says():
+    for entry in PROVED:
+        proof, p = entry.certificate, entry.feature_probability
+        assert proof.law.n == entry.n_features and len(proof.W) == entry.n_hidden
+        assert {low <= p <= high for low, high in proof.law.probability} == {True}
+        assert set(proof.law.importance) == {(1, 1)}
+        assert proof.law.interference == proof.law.weight_decay == (0, 0)
+        assert [len(members) for _, members in proof.law.sets] == [1] * entry.n_features
+        assert entry.kind == (SADDLE if proof.index else MINIMUM)
+        assert float(proof.loss_interval[0]) == pytest.approx(entry.loss, rel=1e-9)
+        assert tm.norms(proof.model.W) == pytest.approx(entry.norms, abs=1e-8)
+        assert proof.model.b == pytest.approx(entry.biases, abs=1e-8)
+        assert tm.name_geometry(proof.model.W) == entry.name
+
+
+@pytest.mark.parametrize("entry", CHECKED, ids=lambda entry: (
+    f"{entry.n_features}-{entry.n_hidden}-{float(entry.feature_probability)}-{entry.name}"))
+def test_what_the_atlas_says_is_proved_anew(entry):
+    pytest.importorskip("flint")
+    assert tm.check_certificate(entry.certificate.to_dict())
+
+
+# -- what the report shows of it -------------------------------------------------------------------
 
 @given(st.fractions(-9, 9), st.fractions(0, 1).map(lambda x: x**9))
 def test_an_interval_in_words_holds_the_interval_and_is_hardly_wider(low, width):

@@ -1,5 +1,6 @@
 """The command line does what the library does, refuses in one line, says how to go on."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -8,12 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tqdm.auto
 from hypothesis import given, settings, strategies as st
+from waiting import DEADLINE, first_line, wait_until
 
 import toymodels_np as tm
 from toymodels_np.cli import commands, jobs, options
@@ -97,6 +102,59 @@ def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
     )
     assert (tm.load(tmp_path / "m.npz").W == twin.model.W).all()
     assert run("show", tmp_path / "m.npz") == 0
+
+
+def test_the_phases_are_those_of_the_library(monkeypatch, tmp_path, capsys):
+    seen = []
+
+    def watched(*sizes, **axes):
+        seen.append((sizes, axes, tm.phase_diagram(*sizes, **axes)))
+        return seen[-1][-1]
+
+    monkeypatch.setattr(commands, "phase_diagram", watched)
+    words = "phase --features 3 --hidden 2 --points 3 --out".split()
+    assert run(*words, tmp_path / "phases.png") == 0
+    (sizes, axes, diagram), = seen
+    assert sizes == (3, 2) and axes["importance"] == pytest.approx([0.1, 1, 10])
+    assert axes["feature_probability"] == pytest.approx([0.01, 0.1, 1])
+    said = capsys.readouterr().out
+    for name in ("phase", "geometry"):
+        cells = re.findall(rf"^{name} +(.+): (\d+) cells$", said, re.MULTILINE)
+        counts = Counter(getattr(diagram, name).ravel().tolist())
+        assert {value: int(count) for value, count in cells} == counts and len(counts) == 3
+    assert "9 true minima" in said and f"otherwise in {diagram.differs.sum()} cells" in said
+    assert (tmp_path / "phases.png").read_bytes().startswith(b"\x89PNG")
+
+
+# -- what is proved -------------------------------------------------------------------------------
+
+@pytest.fixture
+def certificate():
+    """One that holds: the lowest minimum of two features in one dimension."""
+    pytest.importorskip("flint")
+    return tm.load_atlas()[0].certificate
+
+
+def test_check_says_that_a_certificate_holds(certificate, tmp_path, capsys):
+    path = tmp_path / "digon.json"
+    certificate.save(path)
+    assert run("check", path) == 0
+    assert capsys.readouterr().out == f"{path} holds: all that it says is proved anew\n"
+
+
+def test_check_says_that_a_certificate_with_another_digit_proves_nothing(
+    certificate, tmp_path, capsys
+):
+    """Where the digest fits the digit, too, there is no stationary point at what it says."""
+    path = tmp_path / "digon.json"
+    (first, second), = certificate.W
+    replace(certificate, W=((first + Fraction(1, 1000), second),)).save(path)
+    record = json.loads(path.read_text())
+    assert run("check", path) == 1
+    assert f"{path} proves nothing: the box may hold no" in capsys.readouterr().out
+    path.write_text(json.dumps(certificate.to_dict() | {"W": record["W"]}))
+    assert run("check", path) == 1
+    assert f"{path} proves nothing: the digest does not fit" in capsys.readouterr().out
 
 
 # -- what is there already ------------------------------------------------------------------------
@@ -328,8 +386,8 @@ def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(
     monkeypatch.setattr(threading, "excepthook", lambda what: stumbled.append(what.exc_type))
     with pytest.raises(KeyboardInterrupt), shell.worker_pool(2) as pool:
         futures = [pool.submit(time.sleep, 60) for _ in range(40)]
-        while not futures[2].running():  # as many as the pool takes in advance
-            pass
+        # As many as the pool takes in advance.
+        wait_until(futures[2].running, "third job that runs")
         for future in futures:
             future.cancel()
         monkeypatch.setattr(multiprocessing, "active_children", stop_and_let_the_pool_see_it)
@@ -387,9 +445,9 @@ def test_a_real_process_with_workers_that_is_stopped(tmp_path, number, whole, co
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         try:
-            assert child.stdout.readline() == "kept\n"
+            assert first_line(child.stdout) == "kept\n"
             (os.killpg if whole else os.kill)(child.pid, number)
-            _, error = child.communicate(timeout=60)
+            _, error = child.communicate(timeout=DEADLINE)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)

@@ -2,8 +2,11 @@
 
 import json
 import os
+import runpy
+import signal
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +18,23 @@ from toymodels_np.experiments import command
 from toymodels_np.experiments.base import FIRST_SEED, Experiment
 from toymodels_np.experiments.claims import NotMeasured, requires
 
+ROWS = tuple(experiments.NAMES)     # those of the package, of which the tests see none but `tiny`
+ASKED = []                          # (seed, steps) of each run that `stopped_once` was asked for
+
 
 def run(job):
     """Numbers that grow with the seed, unless there are no steps."""
     if job["x"] < 0:
         raise ArithmeticError("no square root")
     return {"y": job["x"] * job["steps"] * (job["seed"] % 1000 + 1), "W": np.eye(2)}
+
+
+def stopped_once(job):
+    """As `run`, but Ctrl-C comes while the second of all runs is computed."""
+    ASKED.append((job["seed"], job["steps"]))
+    if len(ASKED) == 2:
+        signal.raise_signal(signal.SIGINT)
+    return run(job)
 
 
 def draw(runs):
@@ -128,6 +142,19 @@ def test_the_file_of_a_row_does_the_same(tmp_path, capsys):
     assert stop.value.code == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize("name", ROWS)
+def test_the_file_of_each_row_of_the_package_is_a_command(name, capsys, monkeypatch):
+    module = f"toymodels_np.experiments.{name.replace('-', '_')}"
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    monkeypatch.setenv("COLUMNS", "100")            # the sentence stays on one line
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module(module, run_name="__main__")
+    said = capsys.readouterr()
+    assert stop.value.code == 0 and said.err == ""
+    assert f"Run the experiment {name} and check its claims." in said.out
+
+
 @pytest.mark.parametrize("words, said", [
     ("--set wrod=3", "unknown setting 'wrod' for tiny: did you mean 'word'?"),
     ("--set zzz=3", "known are x, steps, word"), ("--set x", "KEY=VALUE, got 'x'"),
@@ -220,8 +247,23 @@ def test_runs_are_found_again_and_a_changed_row_is_run_anew(tmp_path, capsys, mo
     assert "6 results of other code are in" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", [("experiment", "tiny"), ("claims",), ("report",)], ids=" ".join)
+def test_ctrl_c_keeps_the_runs_that_are_finished(interrupts, tmp_path, capsys, monkeypatch, verb):
+    ASKED.clear()
+    row = sys.modules["toymodels_np.experiments.tiny"]
+    monkeypatch.setattr(row, "EXPERIMENT", replace(TINY, run=stopped_once))
+    monkeypatch.setattr(commands, "page", lambda rows, *, full: "")    # tests/test_report.py has it
+    folder = tmp_path / "runs-quick"
+    assert call(tmp_path, verb=verb) == 130
+    assert capsys.readouterr().err == (
+        f"interrupted: finished runs are in {folder}; the same command goes on from there\n")
+    assert ASKED == [(FIRST_SEED, 3), (FIRST_SEED + 1, 3)]
+    assert call(tmp_path, verb=verb) == 0
+    runs = [(FIRST_SEED + i, steps) for steps in (3, 0) for i in range(3)]      # 0 in the controls
+    assert ASKED[2:] == runs[1:]
+
+
 def test_control_runs_are_those_that_the_row_asks_for(tmp_path):
-    from dataclasses import replace
     none = replace(TINY, control={})
     row, = command.run_rows([(none, SETTINGS)], tmp_path)
     assert row.controls == [] and row.records[0]["control"] is None
