@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, reject, settings, strategies as st
 
 import toymodels_np as tm
 from toymodels_np.theory.certify import bounds, local
@@ -158,7 +158,7 @@ def test_a_formula_that_is_slightly_wrong_would_be_noticed():
 
 @settings(max_examples=40)
 @given(cases(), st.integers(0, 2**31))
-def test_gradient_and_hessian_hold_the_differences_of_the_exact_loss(case, seed):
+def test_the_gradient_holds_the_differences_of_the_exact_loss(case, seed):
     """The mean value theorem: a difference of the loss over a box lies in the gradient's enclosure
     there.
     """
@@ -173,7 +173,7 @@ def test_gradient_and_hessian_hold_the_differences_of_the_exact_loss(case, seed)
     try:
         _, g, _ = enclosure(law, lifted(W, 2 * step), *lifted([b], 2 * step))
     except Kink:
-        return
+        reject()
     difference = (exact_loss(law, *move(step)) - exact_loss(law, W, b)) / step
     assert holds(sum((x * ball(d) for x, d in zip(g, direction)), ball(0)), difference)
 
@@ -242,6 +242,7 @@ def test_the_bounds_of_branch_and_bound_are_the_loss_and_its_slopes_at_a_point(c
     law, W, b = case
     balls = balls_of(law)
     G = [[sum(row[i] * row[j] for row in W) for j in range(law.n)] for i in range(law.n)]
+    compared = 0
     for i in range(law.n):
         gains = [ball(x) for x in G[i]]
         plain, own = bounds.moments(balls, i, gains, ball(b[i]))
@@ -254,6 +255,9 @@ def test_the_bounds_of_branch_and_bound_are_the_loss_and_its_slopes_at_a_point(c
             abs(x - y - s) < 1e-12 or s.rad() > 0.01
             for x, y, s in zip(plain[1:], own[1:], [slope[-1], *slope[:-1]])
         )
+        compared += 1
+    if not compared:
+        reject()
 
 
 def enclosure_of_row(balls, i, gains, bias):

@@ -4,6 +4,8 @@ import json
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import toymodels_np as tm
 from toymodels_np.theory.certify import boxes, overall
-from toymodels_np.theory.certify.enclose import ball, balls_of, enclosure, law_of
+from toymodels_np.theory.certify.enclose import ball, law_of, output_loss
 
 flint = pytest.importorskip("flint")
 
@@ -165,64 +167,67 @@ def test_a_box_that_was_written_is_read_as_a_box_around_it(ends):
             assert two[0].union(two[1]).contains(one[0].union(one[1]))
 
 
-@settings(max_examples=40)
-@given(
-    st.floats(0, 1.2),
-    st.floats(-1.2, 1.2),
-    st.sampled_from([0.3, 0.05]),
-    st.sampled_from([0.05, 0.5]),
-    st.floats(0.05, 1),
-)
-def test_the_bounds_of_a_box_are_below_what_they_bound(
-    w0, w1, side, p, importance
-):
-    """The lower bounds of a box that holds the point are below the loss at the point."""
-    law = law_of(tm.Features(2, p, [1, importance]))
-    balls = balls_of(law)
-    w = [Fraction(round(x * 64), 64) for x in (w0, w1)]
+@st.composite
+def searched(draw):
+    """(tester, box) of two features, the biases still anywhere from -4 to 4."""
+    law = law_of(tm.Features(2, draw(st.sampled_from([0.05, 0.5]))))
+    middle = [Fraction(round(64 * draw(st.floats(low, 1.2))), 64) for low in (0, -1.2)]
+    half = Fraction(draw(st.sampled_from([0.3, 0.05]))) / 2
+    sides = [[ball(w + sign * half) for w in middle] for sign in (-1, 1)]
+    box = boxes.Box(*sides, [[(ball(-4), ball(4))]] * 2)
+    return boxes.Tester(boxes.Minimisers(law)), box
 
-    def value(b):
-        return float(enclosure(balls, [[ball(x) for x in w]], [ball(x) for x in b], 0)[0])
 
-    grid = [Fraction(k, 32) for k in range(-8, 33)]
-    best = [min(grid, key=lambda x: value([x, 0])), min(grid, key=lambda x: value([0, x]))]
+def corners(box):
+    """The weights at all corners of the box."""
+    return list(product(*zip(box.low, box.high)))
 
-    class Known:
-        upper, homes, looks = Fraction(10**6), [], boxes.MOST_LOOKS
 
-        def hold(self, low, high):
-            return False
+def loss_of(tester, i, gains, bias):
+    """The loss of output i by another way than the one that the bounds take."""
+    return output_loss(tester.law, i, gains, bias, 0)[0]
 
-    Known.law = law
-    tester = boxes.Tester(Known())
-    half = Fraction(side) / 2
-    low, high = [x - half for x in w], [x + half for x in w]
-    box = boxes.Box([ball(x) for x in low], [ball(x) for x in high], [[(ball(-4), ball(4))]] * 2)
+
+def row(w, i):
+    """The gains of output i."""
+    return [w[i] * x for x in w]
+
+
+def may_hold(ends, x):
+    """Whether a ball is not proved to lie outside of the two ends."""
+    return not (x < ends[0] or x > ends[1])
+
+
+@given(searched())
+def test_no_loss_in_a_box_is_below_the_bounds_of_the_pieces_that_are_left(case):
+    tester, box = case
     gains = tester.gains_of(box)
     for i in (0, 1):
-        pieces = [boxes.Piece(ball(best[i]), ball(best[i]), *measured(balls, gains, i, best[i]))]
-        loss = output(balls, i, w, best[i])
-        assert pieces[0].loss.lower() <= loss.upper()
-        assert (
-            tester.centred(gains, i, pieces[0]).lower()
-            <= output(balls, i, [(l + h) / 2 for l, h in zip(low, high)], best[i]).upper()
-        )
+        pieces = tester.output(box, gains, i)
+        bound = boxes.lowest(piece.loss for piece in pieces)
+        centred = boxes.lowest(tester.centred(gains, i, piece) for piece in pieces)
+        for bias in (ball(Fraction(k, 8)) for k in range(-12, 13)):
+            assert not loss_of(tester, i, row(box.middle, i), bias) < centred
+            assert not any(loss_of(tester, i, row(w, i), bias) < bound for w in corners(box))
 
 
-def measured(balls, gains, i, bias):
-    first = boxes.moments(balls, i, gains[0][i], ball(bias))
-    last = boxes.moments(balls, i, gains[1][i], ball(bias))
-    slopes = [
-        ((x - y).lower(), (z - t).upper())
-        for x, y, z, t in zip(first[0], last[1], last[0], first[1])
-    ]
-    return slopes, balls.active[i] / 3 + slopes[0][0]
-
-
-def output(balls, i, w, bias):
-    from toymodels_np.theory.certify.enclose import output_loss
-
-    return output_loss(balls, i, [ball(w[i] * x) for x in w], ball(bias), 0)[0]
+@given(searched())
+def test_the_slopes_of_a_piece_hold_the_differences_of_its_losses(case):
+    """The mean value theorem, along the bias and along each gain."""
+    tester, box = case
+    gains = tester.gains_of(box)
+    for i, w in product((0, 1), corners(box)):
+        at = partial(loss_of, tester, i)
+        for piece in tester.output(box, gains, i):
+            value, in_bias, *in_gains = piece.slopes
+            low, high = at(row(w, i), piece.low), at(row(w, i), piece.high)
+            assert may_hold(value, low - tester.law.active[i] / 3)
+            assert may_hold(in_bias, (high - low) / (piece.high - piece.low))
+            for j, slope in enumerate(in_gains):
+                first, last = ([*row(w, i)[:j], ends[i][j], *row(w, i)[j + 1:]]
+                               for ends in gains[:2])
+                difference = at(last, piece.low) - at(first, piece.low)
+                assert may_hold(slope, difference / (last[j] - first[j]))
 
 
 @settings(max_examples=40)

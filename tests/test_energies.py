@@ -300,30 +300,24 @@ def within_four_errors(loss, mean, error):
 
 
 @pytest.mark.parametrize("name, p, samples", [
-    ("dropped", 0.05, 10**6), ("antipodal", 0.3, 2 * 10**6), ("unequal digon", 0.3, 2 * 10**6),
-    ("polygon 3", 0.3, 2 * 10**6), ("polygon 5", 0.05, 10**7), ("polygon 6", 0.3, 2 * 10**6),
-    ("simplex 3", 0.3, 2 * 10**6), ("digons", 0.4, 10**7), ("polygon 5", 1.0, 10**6),
+    ("dropped", 0.05, 10**7), ("antipodal", 0.3, 6 * 10**6), ("unequal digon", 0.3, 6 * 10**6),
+    ("polygon 3", 0.3, 3 * 10**6), ("polygon 5", 0.05, 10**7), ("polygon 6", 0.3, 10**6),
+    ("simplex 3", 0.3, 2 * 10**6), ("digons", 0.4, 2 * 10**6), ("polygon 5", 1.0, 10**6),
 ])
 def test_an_energy_is_what_sampling_finds(name, p, samples):
     *model, loss = weights_of(name, p)
     mean, error = monte_carlo(*model, samples, seed=0)
     assert within_four_errors(loss, mean, error)
-    assert not within_four_errors(loss + 9 * error, mean, error)            # the test can fail
+    assert not within_four_errors(1.01 * loss, mean, error)                 # the test can fail
 
 
 def test_an_energy_that_is_off_is_caught():
-    """By the predicates above: a thousandth by exact arithmetic (a billionth too), a hundredth by
-    sampling."""
+    """By exact arithmetic, as above: a thousandth, and a billionth too."""
     W, b, p, importance, loss = weights_of("polygon 5", 0.05)
     exact = rational_loss(W, b, p, importance)
     assert close(loss, exact, W, p) and abs(loss / exact - 1) < 1e-11
     for factor in (1.001, 0.999, 1 + 1e-9, 1 - 1e-9):
         assert not close(loss * factor, exact, W, p) and not abs(loss * factor / exact - 1) < 1e-11
-    *model, loss = weights_of("digons", 0.4)
-    mean, error = monte_carlo(*model, 2 * 10**6, seed=1)
-    assert within_four_errors(loss, mean, error)
-    assert not within_four_errors(loss * 1.01, mean, error)
-    assert not within_four_errors(loss * 0.99, mean, error)
 
 
 # -- energies against each other and against formulas

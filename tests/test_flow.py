@@ -4,8 +4,6 @@ The twin of the integrator is Runge and Kutta's with a fixed small step. Saddles
 model are known: any m principal axes, with an index that counts the larger axes left out.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
@@ -294,33 +292,17 @@ def test_two_sets_of_three_pass_saddles_on_the_way(sets_of_three):
     assert np.diff(sets_of_three.losses).max() <= 1e-8
 
 
-# -- bad calls
+# -- bad calls; more of them are in test_bad_input.py
 
-MODEL, FEATURES = CASES["relu"]
-
-
-@pytest.mark.parametrize("error, words, arguments", [
-    (TypeError, "model must be a ReluOutput or a Linear",
-     dict(model=tm.ReluHidden(MODEL.W, MODEL.b))),
-    (TypeError, "model must be a ReluOutput or a Linear", dict(model=tm.ReluOutput)),
-    (ValueError, "model must be single, without an instance axis",
-     dict(model=tm.ReluOutput.init(2, 2, 3))),
-    (ValueError, "W must be finite", dict(model=SimpleNamespace(W=np.nan))),
-    (TypeError, "features must be Features", dict(features=0.1)),
-    (ValueError, "features must have no instance axis, got 3",
-     dict(features=tm.Features(2, [[0.1]] * 3))),
-    (ValueError, "features have n=3, the model n=2", dict(features=tm.Features(3, 0.1))),
-    (ValueError, "t_final must be finite and above 0, got 0", dict(t_final=0)),
-    (ValueError, "t_final must be finite and above 0, got inf", dict(t_final=np.inf)),
-    (TypeError, "t_final must be a real number", dict(t_final="1")),
-])
-def test_a_bad_call_is_answered_with_a_sentence(error, words, arguments):
+@pytest.mark.parametrize("model, error, words", [
+    (tm.ReluOutput, TypeError, "model must be a ReluOutput or a Linear"),
     # a model that went bad after it was built
-    if isinstance(arguments.get("model"), SimpleNamespace):
-        broken = np.full((2, 2), np.nan), np.zeros(2)
-        arguments = dict(model=tm.ReluOutput.from_parameters(broken))
+    (tm.ReluOutput.from_parameters((np.full((2, 2), np.nan), np.zeros(2))), ValueError,
+     "W must be finite"),
+])
+def test_no_model_or_a_broken_one_is_answered_with_a_sentence(model, error, words):
     with pytest.raises(error, match=words):
-        gradient_flow(**(dict(model=MODEL, features=FEATURES, t_final=1.0) | arguments))
+        gradient_flow(model, CASES["relu"][1], t_final=1.0)
 
 
 # -- penalties

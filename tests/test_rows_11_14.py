@@ -2,10 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from axes_of_p import row_figure
 
 import toymodels_np as tm
 from toymodels_np.core.optim import AdamState, adam
@@ -15,13 +15,13 @@ from toymodels_np.experiments import (
     learning_dynamics,
     privileged_basis as privileged,
 )
-from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
 from toymodels_np.plots.animation import animate
 
 SMALL = {
     "energy-jumps": {"models": 3, "many_features": 12, "many_hidden": 4, "evaluation": 256,
                      "polish": 1, "seeds": 2},
-    "learning-dynamics": {"starts": 5, "minimum_starts": 1, "seeds": 1},
+    "learning-dynamics": {"starts": 6, "minimum_starts": 1, "seeds": 1},
     "adversarial": {"n_features": 10, "n_hidden": 3, "inverse_probabilities": [1.0, 4.0, 10.0],
                     "samples": 60, "searched": 10, "seeds": 2},
     "privileged-basis": {"models": 4, "kept": 2, "samples": 2**10, "turns": 4, "seeds": 2},
@@ -29,6 +29,11 @@ SMALL = {
 LESS = {"energy-jumps": {"steps": 300}, "learning-dynamics": {"steps": 150},
         "adversarial": {"steps": 30, "attacked_steps": 20, "penalised_steps": 20},
         "privileged-basis": {"steps": 40, "first_steps": 20}}
+# Of the paper's claims so many are measured on untrained models, and fail there; the others say why
+# they are not measured. Without this a row that measures nothing would pass its control. Six starts
+# are the fewest that can fail a claim about half of them.
+FAIL_UNTRAINED = {"energy-jumps": 3, "learning-dynamics": 5, "adversarial": 6,
+                  "privileged-basis": 7}
 OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
 PRISM, ANTIPRISM = tm.polytopes.prism(3), tm.polytopes.antiprism(3)
 
@@ -51,9 +56,10 @@ def run_small(name, **changes):
 @pytest.mark.parametrize("name", SMALL)
 def test_no_claim_of_the_papers_holds_for_untrained_models(name):
     experiment, runs = run_small(name, **tm.experiments[name].control)
-    records = experiment.check(runs, runs)
-    paper = [record for record in records if record["kind"] == "paper"]
-    assert paper and [record["name"] for record in paper if record["verdict"] == HOLDS] == []
+    paper = [record for record in experiment.check(runs, runs, full=True)
+             if record["kind"] == "paper"]
+    assert [record["name"] for record in paper if record["verdict"] == HOLDS] == []
+    assert sum(record["verdict"] == FAILS for record in paper) >= FAIL_UNTRAINED[name]
     assert experiment.draw(runs)._repr_png_().startswith(b"\x89PNG\r\n\x1a\n")
 
 
@@ -61,7 +67,7 @@ def test_no_claim_of_the_papers_holds_for_untrained_models(name):
 def test_the_row_runs_trained_and_draws_what_it_found(name):
     experiment, runs = run_small(name, **LESS[name])
     assert len(experiment.check(runs, runs)) == len(experiment.claims)
-    png = experiment.draw(runs)._repr_png_()
+    png = row_figure(experiment, runs)._repr_png_()
     assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 20_000
 
 
@@ -553,13 +559,3 @@ def test_the_kept_models_are_those_with_the_least_loss(monkeypatch):
     (_, _), (_, first), (start, _) = seen
     for kept, W in zip(start, first, strict=True):
         np.testing.assert_array_equal(kept.W, W[[3, 1]])
-
-
-# -- files ----------------------------------------------------------------------------------------
-
-def test_each_row_runs_as_a_module_and_draws_elsewhere():
-    folder = Path(energy_jumps.__file__).parent
-    for name in SMALL:
-        text = (folder / f"{name.replace('-', '_')}.py").read_text()
-        assert text.rstrip().endswith(f'from .command import main\n    main("{name}")')
-        assert "matplotlib" not in text and f'"{name}"' in text

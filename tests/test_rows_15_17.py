@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from axes_of_p import row_figure
 
 import toymodels_np as tm
 from toymodels_np.experiments import (
@@ -9,7 +10,7 @@ from toymodels_np.experiments import (
     absolute_value_superposition as crowded,
     asymmetric_motif as motif,
 )
-from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
 
 SMALL = {
     "absolute-value": {"n_features": 2, "n_hidden": 4, "models": 4},
@@ -17,6 +18,8 @@ SMALL = {
                                      "probabilities": [1.0, 0.1, 0.001]},
     "asymmetric-motif": {"n_features": 3, "n_hidden": 5, "room": 6, "models": 4, "seeds": 2},
 }
+# So many of the paper's claims are measured on untrained models and fail; see test_rows_11_14.py.
+FAIL_UNTRAINED = {"absolute-value": 2, "absolute-value-superposition": 3, "asymmetric-motif": 2}
 
 
 def verdicts(experiment, runs, controls=()):
@@ -37,18 +40,17 @@ def run_small(name, **changes):
 @pytest.mark.parametrize("name", SMALL)
 def test_no_claim_of_the_papers_holds_for_untrained_models(name):
     experiment, runs = run_small(name, **tm.experiments[name].control)
-    records = experiment.check(runs, runs)
-    assert any(record["kind"] == "paper" for record in records)
-    held = [record["name"] for record in records
-            if record["kind"] == "paper" and record["verdict"] == HOLDS]
-    assert held == []
+    paper = [record for record in experiment.check(runs, runs, full=True)
+             if record["kind"] == "paper"]
+    assert [record["name"] for record in paper if record["verdict"] == HOLDS] == []
+    assert sum(record["verdict"] == FAILS for record in paper) >= FAIL_UNTRAINED[name]
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_row_runs_trained_and_draws_what_it_found(name):
     experiment, runs = run_small(name, steps=60, batch_size=32)
     assert len(experiment.check(runs, runs)) == len(experiment.claims)
-    png = experiment.draw(runs)._repr_png_()
+    png = row_figure(experiment, runs)._repr_png_()
     assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 20_000
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from axes_of_p import row_figure
 
 import toymodels_np as tm
 from toymodels_np.experiments import (
@@ -96,7 +97,7 @@ def test_a_row_runs_and_draws_at_any_size_and_says_what_it_did_not_measure(name)
     unmeasured = [r for r in records if r["measured"] is None]
     assert all(r["verdict"] == UNDECIDED and "not measured: " in r["reason"] for r in unmeasured)
     assert unmeasured
-    assert row.draw(runs)._repr_png_().startswith(b"\x89PNG\r\n\x1a\n")
+    assert row_figure(row, runs)._repr_png_().startswith(b"\x89PNG\r\n\x1a\n")
 
 
 # -- row 1 ----------------------------------------------------------------------------------------

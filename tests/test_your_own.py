@@ -239,11 +239,3 @@ def test_a_sparsity_is_answered_with_p():
             tm.Features(5, **given)
     with pytest.raises(TypeError, match="1 - S for the paper's sparsity"):
         tm.Features(5)
-
-
-def test_features_do_not_change():
-    law = tm.Features(3, 0.2)
-    with pytest.raises(AttributeError, match="features.replace"):
-        law.feature_probability = 0.5
-    with pytest.raises(ValueError, match="read-only"):
-        law.importance[0] = 2

@@ -140,7 +140,7 @@ class Tester:
             return True
         outputs = []
         for i in range(len(box.low)):
-            outputs.append(self._output(box, gains, i))
+            outputs.append(self.output(box, gains, i))
             if not outputs[-1]:
                 return True                                             # no bias is left
         least = [weight * lowest(piece.loss for piece in out)
@@ -206,7 +206,7 @@ class Tester:
                 low[i][j], high[i][j] = min(ends), max(ends)
         return low, high, [[x * y for y in box.middle] for x in box.middle]
 
-    def _output(self, box, gains, i):
+    def output(self, box, gains, i):
         """What is left of output i's bias: a list of Pieces."""
         low, high = gains[0][i], gains[1][i]
         bottom = sum((x for x in low if x < 0), ball(0))
