@@ -312,12 +312,18 @@ def test_an_energy_is_what_sampling_finds(name, p, samples):
 
 
 def test_an_energy_that_is_off_is_caught():
-    """By exact arithmetic, as above: a thousandth, and a billionth too."""
+    """By the predicates above: a thousandth by exact arithmetic (a billionth too), a hundredth by
+    sampling."""
     W, b, p, importance, loss = weights_of("polygon 5", 0.05)
     exact = rational_loss(W, b, p, importance)
     assert close(loss, exact, W, p) and abs(loss / exact - 1) < 1e-11
     for factor in (1.001, 0.999, 1 + 1e-9, 1 - 1e-9):
         assert not close(loss * factor, exact, W, p) and not abs(loss * factor / exact - 1) < 1e-11
+    *model, loss = weights_of("digons", 0.4)
+    mean, error = monte_carlo(*model, 2 * 10**6, seed=1)
+    assert within_four_errors(loss, mean, error)
+    assert not within_four_errors(loss * 1.01, mean, error)
+    assert not within_four_errors(loss * 0.99, mean, error)
 
 
 # -- energies against each other and against formulas
