@@ -38,6 +38,8 @@ def stranger(*things, files=WHAT):
         if own:
             return f"this {cls.__name__} has {min(own)!r} of its own"
     for cls, methods in SNAPSHOT.items():
+        if vars(cls) == methods:                # the quick answer: the loss asks at every step
+            continue
         replaced = [name for name, method in vars(cls).items()
                     if methods.get(name) is not method and name not in CACHED]
         if replaced:

@@ -17,6 +17,7 @@ ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
 DIFFERENCE = 1e-5           # step of the Hessian's differences
 PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
 KINK = 0.05                 # a slope that differs by this share on both sides bends
+SHORTER = 0.5 ** np.arange(1, 11)       # of a step that leads across a kink
 
 
 def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
@@ -121,9 +122,9 @@ def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE, rtol=RTO
             H = hessian(unpack(model, theta[now]), select(features, now), difference,
                         penalty=penalty, rtol=rtol)
             inverse[now] = np.linalg.pinv(H, rcond=FLAT, hermitian=True)
-        trial = theta[k] - np.einsum("kij,kj->ki", inverse[k], g[k])
-        new_f, new_g = evaluate(model, trial, select(features, k), penalty)
-        new_norm = np.linalg.norm(new_g, axis=1)
+        step = np.einsum("kij,kj->ki", inverse[k], g[k])
+        trial, new_f, new_g, new_norm = _after(model, theta[k], step, norm[k],
+                                               select(features, k), penalty)
         better, slow = new_norm < norm[k], new_norm > norm[k] / 10
         if (slow & due[k]).any():                       # a kink is near: look at one side of it
             difference = max(difference / 100, 1e-9)
@@ -136,3 +137,19 @@ def newton(model, features, *, steps=10, enough=ROUNDING, penalty=NONE, rtol=RTO
     if model.instances == ():
         return unpack(model, theta[0]), float(f[0]), float(norm[0])
     return unpack(model, theta), f, norm
+
+
+def _after(model, theta, step, norm, features, penalty):
+    """Where the steps (K, P) from theta lead, with the loss, the gradient and its norm. Where that
+    is not below `norm` (K,), a kink may lie in between, and the best of shorter steps is taken.
+    """
+    def at(theta, features):
+        f, g = evaluate(model, theta, features, penalty)
+        return [theta, f, g, np.linalg.norm(g, axis=1)]
+
+    result = at(theta - step, features)
+    for i in np.flatnonzero(result[-1] >= norm):
+        shorter = at(theta[i] - SHORTER[:, None] * step[i], select(features, [i] * len(SHORTER)))
+        for all_of, x in zip(result, shorter):
+            all_of[i] = x[shorter[-1].argmin()]
+    return result

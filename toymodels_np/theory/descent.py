@@ -23,7 +23,9 @@ RTOL = 1e-9                 # of the exact loss: ten times what rounding makes o
 ROUGH = 1e-5                # what will do on the way
 STALLED = 1e-14             # a step that lowers the loss by less than this fraction does not count
 WINDOW = 10                 # steps over which the fall of the loss is judged
-HALVINGS = 20               # of a step, before the direction is given up
+HALVINGS = 20               # of a step, before the direction is given up,
+AT_ONCE = 6                 # so many of them at once, as long as these are
+CHEAP = 2**10               # corners in all: a call takes as long as so many do
 DENSE = 2**25               # numbers in all estimates B; beyond, the last MEMORY steps are kept
 MEMORY = 40
 SMALL_COLUMN = 0.3          # columns with a smaller norm are tried without
@@ -128,7 +130,8 @@ class _Descent:
         self.free = np.ones((K, P)) if held is None else 1.0 - held
         blank = np.broadcast_to(blank_loss(features), K)
         self.tolerance = pace.tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)      # (K,)
-        self.f, self.g = self.at(np.arange(K), self.theta)
+        self.chosen, self.law = np.arange(K), features
+        self.f, self.g = self.at(self.chosen, self.theta)
         self.fresh = np.full(K, inverse is None)                # B says nothing yet about the scale
         if inverse is None and K * P * P <= DENSE:
             inverse = np.tile(np.eye(P), (K, 1, 1))
@@ -138,7 +141,9 @@ class _Descent:
 
     def at(self, k, theta):
         """Loss and gradient of instances k at theta, 0 for what is held."""
-        f, g = evaluate(self.model, theta, select(self.features, k), self.penalty, self.pace.rtol)
+        if not np.array_equal(k, self.chosen):
+            self.chosen, self.law = k, select(self.features, k)
+        f, g = evaluate(self.model, theta, self.law, self.penalty, self.pace.rtol)
         return f, g * self.free[k]
 
     def step(self):
@@ -165,19 +170,22 @@ class _Descent:
 
     def _search(self, k, d, slope):
         """Halve the step from 1 until the loss falls by a ten-thousandth of what its slope says."""
-        theta, f = self.theta[k], self.f[k]
+        theta, f, n = self.theta[k], self.f[k], self.model.n_features
         new_theta, new_f, new_g = theta.copy(), f.copy(), self.g[k].copy()
-        waiting, t = np.arange(len(k)), 1.0
-        for _ in range(HALVINGS):
-            trial = theta[waiting] + t * d[waiting]
-            trial_f, trial_g = self.at(k[waiting], trial)
-            promised = 1e-4 * t * slope[waiting]
-            good = trial_f <= f[waiting] + promised + 1e-15 * abs(f[waiting])
-            done = waiting[good]
-            new_theta[done], new_f[done], new_g[done] = trial[good], trial_f[good], trial_g[good]
-            waiting, t = waiting[~good], t / 2
-            if not len(waiting):
-                break
+        waiting, tried, count = np.arange(len(k)), 0, 1
+        while len(waiting) and tried < HALVINGS:
+            t = 0.5 ** np.arange(tried, tried + count)
+            trial = theta[waiting, None] + t[:, None] * d[waiting, None]            # (w, count, P)
+            trial_f, trial_g = self.at(np.repeat(k[waiting], count), trial.reshape(-1, d.shape[1]))
+            trial_f, trial_g = trial_f.reshape(-1, count), trial_g.reshape(trial.shape)
+            least = f[waiting, None] + 1e-4 * t * slope[waiting, None]
+            good = trial_f <= least + 1e-15 * abs(f[waiting, None])
+            found = good.any(1)
+            done, first = waiting[found], (found, good.argmax(1)[found])            # the longest
+            new_theta[done], new_f[done], new_g[done] = trial[first], trial_f[first], trial_g[first]
+            waiting, tried = waiting[~found], tried + count
+            affordable = CHEAP // max(1, len(waiting) << n)
+            count = max(1, min(affordable, AT_ONCE, HALVINGS - tried))
         moved = np.ones(len(k), bool)
         moved[waiting] = False
         return new_theta, new_f, new_g, moved

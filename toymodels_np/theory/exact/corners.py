@@ -40,6 +40,7 @@ def options(feature_set, signed):
     return result
 
 
+@lru_cache(maxsize=64)
 def work(sets, signed):
     """The number of values that `enumerate_rows` works out for a row, about."""
     n = sum(len(s.members) for s in sets)
@@ -49,16 +50,19 @@ def work(sets, signed):
 @lru_cache(maxsize=64)
 def cases(sets, signed):
     """All combinations of the options: on (J, C) 1, 0 or NaN for None, share (C,), sign (n, C) with
-    0 for absent.
+    0 for absent, and the set of each feature, set_of (n,).
     """
     n = sum(len(s.members) for s in sets)
+    set_of = np.empty(n, int)
+    for j, s in enumerate(sets):
+        set_of[list(s.members)] = j
     on, share, sign = [], [], []
     for case in product(*(options(s, signed) for s in sets)):
         on.append([np.nan if o is None else float(o) for o, _, _ in case])
         share.append(np.prod([f for _, f, _ in case]))
         present = {j: s for _, _, signs in case for j, s in signs.items()}
         sign.append([present.get(j, 0) for j in range(n)])
-    return np.array(on).T, np.array(share), np.array(sign, float).T
+    return np.array(on).T, np.array(share), np.array(sign, float).T, set_of
 
 
 def enumerate_rows(sets, signed, p, b, g, own, with_grad):
@@ -67,33 +71,31 @@ def enumerate_rows(sets, signed, p, b, g, own, with_grad):
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,).
     """
-    on, share, sign = cases(sets, signed)
-    on = on[:, :, None]
-    weight = np.where(on == 1, p[:, None], np.where(on == 0, 1 - p[:, None], 1)).prod(0)
+    on, share, sign, set_of = cases(sets, signed)
+    on, sign, p_case = on[..., None], sign[..., None], p[:, None]
+    weight = np.where(on == 1, p_case, np.where(on == 0, 1 - p_case, 1)).prod(0)
     weight *= share[:, None]                                            # (C, N)            (4.5)
-    chance = np.ones_like(sign)[..., None] * np.ones_like(b)            # (n, C, N)
-    for s, on_s, p_s in zip(sets, on, p):
-        chance[list(s.members)] = np.where(np.isnan(on_s), p_s, 1)
-    sign = sign[..., None]
-    chance = chance * abs(sign)
+    chance = np.where(np.isnan(on), p_case, 1)[set_of] * abs(sign)      # (n, C, N)
     is_own = np.arange(len(g))[:, None, None] == own
-    value, d_y, d_g = box(b, g[:, None] * sign, chance, is_own, with_grad)
+    signed_g = g[:, None] * sign
+    value, d_y, d_g = box(b, signed_g, chance, is_own, with_grad)
     parts = [(weight * value).sum(0)]
     if with_grad:
         parts += [(weight * d_y).sum(0), (weight * sign * d_g).sum(1)]
-    return parts, ROUNDING * _size(b, g[:, None] * sign, chance, p, weight)
+    return parts, ROUNDING * _size(b, signed_g, chance, p, weight)
 
 
 def _size(b, g, chance, p, weight):
     """What rounding errors of a row are relative to, (N,): the smaller of two bounds on the squares
     at work, by the largest z that there is, or by the second moment of all sizes.
     """
-    some = 1 - (1 - p).prod(0)
+    some, size = 1 - (1 - p).prod(0), abs(g)
     largest = np.maximum(b + np.maximum(g, 0).sum(0).max(0), 0)
-    mean = (chance * abs(g)).sum(0) / 2                                 # (C, N)
-    square = (weight * (mean**2 + (chance * g**2).sum(0) / 3)).sum(0)
+    each = chance * size
+    mean = each.sum(0) / 2                                              # (C, N)
+    square = (weight * (mean**2 + (each * size).sum(0) / 3)).sum(0)
     by_moment = 2 * (some * b**2 + square)
-    by_largest = some * largest * (abs(b) + abs(g).sum(0).max(0))
+    by_largest = some * largest * (abs(b) + size.sum(0).max(0))
     return np.maximum(b, 0) ** 2 + np.minimum(by_largest, by_moment)
 
 
@@ -127,7 +129,8 @@ class Cube(NamedTuple):
     """A cube laid with its lowest corner down: z = bottom + sum a x with all a >= 0, ascending.
 
     A negative gain runs backwards, -a x = -a + a (1 - x): there `back` says that off is the high
-    end, and `flip` is -1. `order` (k, C, N) says which gain came where. bottom is y - sum a back.
+    end, and `flip` is -1. `place` is the index of the gains as they are here among those that came.
+    bottom is y - sum a back.
     """
 
     y: np.ndarray
@@ -135,26 +138,41 @@ class Cube(NamedTuple):
     p: np.ndarray
     back: np.ndarray
     flip: np.ndarray
-    order: np.ndarray
+    place: tuple
 
     def by_gain(self, da, dc):
         """The derivatives by the gains in their old order, from those by a and by bottom."""
         result = np.empty_like(da)
-        np.put_along_axis(result, self.order, da * self.flip + self.back * dc, 0)
+        result[self.place] = da * self.flip + self.back * dc
         return result
 
 
 def lay(y, g, p):
     """The Cube of z = y + sum_j g_j x_j, y (C, N) or (N,), g and p (k, C, N), complex as in (4.10).
     """
-    order = np.argsort(abs(g.real), axis=0)
-    p = np.take_along_axis(p, order, 0)
-    a = np.take_along_axis(g, order, 0)                                 # (k, C, N)
-    flip = np.where(a.real < 0, -1.0, 1.0)
-    a = a * flip
+    _, C, N = g.shape
+    place = np.argsort(abs(g.real), axis=0), np.arange(C)[:, None], np.arange(N)
+    p, a = p[place], g[place]                                           # (k, C, N)
+    back = a.real < 0
+    flip = 1.0 - 2 * back
+    a *= flip
     a.real[a.real < NOTHING] = 0
-    back = flip < 0
-    return Cube(y, a, p, back, flip, order)
+    return Cube(y, a, p, back, flip, place)
+
+
+@lru_cache(maxsize=64)
+def levels(k):
+    """Where the corners of each of the levels 0 … k are among those of all, of which the last level
+    comes first; the level of every corner; and, for 1 … k, whether it lies on x_j's upper side.
+    """
+    at = [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
+    level, upper = np.zeros(2 ** (k + 1) - 1, int), np.zeros((k, 2 ** (k + 1) - 1))
+    for j in range(k, 0, -1):
+        half = 2 ** (k - j)
+        level[at[j]] = j
+        upper[:, at[j - 1]] = np.tile(upper[:, at[j]], 2)
+        upper[j - 1, at[j - 1]][half:] = 1
+    return at, level, upper + 0j
 
 
 class Corners:
@@ -167,60 +185,80 @@ class Corners:
 
     First `weigh` for the gradient, then `combine`, then `slopes`. Where a rest may cross zero the
     caller says what H_0 is there, as `leaf` (size + 1, 2^k, C, N) of the orders first - 1, …
+
+    Most stacks are small, and then the number of calls counts: what can be done for all levels at
+    once is, and what meets a complex array is complex.
     """
 
     def __init__(self, cube, orders=(2, 2), rest=None):
-        self.a, self.p, self.back, self.first = cube.a, cube.p, cube.back, orders[0]
+        self.p, self.back, self.first = cube.p + 0j, cube.back, orders[0]
         self.k, self.shape, self.top = len(cube.a), cube.a.shape[1:], orders[1] + len(cube.a)
-        k, shape, a, back = self.k, self.shape, cube.a, cube.back
-        # Where the corners of level j are among those of all levels; the last level comes first.
-        self.at = at = [slice(2 ** (k - j) - 1, 2 ** (k - j + 1) - 1) for j in range(k + 1)]
-        # First y and what is on, so that c is y to the last digit where nothing is: there it may
-        # be 0, and all else be rare. Then the least that the features to come can add.
-        down, up = a * back, a * ~back
-        c = np.empty((2 ** (k + 1) - 1, *shape), complex)
-        c[0] = cube.y
-        for j in range(k, 0, -1):
-            half = 2 ** (k - j)
-            np.subtract(c[at[j]], down[j - 1], out=c[2 * half - 1:3 * half - 1])
-            np.add(c[at[j]], up[j - 1], out=c[3 * half - 1:4 * half - 1])           # (4.6)
-        for j, least in enumerate(np.cumsum(down, axis=0), 1):
-            c[at[j]] -= least
-        self.c, self.rest = c, rest
+        k, a, self.rest, self.turned = self.k, cube.a, rest, cube.back + 0j
+        self.at, self.level, self.upper = levels(k)
+        self.idle, self.over_a = 1 - self.p, 1 / np.where(a.real > 0, a, 1)  # not used where a is 0
+        self.slope_of = self.p * self.over_a
+        down = a * self.turned
+        self.c = self._places(cube.y, down, a - down)
         low, high = (0, 0) if rest is None else rest[1:]
-        reach = np.zeros((k + 1, *shape))
-        reach[:k] = np.cumsum(a.real, axis=0)[::-1]
+        reach = np.zeros((k + 1, *self.shape))
+        np.cumsum(a.real, axis=0, out=reach[1:])
         reach += high                                                   # the largest t, by level
-        positive = c.real + np.repeat(reach, 2 ** np.arange(k + 1), axis=0) > 0
-        self.below = positive & (c.real + low >= 0)                     # z > 0 for every t
-        self.across = positive & (c.real + low < 0)
-        for j in range(k, 0, -1):                           # only what the corners above ask for
-            here, on = self.across[at[j]], self.p[j - 1] > 0
-            asked = np.concatenate([here & (on | ~back[j - 1]), here & (on | back[j - 1])])
-            self.below[at[j - 1]] &= asked
-            self.across[at[j - 1]] &= asked
-        self.over_a = 1 / np.where(a.real > 0, a, 1)                    # never used where a is 0
-        self._polynomials()
+        z = self.c.real
+        positive = z + reach[self.level] > 0
+        self.below = positive & (z + low >= 0)                          # z > 0 for every t
+        across = positive ^ self.below
+        self._ask(across, cube.p > 0)
+        self.across, self.open = across, across + 0j
+        self._polynomials(a)
 
-    def _polynomials(self):
+    def _places(self, y, down, up):
+        """c at all corners. First y and what is on, so that c is y to the last digit where nothing
+        is: there it may be 0, and all else be rare. Then the least that the features to come add.
+        """
+        c, at = np.empty((2 ** (self.k + 1) - 1, *self.shape), complex), self.at
+        c[0] = y
+        for j in range(self.k, 0, -1):
+            middle = at[j - 1].start + 2 ** (self.k - j)
+            np.subtract(c[at[j]], down[j - 1], out=c[at[j - 1].start:middle])
+            np.add(c[at[j]], up[j - 1], out=c[middle:at[j - 1].stop])                   # (4.6)
+        least = np.zeros((self.k + 1, *self.shape), complex)
+        np.cumsum(down, axis=0, out=least[1:])
+        c -= least[self.level]
+        return c
+
+    def _ask(self, across, on):
+        """Leave in `below` and `across` only what the corners above ask for."""
+        asked, at = np.ones(across.shape, bool), self.at
+        lower, upper = on | ~self.back, on | self.back
+        for j in range(self.k, 0, -1):
+            middle = at[j - 1].start + 2 ** (self.k - j)
+            np.logical_and(across[at[j]], lower[j - 1], out=asked[at[j - 1].start:middle])
+            np.logical_and(across[at[j]], upper[j - 1], out=asked[middle:at[j - 1].stop])
+            across[at[j - 1]] &= asked[at[j - 1]]
+        self.below &= asked
+
+    def _polynomials(self, a):
         """E (c + t)^q / q! at the corners `below`, (top + 1, V), from the moments of t. (4.7)
         """
         k, top = self.k, self.top
-        self.step = powers(self.a, top)                                 # (top + 1, k, C, N)
-        r = np.arange(top + 1.0).reshape(-1, 1, 1, 1)
-        self.chance = self.p / (r + 1) + (1 - self.p) * self.back       # E[(a x)^r] over a^r
+        self.step = powers(a, top)                                      # (top + 1, k, C, N)
+        r = np.arange(1.0, top + 2).reshape(-1, 1, 1, 1)
+        self.chance = self.p.real / r + self.idle * self.turned         # E[(a x)^r] over a^r
         self.chance[0] = 1
-        law = self.step * self.chance
-        self.mu = mu = np.zeros((top + 1, k + 1, *self.shape), complex)     # level j at k - j
-        mu[0, k] = 1
+        padded = np.zeros((2 * top + 1, k, *self.shape), complex)
+        self.law = law = np.multiply(self.step, self.chance, out=padded[top:])
+        shifted = shifts(padded)                                        # [q, …, s]: q + s - top
+        self.mu = mu = np.zeros((top + 1, k + 1, *self.shape), complex)     # by level
+        mu[0, 0] = 1
         if self.rest is not None:
-            mu[:, k] = self.rest[0]
+            mu[:, 0] = self.rest[0]
         for j in range(k):
-            plain = j == 0 and self.rest is None
-            mu[:, k - j - 1] = law[:, 0] if plain else sum_products(law[:, j], mu[:, k - j])
-        self.where = np.nonzero(self.below)                             # corner, case, row: (V,)
-        level = np.frexp(self.where[0] + 1)[1] - 1                      # k - j
-        self.moment_of = (level, *self.where[1:])
+            if j == 0 and self.rest is None:
+                mu[:, 1] = law[:, 0]
+            else:
+                np.einsum("qcns,scn->qcn", shifted[:, j], mu[::-1, j], out=mu[:, j + 1])
+        corner, case, row = self.where = np.nonzero(self.below)         # (V,)
+        self.moment_of = self.level[corner], case, row
         self.power = powers(self.c[self.where], top)                    # (top + 1, V)
         self.poly = sum_products(mu[:, *self.moment_of], self.power)
 
@@ -230,19 +268,19 @@ class Corners:
 
     def weigh(self, top):
         """How much a sum of `top` (orders, C, N) times H_k changes with H on every level. (4.9)"""
-        self.dH = [None] * self.k + [top[:, None]]
+        self.d_H = np.zeros((self.size(0), *self.c.shape), complex)
+        self.dH = [self.d_H[:self.size(j), self.at[j]] for j in range(self.k + 1)]
+        self.dH[self.k][:, 0] = top
+        self.d_slope = np.zeros((self.size(1), 2**self.k - 1, *self.shape), complex)
         for j in range(self.k, 0, -1):
-            p, back = self.p[j - 1], self.back[j - 1]
-            on = self.dH[j] * self.across[self.at[j]]
-            idle = on * (1 - p)
-            on *= p * self.over_a[j - 1]
-            half = on.shape[1]
-            lower = np.zeros((len(on) + 1, 2 * half, *self.shape), complex)
+            here, lower, half = self.dH[j] * self.open[self.at[j]], self.dH[j - 1], 2**(self.k - j)
+            on, idle = here * self.slope_of[j - 1], here * self.idle[j - 1]
+            high = idle * self.turned[j - 1]
+            lower[1:, half:] = on
+            lower[:-1, half:] += high
+            lower[:-1, :half] = idle - high
             lower[1:, :half] -= on
-            lower[1:, half:] += on
-            lower[:-1, :half] += idle * ~back
-            lower[:-1, half:] += idle * back
-            self.dH[j - 1] = lower
+            self.d_slope[:self.size(j), self.at[j]] = on
         return self.dH[0]
 
     def combine(self, leaf=None):
@@ -252,60 +290,59 @@ class Corners:
         H[:, *self.where] = self.poly[self.first:]
         if leaf is not None:
             H[:, at[0]] += leaf[1:]
-        self.leaf, self.slope = leaf, [None] * (self.k + 1)
+        self.leaf = leaf
+        self.rise = np.zeros((self.size(1), 2**self.k - 1, *self.shape), complex)
         for j in range(1, self.k + 1):                                  # x_j on or off
             middle, part = 2 ** (self.k - j), H[:self.size(j - 1), at[j - 1]]
             low, high = part[:, :middle], part[:, middle:]
-            self.slope[j] = slope = (high[1:] - low[1:]) * self.over_a[j - 1]
-            idle = np.where(self.back[j - 1], high[:-1], low[:-1])
-            mixed = self.p[j - 1] * slope + (1 - self.p[j - 1]) * idle
-            H[:self.size(j), at[j]] += self.across[at[j]] * mixed
+            rise = np.subtract(high[1:], low[1:], out=self.rise[:self.size(j), at[j]])
+            mixed = self.slope_of[j - 1] * rise
+            mixed += self.idle[j - 1] * np.where(self.back[j - 1], high[:-1], low[:-1])
+            H[:self.size(j), at[j]] += self.open[at[j]] * mixed
         return H[:self.size(self.k), 0]
 
     def slopes(self):
         """The derivatives by a (k, C, N), by all corners alike (C, N), and by the moments of the
         rest (top + 1, C, N), after `weigh` and `combine`: the same steps backwards. (4.9)
         """
-        at, da = self.at, np.zeros_like(self.a)
-        d_H = np.zeros((self.size(0), *self.c.shape), complex)
-        for j in range(self.k + 1):
-            d_H[:self.size(j), at[j]] = self.dH[j]
-            if j:
-                on = self.dH[j] * self.across[at[j]] * (self.p[j - 1] * self.over_a[j - 1])
-                da[j - 1] -= (on * self.slope[j]).sum((0, 1))
-        d_poly, dc = d_H[:, *self.where], np.zeros_like(self.c)         # (size, V), (corners, C, N)
+        by_corner = (self.d_slope * self.rise).sum(0)                   # (2^k - 1, C, N)
+        starts = [level.start for level in self.at[:0:-1]]
+        da = np.add.reduceat(by_corner, starts)[::-1] * -self.over_a
+        d_poly, dc = self.d_H[:, *self.where], np.zeros_like(self.c)    # (size, V), (corners, C, N)
         dc[self.where] = (d_poly * self.poly[self.first - 1:-1]).sum(0)
         if self.leaf is not None:
-            dc[at[0]] += (self.dH[0] * self.leaf[:-1]).sum(0)
-        d_rest = self._moment_slopes(d_poly, da)
-        total = dc[at[0]]
-        for j in range(1, self.k + 1):
-            half = len(total) // 2
-            da[j - 1] += total[half:].sum(0)
-            total = dc[at[j]] + total[:half] + total[half:]
-        return da, total[0], d_rest
+            dc[self.at[0]] += (self.dH[0] * self.leaf[:-1]).sum(0)
+        d_law, d_rest = self._moment_slopes(d_poly)
+        da += (d_law[1:] * self.chance[1:] * self.step[:-1]).sum(0)
+        da += (self.upper @ dc.reshape(len(dc), -1)).reshape(da.shape)
+        return da, dc.sum(0), d_rest
 
-    def _moment_slopes(self, d_poly, da):
-        """Add to da what the moments contribute; the derivative by the moments of the rest."""
-        k, top, first = self.k, self.top, self.first
-        dmu = np.zeros((top + 1, k + 1, *self.shape), complex)
-        place = np.ravel_multi_index(self.moment_of, dmu.shape[1:])
-        for q in range(top + 1):
-            d = np.einsum("qv,qv->v", d_poly[max(0, q - first):],
-                          self.power[max(0, first - q):top + 1 - q])
-            for part, x in ((dmu.real, d.real), (dmu.imag, d.imag)):
-                part[q] = np.bincount(place, x, part[q].size).reshape(part[q].shape)
-        shift = np.minimum(np.add.outer(np.arange(top + 1), np.arange(top + 1)), top + 1)
-        padded = np.zeros((top + 2, *self.shape), complex)
+    def _moment_slopes(self, d_poly):
+        """The derivatives by what each feature adds to the moments, E[(a x)^r] / r!, (top + 1, k,
+        C, N), and by the moments of the rest.
+        """
+        k, n, shape = self.k, self.top + 1, self.shape
+        d = np.zeros((n, d_poly.shape[1]), complex)
+        for q, d_q in enumerate(d_poly, self.first):
+            d[:q + 1] += d_q * self.power[q::-1]
+        dmu = np.zeros((2 * n - 1, k + 1, *shape), complex)             # 0 beyond top
+        place = np.ravel_multi_index((np.arange(n)[:, None], *self.moment_of), (n, k + 1, *shape))
+        for part, x in ((dmu.real[:n], d.real), (dmu.imag[:n], d.imag)):
+            part[:] = np.bincount(place.ravel(), x.ravel(), part.size).reshape(part.shape)
+        shifted = shifts(dmu)                                           # [r, …, q]: r + q
+        d_law = np.empty((n, k, *shape), complex)
         for j in range(k, 0, -1):
-            padded[:-1] = dmu[:, k - j]
-            d = padded[shift]                                           # d[r, q] = dmu[r + q]
-            d_law = np.einsum("rqcn,qcn->rcn", d, self.mu[:, k - j + 1])
-            da[j - 1] += (d_law[1:] * self.chance[1:, j - 1] * self.step[:-1, j - 1]).sum(0)
+            d_mu = shifted[:, j]
+            d_law[:, j - 1] = np.einsum("rcnq,qcn->rcn", d_mu, self.mu[:, j - 1])
             if j > 1 or self.rest is not None:
-                law = self.step[:, j - 1] * self.chance[:, j - 1]
-                dmu[:, k - j + 1] += np.einsum("rqcn,rcn->qcn", d, law)
-        return dmu[:, k]
+                dmu[:n, j - 1] += np.einsum("rcnq,qcn->rcn", d_mu, self.law[:, j - 1])
+        return d_law, dmu[:n, 0]
+
+
+def shifts(x):
+    """A view of the new array x (2n - 1, …) as [r, …, q] = x[r + q], (n, …, n)."""
+    n = len(x) // 2 + 1
+    return np.ndarray((n, *x.shape[1:], n), x.dtype, x, strides=(*x.strides, x.strides[0]))
 
 
 def powers(x, order):
