@@ -366,6 +366,18 @@ def test_a_stack_descends_as_each_of_its_instances_alone():
     assert (loss < tm.expected_loss(stack, laws)).all()
 
 
+def test_halvings_side_by_side_are_halvings_one_after_the_other(monkeypatch):
+    stack = tm.ReluOutput.init(3, 2, 8, scale=1.0, dtype=np.float64)
+    law, calls, evaluate = tm.Features(3, 0.1, [1, 0.9, 0.7]), [], descent.evaluate
+    monkeypatch.setattr(descent, "evaluate", lambda *a: calls.append(a) or evaluate(*a))
+    together, few = descend(stack, law), len(calls)
+    monkeypatch.setattr(descent, "CHEAP", 0)
+    alone = descend(stack, law)
+    assert few < 0.9 * (len(calls) - few)
+    np.testing.assert_allclose(together[1], alone[1], rtol=1e-9)
+    np.testing.assert_allclose(pack(together[0]), pack(alone[0]), atol=1e-6)
+
+
 def test_descent_never_goes_up_and_can_stop_early():
     features, stack = tm.Features(4, 0.1), tm.ReluOutput.init(4, 2, 5, dtype=np.float64)
     losses = [descend(stack, features, most_steps=steps)[1] for steps in range(12)]
