@@ -47,14 +47,13 @@ def draw_pairs(axes, W, pairs, limit, *, collapsed=()):
             axes.plot([0, x], [0, y], color=colour, linewidth=4, solid_capstyle="round")
             axes.plot(x, y, marker, color=colour, markersize=13, markeredgecolor="white")
             if k not in collapsed:
-                write_beyond(axes, W[:, i], str(i), limit)
+                write_beyond(axes, W[:, i], str(i))
         if k in collapsed:
-            write_beyond(axes, W[:, list(members)].mean(1), "×2", limit)
+            write_beyond(axes, W[:, list(members)].mean(1), "×2")
 
 
-def write_beyond(axes, tip, words, limit):
+def write_beyond(axes, tip, words):
     """Words a little beyond the tip (2,) of an arrow."""
-    length = max(np.hypot(*tip), 1e-9)
-    x, y = tip * (1 + 0.13 * limit / length)
-    axes.text(x, y, words, fontsize=STYLE["font"] + 1, fontweight="bold", ha="center", va="center",
-              color="0.25")
+    away = tip / max(np.hypot(*tip), 1e-9) * 20                         # points
+    axes.annotate(words, tip, away, textcoords="offset points", fontsize=STYLE["font"] + 1,
+                  fontweight="bold", ha="center", va="center", color="0.25")

@@ -20,7 +20,7 @@ def figure(p, W, pairs, merged, cosines, edges, paper):
     top, bottom = whole.subfigures(2, 1, height_ratios=(2.2, 3.6))
     shown = np.unique(np.linspace(0, len(p) - 1, 6).round().astype(int))[::-1]
     for axes, i in zip(np.atleast_1d(top.subplots(1, len(shown))), shown):
-        draw_pairs(axes, W[i], pairs, 1.3 * max(1, np.linalg.norm(W[i], axis=0).max()),
+        draw_pairs(axes, W[i], pairs, 1.5 * max(1, np.linalg.norm(W[i], axis=0).max()),
                    collapsed=np.flatnonzero(merged[i]))
         axes.set_title(f"p = {p[i]:g}\n{merged[i].sum()} of 3 collapsed",
                        fontsize=STYLE["title"] + 2)
