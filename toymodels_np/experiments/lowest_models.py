@@ -18,10 +18,9 @@ from ..core.models import ReluOutput
 from ..geometry import polytopes
 from ..geometry.measures import REPRESENTED, norms
 from ..theory import energies
-from ..theory.descent import descend
+from ..theory.descent import Pace, descend
 from ..theory.exact.loss import expected_loss
-from ..theory.minima import polish
-from ..theory.search import without_dropped
+from ..theory.search import Task, settle_down, without_dropped
 from .base import fit
 from .shape_windows import CROWDED, ROOM, SHAPES, windows
 
@@ -32,6 +31,7 @@ STARTS = 4                          # of each part, of which the lowest quarter 
 ROUNDS = 3                          # of carrying solutions over, at most
 DESCENT = 80                        # steps of it, at most
 FEW = 9                             # up to so many features the exact loss is quick to descend
+SLOW = Pace(1e-6, 1e-7, 3000, 1e-7)     # on the way to a minimum: once ten steps gain so little
 RTOL = 1e-7                         # of exact losses: far below what shapes differ by
 
 
@@ -73,13 +73,15 @@ class Lowest:
         return True
 
     def polished(self, sought):
-        """The loss of the minimum next to each model that is `sought` (P,) bool; NaN elsewhere."""
+        """The loss of the minimum next to each model that is `sought` (P,) bool, to 1e-4 of it; NaN
+        elsewhere.
+        """
         loss = np.full(len(self.x), np.nan)
         for i in np.flatnonzero(sought):
             whole = self.model[int(i)]
             kept, part, law = without_dropped(Features(whole.n_features, 1 / self.x[i]), whole)
-            loss[i] = (polish(part, law, progress=False).loss
-                       + (whole.n_features - len(kept)) * self.dropped[i].loss)
+            _, (least,) = settle_down(Task(law), part[None], SLOW)
+            loss[i] = least + (whole.n_features - len(kept)) * self.dropped[i].loss
         return loss
 
 
