@@ -10,10 +10,10 @@ import pytest
 
 import toymodels_np as tm
 from toymodels_np import energies
-from toymodels_np.penalties import Penalty
+from toymodels_np.penalties import NONE, Penalty
 from toymodels_np.theory import descent, minima, search
 from toymodels_np.theory.curvature import hessian, kinks, newton, rotations
-from toymodels_np.theory.descent import descend, pack, revive, unpack
+from toymodels_np.theory.descent import descend, evaluate, pack, revive, unpack
 from toymodels_np.theory.minima import Minimum
 
 PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}     # norm and bias, one active feature
@@ -268,6 +268,22 @@ def test_the_hessian_against_differences_of_the_loss_that_enumeration_gives(pent
         wrong = H.copy()
         wrong[0, -1] += 1e-3
         assert abs(wrong - naive).max() > 2e-5                      # the comparison would notice
+
+
+@pytest.mark.parametrize("cls, law, penalty", [
+    (tm.ReluOutput, tm.Features(5, [0.1, 0.3, 0.3, 0.2, 0.9], correlated=[(1, 2)]), NONE),
+    (tm.ReluOutput, tm.Features(4, 0.3, [3, 2, 1, 0.5], anticorrelated=[(0, 3)], signed=True),
+     Penalty(0.2, 0.05)),
+    (tm.Linear, tm.Features(4, [0.1, 0.2, 0.2, 0.7], correlated=[(1, 2)]), Penalty(0.2, -0.05)),
+    (tm.ReluOutput, tm.Features(12, 0.1, 0.8 ** np.arange(12)), Penalty(0.1, 0.0))])
+def test_the_hessian_is_how_the_gradient_changes(cls, law, penalty):
+    """In every parameter, where the code varies gains. (4.27)"""
+    rng, n, h = np.random.default_rng(3), law.n_features, 1e-5
+    model = cls(rng.normal(size=(2, n)) / 2, rng.normal(size=n) / 5)
+    theta, e = pack(model), h * np.eye(3 * n)
+    g = [evaluate(model, theta + s * e, law, penalty)[1] for s in (1, -1)]
+    np.testing.assert_allclose(hessian(model, law, penalty=penalty), (g[0] - g[1]) / (2 * h),
+                               atol=1e-7)
 
 
 def test_the_hessian_of_a_stack_is_that_of_each():

@@ -12,6 +12,7 @@ Source: paper, "Relationship to Adversarial Robustness".
 """
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -142,16 +143,20 @@ def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60, progres
 def _worst(at, keep=1):
     """The `keep` deltas (..., B, n) with the largest f, worst first, and the largest f (..., B)."""
     x, n = at.x, at.x.shape[-1]
-    values = []
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(at.G, axis=-1)                                     # (..., n)
         usable = lengths > NO_DIRECTION * lengths.max(-1, keepdims=True)
         D = at.G / np.where(usable, lengths, 1)[..., None] * usable[..., None]      # (..., n, n)
-        D_out, clean = D @ at.G, at.clean()                     # what each direction does to z
-        for i, sign in [(i, sign) for i in range(n) for sign in (1, -1)]:
-            z = clean + sign * at.epsilon[..., None] * D_out[..., i, None, :]
-            residual = (np.maximum(z, 0) if at.relu else z) - at.y
-            values.append((residual * residual * at.importance).sum(-1))            # (10.4)
+        unit = np.sqrt(at.importance)                           # so that f is a sum of squares
+        step = at.epsilon[..., None] * (D @ at.G) * unit        # what each direction does to z
+        off = -unit * at.y                                      # where an output is 0
+        clean = unit * at.clean() + off
+        values, residual = [], np.empty_like(clean)
+        for i, move in product(range(n), (np.add, np.subtract)):
+            move(clean, step[..., i, None, :], out=residual)
+            if at.relu:
+                np.maximum(residual, off, out=residual)
+            values.append(np.einsum("...n,...n->...", residual, residual))          # (10.4)
     values = np.stack(values)                                                       # (2n, ..., B)
     order = values.argmax(0)[None]
     if keep > 1:

@@ -5,38 +5,85 @@ that rotations make flat, and Newton's method.
     g (..., P)  gradient                                         R  directions of rotations, (P, s)
 """
 
+import math
+
 import numpy as np
 
+from ..core.arrays import transpose
 from ..core.models import ReluOutput
-from ..machine import memory
+from ..machine import memory, one_blas_thread
 from ..penalties import NONE
-from .descent import RTOL, evaluate, pack, select, unpack
+from .descent import RTOL, evaluate, pack, select, to_rtol, unpack
+from .exact.loss import check_known, loss_of_gains
 
 FLAT = 1e-6                 # Hessian eigenvalues up to this fraction of the largest count as zero
 ROUNDING = 1e-13            # a gradient norm that Newton's method leaves alone
 DIFFERENCE = 1e-5           # step of the Hessian's differences
 PRODUCTS = 40               # of a larger Hessian with a vector, in Lanczos' method
+CURVED = 1e-7               # rtol of the losses in a Hessian where features are many
+STIFF = 1e-4                # a curvature below this part of the largest counts as so much
 KINK = 0.05                 # a slope that differs by this share on both sides bends
 SHORTER = 0.5 ** np.arange(1, 11)       # of a step that leads across a kink
 
 
 def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
-    """The Hessian (..., P, P) of the exact loss in the order W, b: central differences of the exact
-    gradient to `rtol`.
+    """The Hessian (..., P, P) of the exact loss in the order W, b. What an output loses depends on
+    its n gains and its bias alone: only there are differences taken. (4.27)
     """
-    theta = pack(model)                                                 # (..., P)
-    P = theta.shape[-1]
-    memory("the Hessian", 16 * P * P * theta.size // P)
-    shifts = difference * np.concatenate([np.eye(P), -np.eye(P)])       # (2P, P)
-    lead = theta.shape[:-1]
-    around = (theta[..., None, :] + shifts).reshape(-1, P)
+    W, b = (a.astype(np.float64) for a in model.parameters)             # (..., m, n), (..., n)
+    *lead, m, n = W.shape
+    P = (m + 1) * n
+    memory("the Hessian", 16 * math.prod(lead) * (P * P + n * (n + 1) * P))
+    A, D = output_hessians(model, features, difference, rtol)
+    J, every = np.zeros((*lead, n, n + 1, m + 1, n)), np.arange(n)      # gains and bias by W and b
+    J[..., every, :n, :m, every] = transpose(W)
+    J[..., every, :m, every] += transpose(W)
+    J[..., every, n, m, every] = 1
+    J = J.reshape(*lead, n, n + 1, P)
+    AJ = (A @ J).reshape(*lead, -1, P)
+    H = transpose(J.reshape(AJ.shape)) @ AJ
+    rows = np.arange(m)
+    H.reshape(*lead, m + 1, n, m + 1, n)[..., rows, :, rows, :] += D + transpose(D)
+    if penalty:
+        along = np.eye(m * n).reshape(-1, m, n)
+        bent = penalty.hessian_product(W[..., None, :, :], along)
+        H[..., :m * n, :m * n] += bent.reshape(*lead, m * n, m * n)
+    return (H + transpose(H)) / 2
+
+
+def output_hessians(model, features, difference, rtol):
+    """The second derivatives of the loss by each output's gains and bias, (..., n, n + 1, n + 1),
+    and dL/dG, (..., n, n): central differences of exact slopes to `rtol`.
+    """
+    check_known(model, features)
+    W, b = (a.astype(np.float64) for a in model.parameters)
+    *lead, m, n = W.shape
+    shifts = difference * np.concatenate([np.eye(n + 1), -np.eye(n + 1), np.zeros((1, n + 1))])
+    G = (transpose(W) @ W)[..., None, :, :] + shifts[:, None, :n]       # (..., 2n + 3, n, n)
+    b = b[..., None, :] + shifts[:, n:]
     law = features
     if features.n_instances is not None:
-        law = select(features, np.repeat(np.arange(features.n_instances), 2 * P))
-    _, g = evaluate(model, around, law, penalty, rtol)
-    g = g.reshape(*lead, 2, P, P)
-    H = (g[..., 0, :, :] - g[..., 1, :, :]) / (2 * difference)
-    return (H + H.swapaxes(-1, -2)) / 2
+        law = select(features, np.repeat(np.arange(features.n_instances), len(shifts)))
+    with one_blas_thread():
+        _, db, dG = to_rtol(loss_of_gains, type(model), law, G.reshape(-1, n, n),
+                            b.reshape(-1, n), rtol=rtol)
+    slopes = np.concatenate([dG, db[..., None]], -1).reshape(*lead, -1, n, n + 1)
+    A = (slopes[..., :n + 1, :, :] - slopes[..., n + 1:-1, :, :]) / (2 * difference)
+    A = A.swapaxes(-3, -2)                                              # (..., n, n + 1, n + 1)
+    return (A + transpose(A)) / 2, slopes[..., -1, :, :n]
+
+
+def inverse_hessian(model, features, held=None, penalty=NONE):
+    """The inverse (..., P, P) of the Hessian for a descent to begin with: all curvatures positive,
+    and at least STIFF of the largest; 0 for the parameters that are `held` (..., P).
+    """
+    values, vectors = np.linalg.eigh(hessian(model, features, penalty=penalty, rtol=CURVED))
+    size = np.maximum(abs(values), STIFF * abs(values).max(-1, keepdims=True))
+    size[size == 0] = 1
+    inverse = (vectors / size[..., None, :]) @ transpose(vectors)
+    if held is None:
+        return inverse
+    return inverse * ~held[..., :, None] * ~held[..., None, :]
 
 
 def extreme_eigenvalues(model, features, penalty=NONE):

@@ -62,7 +62,7 @@ def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
     where a row on the way has no more digits.
     """
     stack = unpack(model, theta)
-    loss, gradient = _to_rtol(expected_loss_and_grad, stack, features, rtol)
+    loss, gradient = to_rtol(expected_loss_and_grad, stack, features, rtol=rtol)
     loss, gradient = np.array(loss), pack(gradient)
     if penalty:
         R, dR = penalty.value_and_grad(stack.W)
@@ -73,17 +73,17 @@ def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
 
 def value(stack, features, penalty=NONE, rtol=RTOL):
     """The loss (K,) as in `evaluate`, without the gradient."""
-    return _to_rtol(expected_loss, stack, features, rtol) + penalty.value(stack.W)
+    return to_rtol(expected_loss, stack, features, rtol=rtol) + penalty.value(stack.W)
 
 
-def _to_rtol(function, stack, features, rtol):
+def to_rtol(function, *arguments, rtol):
     """An exact loss to rtol, or to ROUGH where it has no more digits."""
     try:
-        return function(stack, features, rtol=rtol)
+        return function(*arguments, rtol=rtol)
     except OverflowError:
         raise
     except ArithmeticError:
-        return function(stack, features, rtol=max(rtol, ROUGH))
+        return function(*arguments, rtol=max(rtol, ROUGH))
 
 
 def select(features, k):
@@ -105,8 +105,8 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, p
     stops falling; returns (model, loss (K,), gradient norm (K,)).
 
     Features have no instance axis or one row an instance. `pace` replaces tolerance and most_steps;
-    parameters `held` (K, P) stay; `inverse` (K, P, P) is a first estimate of the inverse Hessian;
-    `watch(theta, f, norm)` hears of every step.
+    parameters `held` (K, P) stay; `inverse()` is a first estimate (K, P, P) of the inverse Hessian,
+    asked for where there is a way to go; `watch(theta, f, norm)` hears of every step.
     """
     pace = Pace(tolerance, steps=most_steps) if pace is None else pace
     run = _Descent(model, features, penalty, pace, held, inverse)
@@ -133,10 +133,11 @@ class _Descent:
         self.chosen, self.law = np.arange(K), features
         self.f, self.g = self.at(self.chosen, self.theta)
         self.fresh = np.full(K, inverse is None)                # B says nothing yet about the scale
-        if inverse is None and K * P * P <= DENSE:
-            inverse = np.tile(np.eye(P), (K, 1, 1))
-        self.curvature = Recent(K, P) if inverse is None else Inverse(inverse)
         self.live = np.linalg.norm(self.g, axis=1) > self.tolerance
+        if inverse is None and K * P * P <= DENSE:
+            inverse = lambda: np.tile(np.eye(P), (K, 1, 1))
+        if self.live.any():
+            self.curvature = Recent(K, P) if inverse is None else Inverse(inverse())
         self.past = np.full((WINDOW, K), np.inf)
 
     def at(self, k, theta):

@@ -9,6 +9,7 @@ slopes around a point in `curvature.py`, what a penalty is in `penalties.py`.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -23,15 +24,22 @@ from ..machine import check_executor, memory, progress as progress_options
 from ..penalties import LARGEST, check_bounded, penalty as checked_penalty
 from . import search
 from .coherence import ACTIVE, coherence as coherence_of, coherent_minimum
-from .curvature import FLAT, ROUNDING, extreme_eigenvalues, hessian, kinks, newton, rotations
-from .descent import RTOL, Pace, descend, evaluate, pack, unpack, value
+from .curvature import (
+    CURVED,
+    FLAT,
+    ROUNDING,
+    extreme_eigenvalues,
+    hessian,
+    kinks,
+    newton,
+    rotations,
+)
+from .descent import RTOL, Pace, evaluate, pack, unpack, value
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
 GRADIENT_BOUNDED = 1e-4     # and under a bound, where SLSQP decides how far it goes
-SMALL = 1e-9                # one that Newton's method leaves alone where features are many,
-CURVED = 1e-7               # and rtol of the losses in their Hessian
-STIFF = 1e-4                # a curvature below this part of the largest counts as so much
+SMALL = 1e-9                # one that Newton's method leaves alone where features are many
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 RAREST = 1e-6               # where all features are rarer, losses are too small to be compared
 IMPORTANCES = 1e-100, 1e100         # what the largest importance may be, unless it is 0
@@ -241,13 +249,15 @@ def _search(task, stack, with_changes, seed, executor, watch):
     if not with_changes:
         pace = Pace(GRADIENT, 0.0 if few else 1e-10, 3000, RTOL if few else 1e-7)
     run = _runner(executor, watch)
+    curved = not few and not with_changes and stack[0].W.size + stack[0].b.size <= NEWTON
+    settle = partial(search.settle_down, curved=curved)
 
     def descend_all(points, pace):
         size = max(1, PART // points.W[0].size) if not few else len(points.W)
         if executor is not None:
             size = min(size, -(-len(points.W) // SHARES))
         parts = [points[i:i + size] for i in range(0, len(points.W), size)]
-        done = run(search.settle_down, *zip(*((task, part, pace, watch) for part in parts)))
+        done = run(settle, *zip(*((task, part, pace, watch) for part in parts)))
         return _joined([x for x, _ in done]), np.concatenate([f for _, f in done])
 
     if few or not with_changes:
@@ -357,9 +367,8 @@ def _end(task, points, watch):
     options = dict(enough=ROUNDING, penalty=task.penalty)
     if not task.few:
         options |= {"enough": SMALL, "rtol": CURVED}
-        points = _closer(task, points)
     for pace in (search.LAST,) if task.few else (search.CLOSER, search.LAST):
-        points, f = search.settle_down(task, points, pace, watch)
+        points, f = search.settle_down(task, points, pace, watch, curved=not task.few)
         point = points[int(f.argmin())]
         kept, part, law = search.without_dropped(task.features, point)
         if len(kept) < point.n_features:
@@ -368,22 +377,6 @@ def _end(task, points, watch):
         if norm <= GRADIENT:
             break
     return point, loss, norm
-
-
-def _closer(task, points):
-    """The single point in the stack `points` on its way to a minimum of many features, where some
-    directions are a million times stiffer than others: quasi-Newton steps that begin with the whole
-    Hessian, its curvatures taken as positive.
-    """
-    kept, part, law = search.without_dropped(task.features, points[0])
-    if not part.W.any():
-        return points
-    H = hessian(part, law, penalty=task.penalty, rtol=CURVED)
-    values, vectors = np.linalg.eigh(H)
-    size = np.maximum(abs(values), STIFF * abs(values).max())
-    part, *_ = descend(part[None], law, penalty=task.penalty, pace=search.CLOSER,
-                       inverse=((vectors / size) @ vectors.T)[None])
-    return search.with_columns(points[0], kept, part[0])[None]
 
 
 def _finish_large(task, best, ends, unit, watch):

@@ -8,6 +8,7 @@ race, in which the better half goes on, until no change of the best few leads lo
     theta, points   stacks of models, one point an instance         f   their losses
 """
 
+from functools import partial
 from itertools import combinations, permutations, product
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from ..geometry import polytopes
 from ..geometry.measures import DROPPED, REPRESENTED, norms
 from ..geometry.tegum import geometry_of
 from ..penalties import NONE, Penalty
+from .curvature import inverse_hessian
 from .descent import (
     RTOL,
     Pace,
@@ -70,37 +72,43 @@ class Task(NamedTuple):
         return self.features.n_features <= FEW
 
 
-def settle_down(task, points, pace, watch=None):
+def settle_down(task, points, pace, watch=None, curved=False):
     """The stack `points` down at this pace; dropped features are taken out on the way: (points, f).
     """
     if not task.few:                                    # where every column costs
         points, _ = drop(points, task.features, task.penalty, pace.rtol)
-    points, f = descend_kept(task, points, pace, watch)
+    points, f = descend_kept(task, points, pace, watch, curved)
     points, changed = drop(points, task.features, task.penalty, pace.rtol)
     if type(points).__name__ != "Linear":
         points, revived = revive(points, task.features)
         changed = changed | revived
     if changed.any():
-        part, f_part = descend_kept(task, points[changed], pace, watch)
+        part, f_part = descend_kept(task, points[changed], pace, watch, curved)
         points, f = replace(points, changed, part), f.copy()
         f[changed] = f_part
     return points, f
 
 
-def descend_kept(task, points, pace, watch=None):
+def descend_kept(task, points, pace, watch=None, curved=False):
     """`descend`, with dropped features held or, if all features are independent, taken out: then
     the points with as many features left descend together, smaller as they are.
+
+    Steps that are `curved` begin with the whole Hessian.
     """
+    def down(part, law, watch, held=None):
+        inverse = partial(inverse_hessian, part, law, held, task.penalty) if curved else None
+        part, f, _ = descend(part, law, penalty=task.penalty, pace=pace, held=held,
+                             inverse=inverse, watch=watch)
+        return part, f
+
     features, kept = task.features, norms(points.W) > 0                 # (K, n)
     held = None
     if not kept.all():
         points = type(points)(points.W, np.where(kept, points.b, features.active_probability / 2))
         held = held_parameters(points)
-    options = dict(penalty=task.penalty, pace=pace)
     single = len(features.sets) == features.n_features
     if held is None or not single or type(points).__name__ == "Linear":
-        points, f, _ = descend(points, features, held=held, watch=watch, **options)
-        return points, f
+        return down(points, features, watch, held)
     W, b, f = points.W.copy(), points.b.copy(), np.empty(len(points.W))
     q = features.active_probability
     cost = features.importance * (q / 3 - q * np.maximum(b, 0) + np.maximum(b, 0) ** 2)     # (K, n)
@@ -113,8 +121,7 @@ def descend_kept(task, points, pace, watch=None):
         law = features.replace(n_features=int(count), importance=features.importance[which],
                                feature_probability=features.feature_probability[which])
         part = type(points)(np.take_along_axis(W[k], which[:, None], 2), b[row, which])
-        part, f_part, _ = descend(part, law, watch=_embedded(watch, points, k, which, f[k]),
-                                  **options)
+        part, f_part = down(part, law, _embedded(watch, points, k, which, f[k]))
         f[k] += f_part
         W[row, :, which], b[row, which] = part.W.swapaxes(1, 2), part.b
     return type(points)(W, b), f

@@ -360,7 +360,7 @@ ATTACK = Exercise(
         Mistake("losses are averaged over the attacks", _tries(choose=np.mean))),
     hints=("Loop over rows of G and both signs; z = (x + delta) @ G + b.",
            "Collect the losses (2n, B) and take the maximum over the first axis."),
-    solution="theory.attack:_worst", line="values.append((residual",
+    solution="theory.attack:_worst", line="values.append(np.einsum(",
     shown="Output i sees G_i · delta, so the direction that hurts it most is G_i itself: "
           "superposition gives G_i entries on other features, and an attack collects a little "
           "from each of them. Vulnerability grows with the features per dimension.")

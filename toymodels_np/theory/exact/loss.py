@@ -82,26 +82,40 @@ def _solve(model, features, rtol, with_grad):
         raise ValueError(f"rtol must be below 1, got {rtol}")
     check_known(model, features)
     W, b = (to_host(a).astype(np.float64) for a in model.parameters)
-    m, n = W.shape[-2:]
+    W = np.broadcast_to(W, lead + W.shape[-2:])
+    # Products are small here: a second thread would only be waited for.
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        G = transpose(W) @ W
+        loss, *slopes = loss_of_gains(type(model), features, G, b, rtol, with_grad)
+        if not with_grad:
+            return loss, None
+        db, dG = slopes
+        dW = W @ (dG + transpose(dG))                                                       # (4.3)
+    if not np.isfinite(dW).all():
+        raise OverflowError(TOO_LARGE)
+    return loss, model.from_parameters([dW, db])
+
+
+def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
+    """[L (...), dL/db (..., n), dL/dG (..., n, n)], or [L] without `with_grad`, of models of class
+    `kind` with any gains G (..., n, n), whose row i is output i's alone. (4.1), (4.3)
+    """
+    if not np.isfinite(G).all():
+        raise OverflowError(TOO_LARGE)
+    lead, n = G.shape[:-2], G.shape[-1]
 
     def flat(a, *axes):
         return np.broadcast_to(a, lead + axes).reshape(-1, *axes)
 
-    W, b, importance = flat(W, m, n), flat(b, n), flat(features.importance, n)  # (K, m, n), (K, n)
-    method = _linear if isinstance(model, Linear) else _relu
+    G, b, importance = flat(G, n, n), flat(b, n), flat(features.importance, n)
     reuse_pages()
-    # Products are small here: a second thread would only be waited for.
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        G = transpose(W) @ W                                            # (K, n, n)
-        if not np.isfinite(G).all():
-            raise OverflowError(TOO_LARGE)
-        share, db, dG, error = method(features, flat, b, G, rtol, with_grad)
-        loss, error = (importance * share).sum(-1), (importance * error).sum(-1)    # (K,)  (4.1)
-        gradient = []
-        if with_grad:
-            dG = importance[..., None] * dG                             # (K, n, n)
-            gradient = [W @ (dG + transpose(dG)), importance * db]      # (K, m, n), (K, n) (4.3)
-    if not all(np.isfinite(a).all() for a in (loss, error, *gradient)):
+    method = _linear if issubclass(kind, Linear) else _relu
+    share, *slopes, error = method(features, flat, b, G, rtol, with_grad)
+    loss, error = (importance * share).sum(-1), (importance * error).sum(-1)        # (K,)  (4.1)
+    result = [loss]
+    if with_grad:
+        result += [importance * slopes[0], importance[..., None] * slopes[1]]
+    if not all(np.isfinite(a).all() for a in (error, *result)):
         raise OverflowError(TOO_LARGE)
     blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
     missed = np.flatnonzero(error > rtol * np.maximum(loss, FLOOR * blank))
@@ -110,10 +124,7 @@ def _solve(model, features, rtol, with_grad):
         raise ArithmeticError(f"the loss of instance {k} is {loss[k]:.6g} with an estimated error "
                               f"of {error[k]:.1e}, more than rtol={rtol:g} allows; try a larger "
                               f"rtol")
-    loss = loss.reshape(lead)[()]
-    if not with_grad:
-        return loss, None
-    return loss, model.from_parameters([a.reshape(lead + a.shape[1:]) for a in gradient])
+    return [a.reshape(lead + a.shape[1:])[()] for a in result]
 
 
 def _linear(features, flat, b, G, rtol, with_grad):
