@@ -9,11 +9,10 @@ demo: .venv/demo
 	$(BIN)/python examples/pentagon_to_digon.py --out out
 
 # The suite starts some hundred interpreters: compiled, the package is there sooner. Of three workers
-# on two cores one mostly waits, for a browser or a process; each has one thread of BLAS. Files go in
-# the order that tests/conftest.py gives them: the long ones first.
+# on two cores one mostly waits, for a browser or a process; each has one thread of BLAS.
 test: .venv/test lint
 	$(BIN)/python -m compileall -q toymodels_np
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The suite with the oldest and with the newest versions, each in an environment of its own.
 test-oldest test-newest: test-%: .venv-%/ready
