@@ -50,7 +50,7 @@ def add_options(parser, *, single):
     mode.add_argument("--quick", action="store_true", default=True,
                       help="small sizes and few seeds: minutes")
     mode.add_argument("--full", action="store_true",
-                      help="the paper's sizes: on two cores an hour and a quarter for all; "
+                      help="the paper's sizes: on two cores an hour and a half for all; "
                            "it goes on where it was stopped")
     if single:
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
