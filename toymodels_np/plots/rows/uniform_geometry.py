@@ -72,8 +72,8 @@ def draw_left(axes, x, left):
         axes.text(x[i], 0.03, f"{millionths:g}", color=GREEN, ha="center", va="bottom",
                   fontsize=STYLE["font"] + 1)
     if len(known):
-        axes.text(0.99, 0.72, "green: by how many millionths, at least, the loss\nis above the minimum next "
-                  "to the model", color=GREEN, transform=axes.transAxes, ha="right", va="center",
+        axes.text(0.99, 0.72, "green: by how many millionths, at least, the\nloss is above the "
+                  "minimum next to the model", color=GREEN, transform=axes.transAxes, ha="right", va="center",
                   fontsize=STYLE["font"] + 1)
 
 
