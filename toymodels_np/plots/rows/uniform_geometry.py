@@ -73,8 +73,8 @@ def draw_left(axes, x, left):
                   fontsize=STYLE["font"] + 1)
     if len(known):
         axes.text(0.99, 0.72, "green: by how many millionths, at least, the\nloss is above the "
-                  "minimum next to the model", color=GREEN, transform=axes.transAxes, ha="right", va="center",
-                  fontsize=STYLE["font"] + 1)
+                  "minimum next to the model", color=GREEN, transform=axes.transAxes, ha="right",
+                  va="center", fontsize=STYLE["font"] + 1)
 
 
 def draw_shares(axes, x, D, kept, graphs, *, named):
