@@ -30,7 +30,7 @@ def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
     """The Hessian (..., P, P) of the exact loss in the order W, b. What an output loses depends on
     its n gains and its bias alone: only there are differences taken. (4.27)
     """
-    W, b = (a.astype(np.float64) for a in model.parameters)             # (..., m, n), (..., n)
+    W = model.W.astype(np.float64)                                      # (..., m, n)
     *lead, m, n = W.shape
     P = (m + 1) * n
     memory("the Hessian", 16 * math.prod(lead) * (P * P + n * (n + 1) * P))
