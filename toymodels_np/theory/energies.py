@@ -42,6 +42,7 @@ GAUSS = (0.5 - 0.75**0.5 / 3, 0.5 + 0.75**0.5 / 3)      # points on [0, 1], exac
 DOUBT = 1e-11               # error, as a part of the loss or of an empty model's, that is refused
 COMPLEX_STEP = 1e-30        # for derivatives: the square of this step is lost in rounding beside 1
 RAREST = 1e-40              # the smallest feature probability beside whose loss it is lost, too
+FACTORIAL = np.array([factorial(q) for q in range(MOST_FEATURES + 3)], float)
 LEAST = 1e-250              # the smallest loss of an empty model whose derivatives fit into float64
 
 
@@ -151,20 +152,27 @@ def _mean_power(a, bias, power):
     Returns the mean and the size of its terms. Variables with a small coefficient are averaged over
     two Gauss points, the others over the ends of their range.
     """
-    upper, small, coefficient = _corners(a.shape[-1]), _small(a)[..., None, :], a[..., None, :]
-    at = np.where(small, np.where(upper, *GAUSS), upper)                    # (..., 2^k, k)
-    ends = np.where(upper, 1, -1) / np.where(small, 1, coefficient)
-    factor = np.where(small, 0.5, ends).prod(-1)                            # (..., 2^k)
-    z = np.asarray(bias)[..., None] + (coefficient * at).sum(-1)            # (..., 2^k)
-    large = (~small).sum(-1)                                                # (..., 1)
-    scale = factorial(power) / scipy.special.gamma(power + large + 1)
-    terms = factor * _relu(z) ** (power + large) * scale
-    mean = terms.sum(-1)                                                    # (5.3), (5.5)
+    small, upper = _small(a), _corners(a.shape[-1]).T + 0.0                 # (k, 2^k)
+    step = np.where(small, a * (GAUSS[1] - GAUSS[0]), a)
+    z = (bias + (small * a * GAUSS[0]).sum(-1))[..., None] + step @ upper   # (..., 2^k)
+    sign = 1 - (~small @ (1 - upper)) % 2 * 2           # by the number of large ones at lower ends
+    order = power + (~small).sum(-1, keepdims=True)
+    scale = FACTORIAL[power] / FACTORIAL[order] / np.where(small, 2, a).prod(-1, keepdims=True)
+    terms = sign * _raised(_relu(z), order) * scale
+    mean, size = terms.sum(-1), abs(terms.real).sum(-1)                     # (5.3), (5.5)
     # Where all corners are positive the ReLU does nothing, and the sum would only cancel.
     middle = bias + a.sum(-1) / 2
     plain = middle if power == 1 else middle**2 + (a * a).sum(-1) / 12
     linear = _never_off(a, bias)
-    return np.where(linear, plain, mean), np.where(linear, abs(plain), abs(terms).sum(-1))
+    return np.where(linear, plain, mean), np.where(linear, abs(plain.real), size)
+
+
+def _raised(z, order):
+    """z^order for whole orders >= 1, sooner than by NumPy's power of complex numbers."""
+    result, least = z, order.min()
+    for done in range(1, order.max()):
+        result = result * (z if done < least else np.where(order > done, z, 1))
+    return result
 
 
 def _mean_product(a, bias, mean, terms):
@@ -175,12 +183,12 @@ def _mean_product(a, bias, mean, terms):
     own, rest, small = a[..., 0], a[..., 1:], _small(a)[..., 0]
     safe = np.where(small, 1, own)
     edge, edge_terms = _mean_power(rest, bias + safe, 2)
-    result, size = (edge - mean) / (2 * safe), (edge_terms + terms) / abs(safe)         # (5.4)
+    result, size = (edge - mean) / (2 * safe), (edge_terms + terms) / abs(safe.real)       # (5.4)
     if small.any():
         smooth = sum(u / 2 * _mean_power(rest, bias + own * u, 1)[0] for u in GAUSS)    # (5.5)
-        result, size = np.where(small, smooth, result), np.where(small, abs(smooth), size)
+        result, size = np.where(small, smooth, result), np.where(small, abs(smooth.real), size)
     linear, plain = _never_off(a, bias), bias / 2 + own / 3 + rest.sum(-1) / 4
-    return np.where(linear, plain, result), np.where(linear, abs(plain), size)
+    return np.where(linear, plain, result), np.where(linear, abs(plain.real), size)
 
 
 def _small(a):

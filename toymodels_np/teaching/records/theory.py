@@ -119,7 +119,7 @@ MEAN_SQUARE = Exercise(
                 lambda a, b: max(b + a.sum() / 2, 0) ** 2)),
     hints=("For one feature: ∫ relu(a u + b)² du = [relu(a + b)³ - relu(b)³] / (3 a).",
            "For two do it again: [r(a1+a2+b)⁴ - r(a1+b)⁴ - r(a2+b)⁴ + r(b)⁴] / (12 a1 a2)."),
-    solution="theory.energies:_mean_power", line="terms = factor * _relu(z)",
+    solution="theory.energies:_mean_power", line="terms = sign * _raised(_relu(z)",
     shown="An integral over the cube is a sum over its corners: exact, without a sample. Losses "
           "of whole models are sums of such terms, one for each set of features that may be on.")
 
