@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from axes_of_p import dense_to_sparse
-from browser import CHROMIUM, FLAGS, missing
+from browser import CHROMIUM, FLAGS, chromium, missing
 
 from toymodels_np.cli import parser as cli
 from toymodels_np.teaching import book, figures
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
-PHONE = 390                                                     # pixels
+PHONE, SCREENS = 390, (920, 1280)                               # pixels
 VOID = {"meta", "img", "br", "hr", "link", "input", "mspace", "wbr"}
 
 
@@ -202,3 +202,16 @@ def test_a_browser_opens_it_from_a_file(text, tmp_path):
     picture = imread(io.BytesIO((tmp_path / "phone.png").read_bytes()))
     assert picture.shape[:2] == (1200, 500)
     assert (picture[..., :3].min(axis=2) < 0.5).mean() > 0.01          # something is written there
+
+
+def test_no_formula_is_cut_on_a_screen(text, tmp_path):
+    (tmp_path / "book.html").write_text(text, encoding="utf-8")
+    with chromium() as started:
+        for width in SCREENS:
+            tab = started.new_page(viewport={"width": width, "height": 900})
+            tab.goto((tmp_path / "book.html").as_uri())
+            cut = tab.evaluate("""() => [...document.querySelectorAll('.equation .formula')]
+                .filter(one => one.scrollWidth > one.clientWidth + 1)
+                .map(one => one.parentNode.id)""")
+            assert cut == []
+            assert tab.evaluate("document.documentElement.scrollWidth") == width
