@@ -23,6 +23,7 @@ Why it is fast, in one place:
   which NumPy does several times faster than maximum or where.
 - The numbers that kernels take are arrays: to convert one from Python costs as much as a small
   kernel.
+- Importances multiply slopes and weights, which are smaller arrays than residuals.
 - The loss is computed where it is recorded only. Parameters of moderate size are enough to know
   that it is finite.
 

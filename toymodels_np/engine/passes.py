@@ -42,9 +42,12 @@ class Pass:
         self.dtype, self.bits = dtype, np.dtype(f"i{dtype.itemsize}")
         # A shift by so many bits takes the sign bit to every place.
         self.shift = np.array(8 * dtype.itemsize - 1, self.bits)
+        # Importances are factors of residuals, and so of the slopes and of the way back that are
+        # made of these. Both are smaller arrays, so that is where they multiply.
         importance = np.broadcast_to(features.importance, (k, n))
         self.weighted = bool((importance != 1).any())                  # times 1 would change no bit
         self.importance = importance.astype(dtype)
+        self.weights = np.repeat(self.importance[..., None], m + 1, axis=-1)     # (k, n, m + 1)
 
     def _residual(self, z, r, x):
         """r = z + |x| where the ReLU is on, else 0, for dense x; z becomes the bits of where."""
@@ -88,6 +91,8 @@ class ColumnPass(Pass):
         """Copy what the chunks of a step read of `layers` into the order in which they read it."""
         np.negative(transpose(layers.first[..., :-1]), out=self.W)
         self.back[...] = transpose(layers.back)
+        if self.weighted:
+            self.back *= self.importance[:, None]
 
     def __call__(self, layers, x, gradient, recorded):
         """Write the gradient; return the loss summed over samples, (k,), or 0 if not recorded."""
@@ -99,9 +104,9 @@ class ColumnPass(Pass):
         np.matmul(layers.out, h, out=z)                                                 # (k, n, R)
         self._residual(z, r, x)
         loss = (self._error(z, r, x).sum(-1) * self.importance).sum(-1) if recorded else 0
-        if self.weighted:
-            r *= self.importance[..., None]                                     # -dz, but for 2 / B
         np.matmul(r, transpose(h), out=gradient.out)                                 # (k, n, m + 1)
+        if self.weighted:
+            gradient.out *= self.weights
         np.matmul(self.back, r, out=dh)                                                 # (k, m, R)
         if self.hidden_relu:
             np.bitwise_and(dh_bits, h_on, out=dh_bits)
@@ -168,12 +173,13 @@ class DenseRows(RowPass):
         super().__init__(model, features, rows)
         k, m, n = self.size
         self.W, self.back = np.empty((2, k, 1, n, m), self.dtype)
+        self.minus = -self.weights[..., :m]
         self.views[0][..., -1] = -1                     # in h, and stays
 
     def prepare(self, layers):
         super().prepare(layers)
         np.negative(layers.first[..., :-1], out=self.W[:, 0])
-        np.negative(layers.back, out=self.back[:, 0])
+        np.multiply(layers.back, self.minus, out=self.back[:, 0])
 
     def __call__(self, layers, x, gradient, recorded):
         """Write the gradient; return the loss summed over samples, (k,), or 0 if not recorded."""
@@ -186,9 +192,9 @@ class DenseRows(RowPass):
         self._multiply(self.cut_h, self.out, self.cut_z)                                # (k, R, n)
         self._residual(z, r, x)
         loss = (self._error(z, r, x) @ self.importance[..., None]).sum((1, 2)) if recorded else 0
-        if self.weighted:
-            r *= self.importance[:, None]                                       # -dz, but for 2 / B
         self._slopes(self.cut_r, self.cut_h, 0)
+        if self.weighted:
+            self.parts[:, :self.count] *= self.weights[:, None]
         # Here dh has its sign turned, so that slopes of tied layers are one sum.
         self._multiply(self.cut_r, self.back, self.cut_dh)                              # (k, R, m)
         if self.hidden_relu:
@@ -209,6 +215,11 @@ class DenseRows(RowPass):
 class ListedRows(RowPass):
     """Chunks that are Events: an event finds its weights side by side."""
 
+    def prepare(self, layers):
+        super().prepare(layers)
+        back = layers.back * self.weights[..., :-1] if self.weighted else layers.back
+        self.back = back[:, None]
+
     def __call__(self, layers, x, gradient, recorded):
         """Write the gradient; return the loss summed over samples, (k,), or 0 if not recorded."""
         h, dh, z, on, h_bits, h_on, dh_bits = self.views
@@ -226,11 +237,11 @@ class ListedRows(RowPass):
         if self.relu:
             np.bitwise_and(z_bits, on, out=z_bits)
         loss = self._loss(z, on, x) if recorded else 0
-        if self.weighted:
-            z *= self.importance[:, None]                                       # -dz, but for 2 / B
         self._slopes(self.cut_z, self.cut_h, 0)
         self._sum(self.parts[:, :self.count], gradient.out)                          # (k, n, m + 1)
-        self._multiply(self.cut_z, layers.back[:, None], self.cut_dh)                   # (k, R, m)
+        if self.weighted:
+            gradient.out *= self.weights
+        self._multiply(self.cut_z, self.back, self.cut_dh)                              # (k, R, m)
         if self.hidden_relu:
             np.bitwise_and(dh_bits, h_on, out=dh_bits)
         if not layers.tied:
