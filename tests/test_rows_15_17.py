@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from axes_of_p import row_figure
+from small_rows import draws_what_it_found, fails_untrained, small_runs, verdicts
 
 import toymodels_np as tm
 from toymodels_np.experiments import (
@@ -10,7 +10,7 @@ from toymodels_np.experiments import (
     absolute_value_superposition as crowded,
     asymmetric_motif as motif,
 )
-from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
 
 SMALL = {
     "absolute-value": {"n_features": 2, "n_hidden": 4, "models": 4},
@@ -18,40 +18,25 @@ SMALL = {
                                      "probabilities": [1.0, 0.1, 0.001]},
     "asymmetric-motif": {"n_features": 3, "n_hidden": 5, "room": 6, "models": 4, "seeds": 2},
 }
-# So many of the paper's claims are measured on untrained models and fail; see test_rows_11_14.py.
+# So many of the paper's claims are measured on untrained models and fail; see small_rows.py.
 FAIL_UNTRAINED = {"absolute-value": 2, "absolute-value-superposition": 3, "asymmetric-motif": 2}
 
 
-def verdicts(experiment, runs, controls=()):
-    """{claim: (measured, verdict)}."""
-    return {record["name"]: (record["measured"], record["verdict"])
-            for record in experiment.check(runs, controls)}
-
-
 def run_small(name, **changes):
-    """The runs of a row at a small size."""
-    experiment = tm.experiments[name]
-    settings = experiment.settings(changes=SMALL[name] | {"samples": 2**10} | changes)
-    return experiment, [job | experiment.run(job) for job in experiment.jobs(settings)]
+    """The experiment and the runs of a row at a small size."""
+    return small_runs(name, SMALL[name] | {"samples": 2**10} | changes)
 
 
 # -- all three rows -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", SMALL)
 def test_no_claim_of_the_papers_holds_for_untrained_models(name):
-    experiment, runs = run_small(name, **tm.experiments[name].control)
-    paper = [record for record in experiment.check(runs, runs, full=True)
-             if record["kind"] == "paper"]
-    assert [record["name"] for record in paper if record["verdict"] == HOLDS] == []
-    assert sum(record["verdict"] == FAILS for record in paper) >= FAIL_UNTRAINED[name]
+    fails_untrained(*run_small(name, **tm.experiments[name].control), FAIL_UNTRAINED[name])
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_row_runs_trained_and_draws_what_it_found(name):
-    experiment, runs = run_small(name, steps=60, batch_size=32)
-    assert len(experiment.check(runs, runs)) == len(experiment.claims)
-    png = row_figure(experiment, runs)._repr_png_()
-    assert png.startswith(b"\x89PNG\r\n\x1a\n") and len(png) > 20_000
+    draws_what_it_found(*run_small(name, steps=60, batch_size=32))
 
 
 @pytest.mark.parametrize("name, changes", [

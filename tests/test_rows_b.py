@@ -41,7 +41,7 @@ SMALL = {
                              "bisections": 1}}
 ROWS = {row.name: row for row in (UNIFORM, PENTAGON, SETS, BASES, COMPONENTS)}
 NEED_NO_TRAINING = {"pentagon-change-first-order", "pentagon-deforms-smoothly"}      # exact curves
-# So many of the paper's claims are measured on untrained models and fail; see test_rows_11_14.py.
+# So many of the paper's claims are measured on untrained models and fail; see small_rows.py.
 FAIL_UNTRAINED = {"uniform-geometry": 14, "perturbed-pentagon": 3, "correlated-sets": 4,
                   "local-bases": 4, "principal-components": 7}
 
