@@ -36,9 +36,8 @@ def print_models(models, losses):
     print("instance  loss            geometry")
     for i in np.argsort(losses)[:MOST]:
         model = models[int(i)] if models.instances else models
-        print(
-            f"{i:8d}  {losses[i]:<14.8g}  {geometry_of(model.W) if hasattr(model, 'W') else '-'}"
-        )
+        geometry = geometry_of(model.W) if hasattr(model, "W") else "-"
+        print(f"{i:8d}  {losses[i]:<14.8g}  {geometry}")
     if count > MOST:
         print(f"… and {count - MOST} more")
 
@@ -52,7 +51,7 @@ def show_sweep(folder, path=None):
     print(f"{len(failed)} jobs in {folder}, {failed.sum()} failed")
     for error, count in Counter(table["error"][failed]).most_common(MOST):
         print(f"{count:8d}  {error}")
-    if "loss" not in table or failed.all():  # a sweep of some other function
+    if "loss" not in table or failed.all():             # a sweep of some other function
         _summarise(table)
         return
     table = {name: column[~failed] for name, column in table.items()}
@@ -63,16 +62,11 @@ def show_sweep(folder, path=None):
     losses = table["loss"][best]
     print(f"loss       {losses.min():.6g} … {losses.max():.6g} at its best")
     if not 1 <= len(varying) <= 2 or any(table[name].dtype.kind not in "iuf" for name in varying):
-        print(
-            f"settings that vary: {', '.join(varying) or 'none'}; a picture needs one or two, both "
-            "numbers"
-        )
+        print(f"settings that vary: {', '.join(varying) or 'none'}; a picture needs one or two, "
+              f"both numbers")
         return
-    by = (
-        "phase"
-        if {"extra_importance", "extra_probability"} & set(varying) and "phase" in table
-        else "geometry"
-    )
+    extra = {"extra_importance", "extra_probability"} & set(varying)
+    by = "phase" if extra and "phase" in table else "geometry"
     labels = table[by][best] if by in table else np.full(len(best), "model")
     save_figure(path, plots.sweep_map(varying, [table[name][best] for name in varying], losses,
                                       by, labels))

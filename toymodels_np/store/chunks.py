@@ -16,10 +16,7 @@ from . import files
 
 FORMAT = 1                              # of the text that says the work; part of the files' names
 FAILURE = ("error", "traceback")        # what a failed job has
-RESERVED = (
-    "function",
-    *FAILURE,
-)  # columns of the table; neither a job nor a result may have such a key
+RESERVED = ("function", *FAILURE)       # columns of the table, and no keys of a job or a result
 
 HEALED = "delete it and run the sweep again"
 
@@ -34,21 +31,15 @@ def job_text(index, job):
     try:
         text = canonical(job)
         if json.loads(text) != job:
-            raise TypeError(
-                "a tuple, or a key that is not a string, would come back as something else"
-            )
+            raise TypeError("a tuple, or a key that is not a string, would come back as something "
+                            "else")
     except (TypeError, ValueError, RecursionError) as error:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(
             f"job {index} must hold only strings, finite numbers, True, False, None, lists and "
-            f"dictionaries with "
-            f"string keys: {error}"
-        ) from None
+            f"dictionaries with string keys: {error}") from None
     if any(key in job for key in RESERVED):
-        raise ValueError(
-            f"job {index} must not have the key 'function', 'error' or 'traceback', which are "
-            f"columns "
-            f"of the table"
-        )
+        raise ValueError(f"job {index} must not have the key 'function', 'error' or 'traceback', "
+                         f"which are columns of the table")
     return text
 
 
@@ -91,36 +82,30 @@ def success(job, result):
     outcome = {}
     for key, value in result.items():
         if not isinstance(key, str) or key in RESERVED:
-            raise ValueError(
-                f"keys of a result must be strings other than 'function', 'error' and 'traceback', "
-                f"got {key!r}"
-            )
-        if isinstance(value, str):
-            value = str(value)
-        elif type(value) is np.ndarray and value.dtype.kind in files.KINDS and value.dtype.itemsize:
-            value = value.copy()  # the function may write into it again
-        elif isinstance(value, NUMBERS) and np.asarray(value).dtype.kind in files.KINDS:
-            value = np.asarray(value)[()]
-        else:
-            got = (
-                f"array of dtype {value.dtype}"
-                if type(value) is np.ndarray
-                else f"{type(value).__name__}"
-            )
-            raise TypeError(
-                f"a result must be a string, a number of at most 64 bits or a NumPy array of "
-                f"numbers or "
-                f"text, got {got} for {key!r}"
-            )
+            raise ValueError(f"keys of a result must be strings other than 'function', 'error' and "
+                             f"'traceback', got {key!r}")
+        value = _kept(key, value)
         if key not in job:
             outcome[key] = value
-        elif (
-            isinstance(value, np.ndarray) or isinstance(job[key], (list, dict)) or value != job[key]
-        ):
-            raise ValueError(
-                f"{key!r} is a key of the job, and the result has another value for it"
-            )
+        elif isinstance(value, np.ndarray) or isinstance(job[key], (list, dict)) or (
+                value != job[key]):
+            raise ValueError(f"{key!r} is a key of the job, and the result has another value for "
+                             f"it")
     return outcome
+
+
+def _kept(key, value):
+    """The value as it is kept under `key`, else TypeError."""
+    if isinstance(value, str):
+        return str(value)
+    array = type(value) is np.ndarray
+    if array and value.dtype.kind in files.KINDS and value.dtype.itemsize:
+        return value.copy()                             # the function may write into it again
+    if isinstance(value, NUMBERS) and np.asarray(value).dtype.kind in files.KINDS:
+        return np.asarray(value)[()]
+    got = f"array of dtype {value.dtype}" if array else type(value).__name__
+    raise TypeError(f"a result must be a string, a number of at most 64 bits or a NumPy array of "
+                    f"numbers or text, got {got} for {key!r}")
 
 
 def write(path, work, code, outcomes):
@@ -128,23 +113,19 @@ def write(path, work, code, outcomes):
     blocks = {}
     for row, outcome in enumerate(outcomes):
         for key, value in outcome.items():
-            kind = (
-                ("text",)
-                if isinstance(value, str)
-                else (type(value) is np.ndarray, value.dtype, value.shape)
-            )
+            kind = ("text",) if isinstance(value, str) else (
+                type(value) is np.ndarray, value.dtype, value.shape)
             rows, values = blocks.setdefault((key, *kind), ([], []))
             rows.append(row)
             values.append(value)
     columns, arrays = [], {}
     for index, ((key, kind, *dtype), (rows, values)) in enumerate(blocks.items()):
-        if kind == "text":  # a text array would lose null characters at the end
+        if kind == "text":              # a text array would lose null characters at the end
             columns.append([key, rows, "text", values])
         else:
             columns.append([key, rows, "array" if kind else "scalar", str(index)])
-            arrays[str(index)] = (
-                np.stack(values, dtype=dtype[0]) if kind else np.array(values, dtype[0])
-            )
+            together = np.stack if kind else np.array
+            arrays[str(index)] = together(values, dtype=dtype[0])
     head = {"jobs": work, "code": code, "columns": json.dumps(columns)}
     arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in head.items()} | arrays
     files.write_arrays(path, arrays | {"digest": _digest(arrays)})
@@ -166,7 +147,7 @@ def read(path):
     except ValueError as error:
         raise ValueError(f"{error}; {HEALED}") from None
     try:
-        old = "code" not in arrays  # version 0.1 wrote no code and no digest
+        old = "code" not in arrays      # version 0.1 wrote no code and no digest
         if not old and arrays.pop("digest").tobytes() != _digest(arrays).tobytes():
             raise ValueError("its digest is not that of its content")
         code = "" if old else arrays["code"].tobytes().decode()
@@ -196,11 +177,8 @@ def column(values):
         if not gaps or dtype.kind in "fc":
             try:
                 typed = np.array([np.nan if value is None else value for value in values], dtype)
-                if len(kinds) == 1 or all(
-                    a == b or a != a
-                    for a, b in zip(typed.tolist(), map(_python, values))
-                    if b is not None
-                ):
+                pairs = zip(typed.tolist(), map(_python, values))
+                if len(kinds) == 1 or all(b is None or a == b or a != a for a, b in pairs):
                     return typed
             except OverflowError:                               # an integer beyond 64 bits
                 pass

@@ -30,27 +30,13 @@ KINDS = "biufcSU"                       # booleans, integers, floats, complex nu
 NAME = re.compile(r"[A-Za-z0-9_./-]+")
 HEADER = re.compile(
     rb"\{'descr': '([<>|][%s]\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
-    % KINDS.encode()
-)
-END = struct.Struct(
-    "<4s4H2LH"
-)  # a zip file's last record: …, size and offset of the directory, note's size
+    % KINDS.encode())
+# A zip file's last record: …, size and offset of the directory, the note's size.
+END = struct.Struct("<4s4H2LH")
 LONGEST_NOTE = 32                       # bytes; version 0.1 wrote one at the end of a sweep's files
-DAMAGE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-    RecursionError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-)  # seen on bad bytes
+DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError,
+          MemoryError, RecursionError, NotImplementedError, RuntimeError, struct.error,
+          zipfile.BadZipFile)           # seen on bad bytes
 
 
 def write_arrays(path, arrays):
@@ -64,14 +50,10 @@ def write_arrays(path, arrays):
         raise TypeError(f"arrays must be a dictionary of arrays, got {arrays!r}")
     for name, array in arrays.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError(
-                f"names of arrays must be letters, digits and . _ - / only, got {name!r}"
-            )
-        if (
-            type(array) is not np.ndarray
-            or array.dtype.kind not in KINDS
-            or not array.dtype.itemsize
-        ):
+            raise ValueError(f"names of arrays must be letters, digits and . _ - / only, "
+                             f"got {name!r}")
+        if type(array) is not np.ndarray or array.dtype.kind not in KINDS or (
+                not array.dtype.itemsize):
             got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
             raise TypeError(f"array {name!r} must be a plain NumPy array of numbers or text, got "
                             f"{type(array).__name__} {got}".rstrip())
@@ -82,9 +64,8 @@ def write_arrays(path, arrays):
                 member = zipfile.ZipInfo(f"{name}.npy")         # dated 1980, always
                 member.create_system = 3
                 with archive.open(member, "w", force_zip64=True) as file:
-                    np.lib.format.write_array(
-                        file, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
-                    )
+                    np.lib.format.write_array(file, np.asarray(array, order="C"),
+                                              version=(1, 0), allow_pickle=False)
             archive.close()
         except BaseException:
             archive.fp = None           # its end would raise, in place of an interrupt
@@ -105,9 +86,8 @@ def _members(stream, length, count):
             raise ValueError(f"it should have {count} arrays and has {len(members)}")
         if len({member.filename for member in members}) < len(members):
             raise ValueError("two arrays have the same name")
-        if any(
-            m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members
-        ):
+        if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size
+               for m in members):
             raise ValueError("its arrays are compressed")
         if sum(member.file_size for member in members) > length:
             raise ValueError("its arrays are larger than the file")
@@ -146,9 +126,8 @@ def _end(stream):
     at = tail.rfind(b"PK\x05\x06")
     if 0 <= at <= len(tail) - END.size:
         *_, count, size, offset, note = END.unpack_from(tail, at)
-        elsewhere = (
-            offset == 2**32 - 1 or count == 2**16 - 1
-        )  # in a zip64 record: 4 GiB, or as many arrays
+        # In a zip64 record: 4 GiB, or as many arrays.
+        elsewhere = offset == 2**32 - 1 or count == 2**16 - 1
         whole = elsewhere or offset + size + END.size + note == length
         if whole and at + END.size + note == len(tail):
             return length, count
@@ -161,9 +140,7 @@ def _damage_said(path):
     try:
         yield
     except (*DAMAGE, OSError) as error:
-        if (
-            isinstance(error, OSError) and error.errno != errno.EINVAL
-        ):  # that is a seek to before the start
-            raise
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise                       # EINVAL is a seek to before the start
         why = textwrap.shorten(str(error) or type(error).__name__, 120)
         raise ValueError(f"{path} is damaged or not a file of plain arrays: {why}") from None

@@ -27,11 +27,8 @@ INSTALLED = tuple(Path(folder).resolve() for folder in {
     *sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()})
 STARTED = time.time()  # a file that is younger may differ from what was imported
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
-REFUSED = (
-    "function has no source that tells when it changes: {why}; give version=, a text of your own "
-    "that you "
-    "change when its results would change"
-)
+REFUSED = ("function has no source that tells when it changes: {why}; give version=, a text of "
+           "your own that you change when its results would change")
 _parsed = {}  # (path, time, size): (hash of the text, names it imports)
 
 
@@ -42,10 +39,8 @@ def identify(function, version=None):
     """
     name = getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(name, str):
-        raise TypeError(
-            "function must be a function with a name, since results are kept under it, "
-            f"got {function!r}"
-        )
+        raise TypeError("function must be a function with a name, since results are kept under it, "
+                        f"got {function!r}")
     if version is not None:
         if not isinstance(version, str) or not version:
             raise TypeError(f"version must be None or a string that is not empty, got {version!r}")
@@ -55,11 +50,8 @@ def identify(function, version=None):
     if name.endswith("<lambda>"):
         raise TypeError(REFUSED.format(why="it is a lambda"))
     if "<locals>" in name:
-        raise TypeError(
-            REFUSED.format(
-                why=f"{name} was made inside another function, on whose values it may depend"
-            )
-        )
+        raise TypeError(REFUSED.format(
+            why=f"{name} was made inside another function, on whose values it may depend"))
     path = _file(function)
     seen = _source_of_files(function, path) if path else _source_of_notebook(function)
     seen += [f"{key} = {value!r}" for key, value in _values(function)]
@@ -85,11 +77,8 @@ def _file(function):
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     if found is not function:
-        raise TypeError(
-            REFUSED.format(
-                why=f"{function.__module__} has another {function.__qualname__} than this one"
-            )
-        )
+        raise TypeError(REFUSED.format(
+            why=f"{function.__module__} has another {function.__qualname__} than this one"))
     path = Path(path).resolve()
     if path.suffix != ".py" or not path.is_file():
         raise TypeError(REFUSED.format(why=f"{path} is no file of Python source"))
@@ -102,30 +91,24 @@ def _source_of_files(function, path):
     """Hashes of the function's file and of all that it imports and that counts."""
     name = module_name(function)
     depth = len(name.split(".")) - (path.name != "__init__.py")
-    roots = [path.parents[depth] if depth < len(path.parents) else path.parent]
-    if any(
-        roots[0] == folder for folder in INSTALLED
-    ):  # of all that lies there, its own package alone
-        roots = [(roots[0], name.partition(".")[0])]
-    else:
-        roots = [(roots[0], "")]
-    found = followed(name, path, [*roots, (HOME, PACKAGE)])
+    root = path.parents[depth] if depth < len(path.parents) else path.parent
+    # Of all that is installed, its own package alone.
+    own = name.partition(".")[0] if root in INSTALLED else ""
+    found = followed(name, path, [(root, own), (HOME, PACKAGE)])
     return [f"{module} {_read(file)[0]}" for module, file in sorted(found.items())]
 
 
 def followed(name, path, roots):
     """{module: file} of a module and of what it imports from `roots`, [(folder, package or "")]."""
-    found, waiting = {}, [(name, path)]
+    found, asked, waiting = {}, {name}, [(name, path)]
     while waiting:
         module, file = waiting.pop()
-        if module in found:
-            continue
         found[module] = file
         _check_unchanged(module, file)
-        for other in imports_of(module, file):
-            place = None if _left_out(other) else _place(other, roots)
-            if place and other not in found:
-                waiting.append((other, place))
+        new = imports_of(module, file) - asked
+        asked |= new
+        places = {other: _place(other, roots) for other in new if not _left_out(other)}
+        waiting += [(other, place) for other, place in places.items() if place]
     return found
 
 
@@ -190,11 +173,9 @@ def _check_unchanged(module, file):
     for value in vars(loaded).values():
         code = getattr(value, "__code__", None)
         if isinstance(code, CodeType) and code.co_filename == loaded.__file__ and code not in known:
-            raise RuntimeError(
-                f"{file} was edited after this process had read it, at {code.co_name}: start anew, "
-                f"or "
-                f"reload the module, so that results are not kept under the wrong code"
-            )
+            raise RuntimeError(f"{file} was edited after this process had read it, at "
+                               f"{code.co_name}: start anew, or reload the module, so that results "
+                               f"are not kept under the wrong code")
 
 
 def _codes(code):
@@ -254,8 +235,7 @@ def _source_of_notebook(function):
         texts = [inspect.getsource(value) for value in _reached(function).values()]
     except (OSError, TypeError):
         raise TypeError(
-            REFUSED.format(why=f"the source of {function.__qualname__} is not there")
-        ) from None
+            REFUSED.format(why=f"the source of {function.__qualname__} is not there")) from None
     package = followed(PACKAGE, HOME / PACKAGE / "__init__.py", [(HOME, PACKAGE)])
     return texts + [f"{module} {_read(file)[0]}" for module, file in sorted(package.items())]
 
