@@ -57,9 +57,8 @@ def start(ready, out, count):
 
 def killed(out, kills, seed):
     """(SIGKILLs before the sweep's end, chunks that were whole at the last, files half-written)."""
-    context = multiprocessing.get_context(
-        "forkserver"
-    )  # each sweep in a process that has imported everything
+    # Each sweep in a process that has imported everything.
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kill_and_resume"])
     moments, before, hits = random.Random(seed), {}, 0
     for _ in range(kills):
@@ -85,9 +84,8 @@ def killed(out, kills, seed):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
@@ -104,12 +102,9 @@ def main(arguments=None):
         for key in ("sum", "row", "single"):
             for a, b in zip(killed_table[key], table[key], strict=True):
                 assert np.asarray(a).tobytes() == np.asarray(b).tobytes(), key
-    print(
-        f"{hits} kills, {half} files left half-written; "
-        f"{finished} of {report.jobs // CHUNK} chunks were whole at the last kill; "
-        f"the final {report.jobs} jobs are bit for bit those of an "
-        f"uninterrupted sweep"
-    )
+    print(f"{hits} kills, {half} files left half-written; {finished} of {report.jobs // CHUNK} "
+          f"chunks were whole at the last kill; the final {report.jobs} jobs are bit for bit those "
+          f"of an uninterrupted sweep")
     return hits
 
 

@@ -22,9 +22,8 @@ def check_path(name, value):
     if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
         raise TypeError(f"{name} must be a path (str or pathlib.Path), got {value!r}")
     if "\0" in os.fspath(value) or not os.fspath(value):
-        raise ValueError(
-            f"{name} must be a path that is not empty and has no null character, got {value!r}"
-        )
+        raise ValueError(f"{name} must be a path that is not empty and has no null character, "
+                         f"got {value!r}")
     try:
         os.fsencode(value)
     except UnicodeEncodeError:
@@ -79,9 +78,8 @@ def _replaceable(path):
     if not stat.S_ISREG(status.st_mode):
         raise OSError("it is a device or a pipe, and only regular files are replaced")
     if status.st_nlink > 1:
-        raise OSError(
-            f"it has {status.st_nlink} names (hard links), and only one of them would be replaced"
-        )
+        raise OSError(f"it has {status.st_nlink} names (hard links), and only one of them would be "
+                      f"replaced")
     return stat.S_IMODE(status.st_mode)
 
 

@@ -218,9 +218,8 @@ def _executor(options):
         try:
             from distributed import Client
         except ImportError:
-            raise ImportError(
-                '--dask needs dask and distributed: pip install "toymodels_np[dask]"'
-            ) from None
+            raise ImportError("--dask needs dask and distributed: pip install "
+                              '"toymodels_np[dask]"') from None
         try:
             client = Client(options.dask, timeout=10)
         except (ValueError, OSError) as error:

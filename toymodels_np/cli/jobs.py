@@ -229,25 +229,18 @@ def _values(key, values):
     """The values of one key of the grid, without repetition."""
     if isinstance(values, dict):
         if not {"start", "stop", "points"} <= set(values) <= set(RANGE):
-            raise ValueError(
-                f"{key} in the grid must have start, stop, points and perhaps scale, "
-                f"got {', '.join(values)}"
-            )
+            raise ValueError(f"{key} in the grid must have start, stop, points and perhaps scale, "
+                             f"got {', '.join(values)}")
         scale = checks.choice(f"scale of {key}", values.get("scale", "linear"), ("linear", "log"))
-        low, high = (
-            checks.real(
-                f"{name} of {key}", values[name], **({"above": 0} if scale == "log" else {})
-            )
-            for name in ("start", "stop")
-        )
+        bound = {"above": 0} if scale == "log" else {}
+        low, high = (checks.real(f"{name} of {key}", values[name], **bound)
+                     for name in ("start", "stop"))
         points = checks.integer(f"points of {key}", values["points"])
         checks.memory(f"points of {key}", 200 * points)
         values = (np.geomspace if scale == "log" else np.linspace)(low, high, points).tolist()
     if not isinstance(values, list) or not values:
-        raise ValueError(
-            f"{key} in the grid must be a list of values, or a table with start, stop and points, "
-            f"got {values!r}"
-        )
+        raise ValueError(f"{key} in the grid must be a list of values, or a table with start, stop "
+                         f"and points, got {values!r}")
     if any(value in values[:i] for i, value in enumerate(values)):
         raise ValueError(f"{key} in the grid must not repeat a value, got {values}")
     return values
