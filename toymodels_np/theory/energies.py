@@ -24,7 +24,7 @@ This module and `exact/` know nothing of each other: two independent witnesses.
 Equations (5.k) are in derivations/05-energies.md.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from math import factorial
 from typing import NamedTuple
@@ -230,9 +230,10 @@ def _minimise(loss, start, scale):
     return theta, float(loss(theta))
 
 
+@lru_cache(maxsize=1024)
 def _regular(cosines, p):
-    """The Energy of n equal features whose Gram row is norm² cosines (n,): of all together."""
-    n, all_p = len(cosines), np.full(len(cosines), p)
+    """The Energy of n equal features whose Gram row is norm² cosines, a tuple: of all together."""
+    n, all_p, cosines = len(cosines), np.full(len(cosines), p), np.array(cosines)
 
     def loss(theta):                                                        # theta = (norm, bias)
         return n * output_loss(theta[..., :1] ** 2 * cosines, theta[..., 1], all_p)
@@ -278,13 +279,13 @@ def polygon(k, p):
     k = 2 is the antipodal pair.
     """
     k, p = _number_of_features("k", k, 2, MOST_FEATURES), _probability("p", p)
-    return _regular(np.cos(2 * np.pi * np.arange(k) / k), p)
+    return _regular(tuple(np.cos(2 * np.pi * np.arange(k) / k)), p)
 
 
 def simplex(k, p):
     """k + 1 features of importance 1 as a regular simplex in k dimensions, 1 <= k <= 7. (5.8)"""
     k, p = _number_of_features("k", k, 1, MOST_FEATURES - 1), _probability("p", p)
-    return _regular(np.append(1.0, np.full(k, -1 / k)), p)
+    return _regular((1.0, *[-1 / k] * k), p)
 
 
 def antipodal(p, importance=(1, 1)):
