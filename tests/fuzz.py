@@ -60,7 +60,7 @@ NOT_CALLED = {
          "Minimum", "Motif", "Neuron", "NotConverged", "Parameter", "PhaseDiagram", "Plateau",
          "StabilityLimit", "StackPlot", "SweepReport", "energies.Branch", "energies.Energy"},
     "its docstring says that it checks nothing":
-        {"Model.from_parameters", "Model.unchecked_loss_and_grad"},
+        {"Model.from_parameters", "Model.with_parameters", "Model.unchecked_loss_and_grad"},
     "an innermost loop: its callers, which are called here, have checked what it is given":
         {"polytopes.fit", "polytopes.corners_of", "polytopes.misfit", "energies.output_loss"},
     "it draws what a row of the paper has measured, or a part of a picture, and no user's arrays":

@@ -98,6 +98,27 @@ def test_a_scaled_gradient_is_off_by_its_scale(cls, factor, seed):
     assert verdict(wrong, model, x, features) == pytest.approx(expected, rel=1e-3)
 
 
+class Parabola(tm.Model):
+    """One parameter, W², whose gradient is claimed to be `factor` times what it is."""
+
+    parameter_shapes = {"W": "mn"}
+    factor = 1.0
+
+    def loss(self, x, features):
+        return self.W[..., 0, 0] ** 2
+
+    def loss_and_grad(self, x, features):
+        return self.loss(x, features), self.from_parameters([2 * self.factor * self.W])
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001, 0.999, 2.0, -1.0])
+@given(w=st.floats(0.1, 10), sign=st.sampled_from([-1, 1]), seed=seeds)
+def test_with_one_parameter_the_random_direction_never_cancels_the_other(factor, w, sign, seed):
+    claimed = type("Claimed", (Parabola,), {"factor": factor})(np.array([[sign * w]]))
+    error = tm.check_gradient(claimed, np.ones((1, 1)), tm.Features(1, 0.5), seed=seed)
+    assert error == pytest.approx(abs(factor - 1) / max(abs(factor), 1), rel=1e-3, abs=RIGHT)
+
+
 @every_model
 @given(seed=seeds, data=st.data())
 def test_one_wrong_component_is_enough(cls, seed, data):

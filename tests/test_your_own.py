@@ -166,10 +166,113 @@ def test_half_an_override_is_refused():
         def forward(self, x):
             return x
 
+    class OnlyGradient(tm.ReluOutput):
+        def loss_and_grad(self, x, features):
+            loss, gradient = super().loss_and_grad(x, features)
+            return loss + 100, gradient
+
     for cls, words in ((OnlyLoss, "overrides loss, but training calls loss_and_grad"),
                        (OnlyForward, "overrides forward, but training calls _forward")):
         with pytest.raises(TypeError, match=words):
             tm.train(start(cls), FEATURES, **SHORT)
+    x, single = np.ones((3, 4)), start(tm.ReluOutput)[0]
+    single.forward = lambda x: x
+    for model, words in ((start(OnlyForward), "overrides forward, but evaluation calls _forward"),
+                         (start(OnlyGradient), "overrides loss_and_grad, but evaluation calls los"),
+                         (single, "overrides forward, but evaluation calls _forward")):
+        with pytest.raises(TypeError, match=words):
+            model.loss(x, FEATURES)
+        with pytest.raises(TypeError, match=words):
+            tm.estimate_loss(model, FEATURES, samples=64)
+
+
+class Gain(tm.ReluOutput):
+    """A model that holds more than its parameters: what its output is multiplied by."""
+
+    def __init__(self, *parameters, gain=1.0, **named):
+        super().__init__(*parameters, **named)
+        self.gain = gain
+
+    def _forward(self, x):
+        output, cache = super()._forward(x)
+        return self.gain * output, cache
+
+    def _backward(self, x, cache, d_output):
+        return super()._backward(x, cache, self.gain * d_output)
+
+
+def test_what_a_model_holds_beside_its_parameters_stays_with_it(tmp_path):
+    model = Gain(*start(tm.ReluOutput).parameters, gain=0.0)
+    assert model[1].gain == model[:2].gain == model.astype(np.float64).gain == 0
+    x = FEATURES.sample(np.random.default_rng(0), 500)
+    history = tm.train(model, FEATURES, **SHORT)
+    assert history.model.gain == history.parameters.gain == 0
+    assert (history.model.loss(x, FEATURES) == model.loss(x, FEATURES)).all()
+    np.testing.assert_array_equal(history.parameters.W[-1], model.W)
+    tm.save(tmp_path / "run.npz", history)
+    assert tm.load(tmp_path / "run.npz").model.gain == 0
+    model.gain = 0.7
+    assert tm.check_gradient(model, x, FEATURES) < 1e-7
+    assert tm.estimate_loss(model, FEATURES, samples=2**12)[0][1] == pytest.approx(
+        tm.estimate_loss(model[1], FEATURES, samples=2**12)[0], rel=0.1)
+
+
+def test_a_method_of_one_object_runs_at_every_step():
+    model, calls = start(tm.ReluOutput), []
+
+    def counted(x, features):
+        calls.append(1)
+        return tm.ReluOutput.loss_and_grad(start(tm.ReluOutput), x, features)
+
+    model.loss_and_grad = counted
+    assert tm.train(model, FEATURES, **SHORT).engine == "core.loop"
+    assert len(calls) == SHORT["steps"] + 1
+
+
+def test_a_note_on_a_model_does_not_keep_a_run_from_going_on():
+    model = start(tm.ReluOutput)
+    model.note = "mine"
+    first = tm.train(model, FEATURES, **SHORT)
+    assert tm.resume(first, steps=10).model.note == "mine"
+
+
+def test_a_model_trains_in_its_own_precision():
+    class Coarse(tm.Features):
+        def target(self, x):
+            return np.where(x > 0.5, 1.0, 0.0)
+
+    history = tm.train(start(tm.ReluOutput).astype(np.float32), Coarse(4, 0.3), **SHORT)
+    arrays = [history.losses, *history.model.parameters, *history.state.mean]
+    assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
+
+
+def test_targets_and_outputs_of_another_shape_are_refused():
+    class Narrow(tm.Features):
+        def target(self, x):
+            return x[..., :1]
+
+    class Flat(tm.Features):
+        def target(self, x):
+            return x[..., 0, :]
+
+    class OneColumn(tm.ReluOutput):
+        def _forward(self, x):
+            output, cache = super()._forward(x)
+            return output[..., :1], cache
+
+    class Complex(tm.Features):
+        def sample(self, rng, batch_size, *, dtype=np.float64):
+            return super().sample(rng, batch_size, dtype=dtype) + 1j
+
+    single = start(tm.ReluOutput)[0]
+    for law, model in ((Narrow(4, 0.3), single), (Flat(4, 0.3), single),
+                       (FEATURES, start(OneColumn))):
+        with pytest.raises(ValueError, match="output and target must both have the shape of x"):
+            tm.train(model, law, steps=3, batch_size=4)
+    with pytest.raises(TypeError, match="what sample returns must be an array of real numbers"):
+        tm.train(single, Complex(4, 0.3), **SHORT)
+    with pytest.raises(TypeError, match="Model must define _forward and _backward"):
+        tm.Model(single.W, single.b).forward(np.ones((3, 4)))
 
 
 def test_moments_of_other_samples_are_not_claimed():
@@ -178,6 +281,16 @@ def test_moments_of_other_samples_are_not_claimed():
         with pytest.raises(TypeError, match=f"draws samples of its own, so its {name}"):
             getattr(law, name)()
     np.testing.assert_array_equal(law.active_probability, FEATURES.active_probability)
+
+    class OwnDraw(tm.Features):
+        def _draw(self, rng, p, B, dtype):
+            return np.ones((B, self.n_features), dtype)
+
+    single = tm.Features(4, 0.3)
+    single.sample = lambda rng, batch_size, dtype=np.float64: np.ones((batch_size, 4), dtype)
+    for other in (OwnDraw(4, 0.3), single):
+        with pytest.raises(TypeError, match="draws samples of its own"):
+            other.mean()
     assert type(law.replace(importance=2.0)) is Binary
 
 
@@ -205,6 +318,15 @@ def test_a_replaced_method_is_seen(monkeypatch):
     np.testing.assert_array_equal(patched.losses, tm.train(start(Leaky), FEATURES, **SHORT).losses)
     with pytest.raises(TypeError, match="was replaced"):
         tm.expected_loss(start(tm.ReluOutput), FEATURES)
+
+
+@pytest.mark.parametrize("module, name", [
+    ("optim", "adam"), ("loop", "adamw"), ("loop", "train_plainly"), ("models", "_relu")])
+def test_a_replaced_function_is_seen(monkeypatch, module, name):
+    usual = getattr(known.FILES[module], name)
+    monkeypatch.setattr(known.FILES[module], name, lambda *given, **more: usual(*given, **more))
+    assert stranger(tm.ReluOutput, files=HOW) == f"{module}.{name} was replaced"
+    assert tm.train(start(tm.ReluOutput), FEATURES, **SHORT).engine == "core.loop"
 
 
 def test_a_method_of_one_object_is_seen():

@@ -2,28 +2,31 @@
 
 The fast engine and the exact theory say the same as `models.py`, `features.py`, `optim.py` and
 `loop.py`, in other words. So they may only speak for the classes that stand there, as they stand
-there. A subclass may compute something else, and so may a method that was replaced or a file that a
-reader has edited. Each is a stranger: it is trained by `loop.py`, which calls it, or refused in a
-sentence.
+there. A subclass may compute something else, and so may a method or a function that was replaced or
+a file that a reader has edited. Each is a stranger: it is trained by `loop.py`, which calls it, or
+refused in a sentence.
 """
 
 import hashlib
 from functools import cache
 from pathlib import Path
 
+from .core import features, loop, models, optim
 from .core.features import LAW, Features
 from .core.models import MODELS, Model
 
 OWN = (Features, *MODELS.values())
-SNAPSHOT = {cls: dict(vars(cls)) for cls in (*OWN, Model)}
+CLASSES = (*OWN, Model)
+FILES = {"features": features, "models": models, "optim": optim, "loop": loop}
+SNAPSHOT = {home: dict(vars(home)) for home in (*CLASSES, *FILES.values())}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
-CACHED = ("__slotnames__",)                     # what pickling notes down on a class
+CACHED = ("__slotnames__", "__warningregistry__")       # what Python notes down by itself
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "bd5b8254489f96e4",
-    "models": "2decfe4a58382a2a",
-    "optim": "3494dc227b60fcd7",
-    "loop": "57ce2eb074b077b0",
+    "features": "86ff222042fd59bd",
+    "models": "9a7ae66693b63e04",
+    "optim": "354a651cd9c6f50b",
+    "loop": "a94a53d87f14bdaf",
 }
 
 
@@ -37,13 +40,13 @@ def stranger(*things, files=WHAT):
         own = set() if thing is cls else set(vars(thing)) - set(usual)
         if own:
             return f"this {cls.__name__} has {min(own)!r} of its own"
-    for cls, methods in SNAPSHOT.items():
-        if vars(cls) == methods:                # the quick answer: the loss asks at every step
+    for home in (*CLASSES, *(FILES[name] for name in files)):
+        if vars(home) == SNAPSHOT[home]:        # the quick answer: the loss asks at every step
             continue
-        replaced = [name for name, method in vars(cls).items()
-                    if methods.get(name) is not method and name not in CACHED]
+        replaced = [name for name, value in vars(home).items()
+                    if SNAPSHOT[home].get(name) is not value and name not in CACHED]
         if replaced:
-            return f"{cls.__name__}.{min(replaced)} was replaced"
+            return f"{home.__name__.rpartition('.')[2]}.{min(replaced)} was replaced"
     edited = [name for name in files if fingerprint(name) not in ("", FINGERPRINTS[name])]
     return f"core/{edited[0]}.py was edited" if edited else ""
 

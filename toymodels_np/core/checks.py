@@ -34,11 +34,6 @@ def real(name, value, *, above=None, minimum=None, maximum=None):
     return float(value)
 
 
-def probability(name, value):
-    """`value` as a float in (0, 1], else TypeError or ValueError."""
-    return real(name, value, above=0, maximum=1)
-
-
 def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     """`value` as a finite real array with `ndim` (or at least `min_ndim`) axes, else an error.
 
@@ -60,11 +55,6 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     return result.astype(kept if dtype is None else dtype, copy=False)
 
 
-def weights(W, name="W"):
-    """`W` as a finite stack of matrices (..., m, n)."""
-    return array(name, W, min_ndim=2)
-
-
 def choice(name, value, allowed):
     """`value` if it is one of the strings `allowed`, else ValueError."""
     if not isinstance(value, str) or value not in allowed:
@@ -78,6 +68,15 @@ def precision(name, value):
             np.float32, np.float64, float, "float32", "float64"):
         raise ValueError(f"{name} must be float32 or float64, got {value!r}")
     return np.dtype(value)
+
+
+def overrides(thing, who, *pairs):
+    """Of each pair of methods, whatever overrides the first last must override the second, too."""
+    where = [vars(thing), *map(vars, type(thing).__mro__)]
+    for one, other in pairs:
+        if [one in names for names in where] > [other in names for names in where]:
+            raise TypeError(f"{type(thing).__name__} overrides {one}, but {who} calls {other}: "
+                            f"override that, too")
 
 
 def seed(value):

@@ -12,11 +12,11 @@ STEPS = (1e-4, 1e-5, 1e-6, 1e-7)                # long steps meet kinks, short o
 def check_gradient(model, x, features, *, seed=0):
     """The relative error of `model.loss_and_grad` on x (..., B, n): a float, the worst instance's.
 
-    The direction v is the sum of two unit vectors: a random one, which sees every component, and
-    that of the claimed gradient g, which keeps v·g away from zero. A five-point stencil takes the
-    derivative along v, exact for the quartic that the four models' loss is between kinks (2.14), at
-    four step lengths; the best counts. A right gradient comes out below 1e-7 unless an activation
-    is within about 1e-7 of its kink; a wrong one is wrong at every step length.
+    The direction v is the sum of two unit vectors: that of the claimed gradient g and a random one
+    that sees every component, turned so that v·g >= |g|. A five-point stencil takes the derivative
+    along v, exact for the quartic that the four models' loss is between kinks (2.14), at four step
+    lengths; the best counts. A right gradient comes out below 1e-7 unless an activation is within
+    about 1e-7 of its kink; a wrong one is wrong at every step length.
     """
     rng = random_stream(checks.seed(seed), CHECK_STREAM, 0)
     if not isinstance(model, Model):
@@ -25,12 +25,12 @@ def check_gradient(model, x, features, *, seed=0):
     loss, gradient = model.loss_and_grad(x, features)
     g, lead = gradient.parameters, np.shape(loss)
     noise = [rng.standard_normal(a.shape) for a in g]
-    v = [a / _norm(noise, lead, a.ndim) + b / _norm(g, lead, b.ndim) for a, b in zip(noise, g)]
+    v = [a / _norm(noise, lead, g, a) + b / _norm(g, lead, g, b) for a, b in zip(noise, g)]
     claimed = _dot(v, g, lead)
 
     def loss_at(t):
         moved = [a + t * d for a, d in zip(model.parameters, v)]
-        return model.from_parameters(moved).loss(x, features)
+        return model.with_parameters(moved).loss(x, features)
 
     best = np.full(lead, np.inf)
     for t in STEPS:
@@ -46,8 +46,8 @@ def _dot(a, b, lead):
     return sum((p * q).reshape(*lead, -1).sum(-1) for p, q in zip(a, b))
 
 
-def _norm(a, lead, ndim):
-    """The Euclidean norm of one instance's parameters, with axes to divide `ndim` axes by it."""
-    norm = np.sqrt(_dot(a, a, lead))
-    norm = np.where(norm > 0, norm, 1)
-    return norm.reshape(lead + (1,) * (ndim - len(lead)))
+def _norm(a, lead, g, part):
+    """The norm of each instance's parameters, negative where a·g is, with axes to divide `part`."""
+    norm = np.sqrt(_dot(a, a, lead)) * np.where(_dot(a, g, lead) < 0, -1, 1)
+    norm = np.where(norm != 0, norm, 1)
+    return norm.reshape(lead + (1,) * (part.ndim - len(lead)))

@@ -91,12 +91,12 @@ def train_plainly(model, features, settings, start, stop, state=None, progress=N
         if step < stop:
             parameters, adam_state = adamw(model.parameters, gradient, adam_state,
                                            rate(step), weight_decay=settings["weight_decay"])
-            model = model.from_parameters(parameters)
+            model = model.with_parameters(parameters)
     moments = (tuple(a[None] if single else a for a in m) for m in adam_state[1:])
     state = TrainingState(*moments, np.array([position(one) for one in before]))
-    parameters = model.from_parameters([np.stack(a) for a in zip(*records)])
-    return History(model, record_at, np.array(losses), parameters, features, settings, state,
-                   "core.loop")
+    parameters = model.with_parameters([np.stack(a) for a in zip(*records)])
+    losses = np.array(losses, model.dtype)
+    return History(model, record_at, losses, parameters, features, settings, state, "core.loop")
 
 
 def batch(laws, rngs, batch_size, model):
@@ -106,21 +106,21 @@ def batch(laws, rngs, batch_size, model):
     if any(np.shape(one) != expected for one in x):
         raise ValueError(f"{type(laws[0]).__name__}.sample must return an array of shape "
                          f"{expected}, got shapes {sorted(set(map(np.shape, x)))}")
-    x = np.stack(x).astype(model.dtype)
+    x = checks.array("what sample returns", np.stack(x), dtype=model.dtype)
     return x if model.instances else x[0]
 
 
 def checked(model, result, step):
-    """The loss and gradients of a `result`; an error where one is not finite or of wrong shape."""
+    """The loss, and the gradients in the model's dtype, of a `result`; an error if one is bad."""
     loss, gradient = result if isinstance(result, tuple) and len(result) == 2 else (None, None)
     shapes = [np.shape(a) for a in getattr(gradient, "parameters", ())]
     if np.shape(loss) != model.instances or shapes != [a.shape for a in model.parameters]:
         raise TypeError(f"{type(model).__name__}.loss_and_grad must return a loss of shape "
-                        f"{model.instances} and a gradient like the model, got {result!r:.200}")
+                        f"{model.instances} and a gradient like the model, got {shapes}")
     for i in np.flatnonzero(~np.isfinite(loss)):
         raise FloatingPointError(f"the loss of instance {i} is {np.ravel(loss)[i]} at step {step}; "
                                  f"try a smaller {'learning_rate' if step else 'importance, or W'}")
-    return loss, gradient.parameters
+    return loss, [a.astype(model.dtype, copy=False) for a in gradient.parameters]
 
 
 def record_steps(start, stop, every):

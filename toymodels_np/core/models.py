@@ -46,7 +46,13 @@ class Model:
                   for name in names]
         if len({array_module(a) for a in arrays}) > 1:
             raise TypeError(f"{', '.join(names)} must all be NumPy arrays or all be CuPy arrays")
-        self._check_shapes(names, arrays)
+        *lead, first, second = arrays[0].shape
+        sizes = dict(zip(self.parameter_shapes[names[0]], (first, second)))         # m and n
+        for name, a in zip(names, arrays):
+            expected = (*lead, *(sizes[axis] for axis in self.parameter_shapes[name]))
+            if a.shape != expected:
+                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
+                                 f"{arrays[0].shape}, got {a.shape}")
         common = np.result_type(*(a.dtype for a in arrays))
         dtype = checks.precision("the dtype of the parameters", common)
         for name, a in zip(names, arrays):
@@ -55,8 +61,12 @@ class Model:
     @classmethod
     def from_parameters(cls, parameters):
         """A model around arrays that are known to fit, without copies or checks."""
-        model = object.__new__(cls)
-        model.__dict__.update(zip(cls.parameter_shapes, parameters))
+        return cls.with_parameters(object.__new__(cls), parameters)
+
+    def with_parameters(self, parameters):
+        """This model, and all that it holds, around other arrays: `from_parameters` of a model."""
+        model = object.__new__(type(self))
+        vars(model).update(vars(self) | dict(zip(self.parameter_shapes, parameters, strict=True)))
         return model
 
     @classmethod
@@ -99,14 +109,14 @@ class Model:
     def astype(self, dtype):
         """The same model in another precision."""
         dtype = checks.precision("dtype", dtype)
-        return self.from_parameters([a.astype(dtype) for a in self.parameters])
+        return self.with_parameters([a.astype(dtype) for a in self.parameters])
 
     def __getitem__(self, index):
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
         chosen = instances[checks.index(index)]
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
-        return self.from_parameters([a[chosen] for a in flat])
+        return self.with_parameters([a[chosen] for a in flat])
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""
@@ -119,16 +129,13 @@ class Model:
 
     def loss(self, x, features):
         """Mean over the batch of sum_i I_i (y_i - x'_i)^2, (...): one loss an instance. (2.1)"""
+        checks.overrides(self, "evaluation", ("forward", "_forward"), ("loss_and_grad", "loss"))
         x = self._batch(x, features)
         return self._loss(self._forward(x)[0], features.target(x), features)[0]
 
     def loss_and_grad(self, x, features):
         """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
-        where = [vars(cls) for cls in type(self).__mro__]   # who overrides last must override both
-        for one, other in (("loss", "loss_and_grad"), ("forward", "_forward")):
-            if [one in names for names in where] > [other in names for names in where]:
-                raise TypeError(f"{type(self).__name__} overrides {one}, but training calls "
-                                f"{other}: override that, too")
+        checks.overrides(self, "training", ("loss", "loss_and_grad"), ("forward", "_forward"))
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
@@ -136,11 +143,18 @@ class Model:
         output, cache = self._forward(x)
         target = features.target(x) if target is None else target
         loss, d_output = self._loss(output, target, features)
-        return loss, self.from_parameters(self._backward(x, cache, d_output))
+        return loss, self.with_parameters(self._backward(x, cache, d_output))
+
+    def _forward(self, *_):
+        raise TypeError(f"{type(self).__name__} must define _forward and _backward: see tm.Model")
+    _backward = _forward
 
     @staticmethod
     def _loss(output, target, features):
         """L (...) and dL/d(output) (..., B, n)."""
+        if output.shape[-2:] != target.shape[-2:]:
+            raise ValueError(f"output and target must both have the shape of x, (..., B, n), "
+                             f"got {output.shape} and {target.shape}")
         residual = output - target                                          # (..., B, n)
         B, xp = residual.shape[-2], array_module(residual)
         importance = xp.asarray(features.importance[..., None, :], dtype=residual.dtype)
@@ -150,26 +164,14 @@ class Model:
         weighted *= 2 / B
         return loss, weighted                                               # dx'           (2.2)
 
-    @classmethod
-    def _check_shapes(cls, names, arrays):
-        """The sizes m and n that the first parameter has must be those of all."""
-        *lead, first, second = arrays[0].shape
-        sizes = dict(zip(cls.parameter_shapes[names[0]], (first, second)))
-        for name, a in zip(names, arrays):
-            expected = (*lead, *(sizes[axis] for axis in cls.parameter_shapes[name]))
-            if a.shape != expected:
-                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
-                                 f"{arrays[0].shape}, got {a.shape}")
-
     def _batch(self, x, *features):
         """x as an array that fits the model (and the features), else an error."""
         x = checks.array("x", x, min_ndim=2)
         if x.shape[-1] != self.n_features:
             raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
-        leads = [self.instances, x.shape[:-2]]
         for law in features:
             check_sizes(self, law)
-            leads.append(law.importance.shape[:-1])
+        leads = [self.instances, x.shape[:-2], *(law.importance.shape[:-1] for law in features)]
         try:
             np.broadcast_shapes(*leads)
         except ValueError:

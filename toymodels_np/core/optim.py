@@ -62,8 +62,6 @@ SCHEDULES = {
 
 
 def schedule(name, learning_rate, steps):
-    """A function from step (0 … steps - 1) to the learning rate there; "linear" and "cosine" fall
-    to 0 at `steps`.
-    """
+    """A function from step to the learning rate there; "linear" and "cosine" are 0 at `steps`."""
     factor = SCHEDULES[checks.choice("schedule", name, tuple(SCHEDULES))]
     return lambda step: float(learning_rate * factor(step / steps))

@@ -43,9 +43,8 @@ def position(state):
 
 def generator_at(words):
     """A PCG64 generator whose state `position` wrote as these words."""
-    high, low, inc_high, inc_low, has_uint32, uinteger = map(int, words)
+    high, low, inc_high, inc_low, has, left = map(int, words)
     words = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
     bits = np.random.PCG64(0)
-    bits.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has_uint32,
-                  "uinteger": uinteger}
+    bits.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has, "uinteger": left}
     return np.random.Generator(bits)

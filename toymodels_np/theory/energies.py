@@ -77,7 +77,7 @@ def enumerated_loss(W, b, feature_probability, importance=1.0):
     OverflowError where W or b is too large, ArithmeticError where cancellation leaves an error
     above DOUBT.
     """
-    W, b = checks.weights(W), checks.array("b", b, min_ndim=1)
+    W, b = checks.array("W", W, min_ndim=2), checks.array("b", b, min_ndim=1)
     n = W.shape[-1]
     if b.shape != W.shape[:-2] + (n,):
         raise ValueError(f"b must have shape {W.shape[:-2] + (n,)} to go with W {W.shape}, "
@@ -359,7 +359,7 @@ def _law(n, feature_probability, importance):
 
 
 def _probability(name, value):
-    p = checks.probability(name, value)
+    p = checks.real(name, value, above=0, maximum=1)
     if p < RAREST:
         raise ValueError(f"{name} must be at least {RAREST:g} for these formulas to keep their "
                          f"digits, got {p}")

@@ -162,7 +162,7 @@ PENTAGON = Exercise(
            "Its target is u for j = 0, and 0 otherwise.",
            "Four outputs cost E relu(a u + b)² as in exercise 13; a sum over a fine grid of u does "
            "it too, if you take the midpoints of ten thousand cells."),
-    solution="theory.energies:polygon", line="return _regular(np.cos",
+    solution="theory.energies:polygon", line="return _regular(tuple(np.cos",
     shown="Only the two neighbours, at 72°, are disturbed; the two at 144° see a negative number, "
           "and their ReLU makes that free. A negative bias quietens the neighbours, and a longer "
           "norm makes up for it: the minimum is near norm 1.17 and bias -0.28.")
