@@ -451,6 +451,42 @@ def test_tasks_are_done_when_they_are(window, number):
     assert window.text("task-done") == "Done!" and " of 5 done" in window.text("task-count")
 
 
+def test_the_pages_own_links_move_the_reader_and_nothing_else(window):
+    window.load(np.random.default_rng(2).normal(size=(2, 4)), 0.2)
+    window.choose("task", 0)
+    window("plane.load(app.state)")
+    before = window.state, window.text("loss")
+    for link in window.tab.locator("nav a").all():
+        link.click()
+        assert window("location.hash").startswith("#panel-")
+        assert (window.state, window.text("loss")) == before
+        assert not window.tab.locator("#link-said").is_visible()
+    window.load_page("#panel-phases")
+    assert window.text("name") == "pentagon" and not window.tab.locator("#link-said").is_visible()
+    window.open("#pentagon")
+    assert 'it has no "pentagon"' in window.text("link-said")
+
+
+def test_a_link_takes_away_what_was_said_of_another_state(window):
+    window.load(np.ones((1, 2)), 0.5)
+    window.press("descend")
+    window.wait("!plane.isRunning()")
+    window("app.show('jump', 'said of another state')")
+    window.open("#n=3&m=2")
+    assert window.text("jump") == ""
+
+
+def test_every_slider_has_a_name(window):
+    names = window.tab.get_by_role("slider").evaluate_all(
+        "all => all.map(one => one.getAttribute('aria-label'))")
+    assert len(names) >= 6 and all(names)
+
+
+def test_a_loss_of_nothing_is_nothing(window):
+    window.load([[1.0], [0.0]], 0.3)
+    assert window.text("loss") == window.text("mine") == "0, to rounding"
+
+
 def test_a_hostile_link_is_met_when_the_page_opens(window):
     window.load_page("#n=5&W=<img src=x onerror=alert(1)>")
     assert "could not be followed" in window.text("link-said")

@@ -69,8 +69,8 @@ const app = (() => {
   function parsed(text) {
     if (text.length > LONGEST) throw new Error("it is too long");
     const given = new Map(decodeURIComponent(text.replace(/^#/, "")).split("&").map((part) => {
-      const at = part.indexOf("=");
-      return [part.slice(0, at), part.slice(at + 1)];
+      const [key, ...value] = part.split("=");
+      return [key, value.join("=")];
     }));
     const known = Object.keys(start(1, 1, 1)).filter((key) => !["best", "task"].includes(key));
     for (const key of given.keys())

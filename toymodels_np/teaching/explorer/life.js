@@ -38,7 +38,7 @@ const life = (() => {
     fill("life-plateaus", { xs: plateaus.map((one) => [one.start, one.end]),
                             ys: plateaus.map((one) => [one.loss, one.loss]) });
     const index = ({ index: down }) => down
-      ? `saddle, ${down} way${down > 1 ? "s" : ""} down` : "minimum";
+      ? `${down} way${down > 1 ? "s" : ""} down` : "minimum";
     fill("life-labels", { x: plateaus.map((one) => one.start), y: plateaus.map((one) => one.loss),
                           said: plateaus.map(index) });
     state.moment = Math.min(state.moment, last);

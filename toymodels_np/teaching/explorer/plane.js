@@ -11,6 +11,7 @@ const plane = (() => {
   const STEP = 0.01, NEAR = 0.12;         // of the arrow keys; of a point that is meant
   const BUDGET = 8;                       // milliseconds of descent in a frame
   const ARRIVED = 1e-5;                   // slope from which on the rest is polished
+  const NOTHING = 1e-9;                   // the norm of a feature that has been dropped, at most
   const AGREE = 1e-9;                     // what the two ways to the loss may differ by
 
   let records = new Map(), truth = new Map(), running = null, last = null;
@@ -110,7 +111,7 @@ const plane = (() => {
       return;
     }
     const best = records.get(key()), mine = JSON.stringify(state.W) !== theirs;
-    if (mine && !(best <= last.loss)) records.set(key(), last.loss);
+    if (mine && !(best <= last.loss)) records.set(key(), last.loss > last.error ? last.loss : 0);
     draw();
     words();
     tasks.check(last, mine);
@@ -149,10 +150,11 @@ const plane = (() => {
 
   function words() {
     const { loss, slope, error } = last, low = truth.get(key()), mine = records.get(key());
-    show("loss", loss > error ? said(loss) : "0, to rounding");
+    const exact = (x) => x > error ? said(x) : "0, to rounding";
+    show("loss", exact(loss));
     show("slope", said(slope, 3));
     show("name", names.geometry(state.W));
-    show("mine", mine === undefined ? "none yet" : said(mine));
+    show("mine", mine === undefined ? "none yet" : exact(mine));
     show("truth", low ? said(low.loss) : "press “True minimum”");
     show("above", !low || mine === undefined ? "" : mine <= low.loss * (1 + 1e-9) ? "you have it"
       : `your best is ${said(100 * (mine / low.loss - 1), 3)} % above it`);
@@ -162,9 +164,9 @@ const plane = (() => {
   /* One row a feature: norm, share of a dimension, bias, law, loss of its output. */
   function table() {
     const length = names.norms(state.W), share = names.dimensionalities(state.W);
-    const rows = range(state.n).map((i) => [i, said(length[i], 6), said(share[i], 6),
-      said(state.b[i], 6), said(state.p[i], 6), said(state.I[i], 6),
-      said(Math.max(last.byOutput[i], 0), 6)]);
+    const rows = range(state.n).map((i) => [i, ...(length[i] > NOTHING
+      ? [length[i], share[i]] : [0, 0]), state.b[i], state.p[i], state.I[i],
+    Math.max(last.byOutput[i], 0)].map((x, column) => column ? said(x, 6) : x));
     $("features").replaceChildren(...rows.map((cells, i) => {
       const row = document.createElement("tr");
       row.style.setProperty("--colour", app.data.colours[i]);

@@ -48,9 +48,21 @@ window.toymodels = {
     }
     app.$("plane").addEventListener("keydown", plane.pressed);
     window.toymodels.open = open;
-    window.addEventListener("hashchange", () => open(location.hash));
-    open(location.hash);
+    window.addEventListener("hashchange", () => isPart(location.hash) || open(location.hash));
+    open(isPart(location.hash) ? "" : location.hash);
+    name();
     window.toymodels.ready = true;
+  }
+
+  /* Whether a link leads to a part of the page, and not to a state of it. */
+  const isPart = (link) => /^#panel-[a-z]+$/.test(link) && app.$(link.slice(1)) !== null;
+
+  /* Tell screen readers what each slider is: Bokeh names the number above it alone. */
+  function name() {
+    for (const slider of window.Bokeh.documents[0].roots().flatMap((root) =>
+      [...root.select({ type: "Slider" })]))
+      window.Bokeh.index.find_one(slider).shadow_el.querySelector("[role=slider]")
+        .setAttribute("aria-label", slider.title);
   }
 
   /* The state that a link says; the default one, and a sentence, if it says none. */
@@ -75,6 +87,7 @@ window.toymodels = {
     put("kind", { value: state.kind });
     phases.choose(state.grid);
     life.choose(state.kind);
+    app.show("jump", "");
     app.$("link-said").hidden = !said;
     app.show("link-said", said);
   }
