@@ -121,6 +121,65 @@ def test_an_unknown_mistake_is_told_without_a_name():
     assert said.startswith("Your answer is not right; yours is 17, expected is 0, with x = [[0]]")
 
 
+@pytest.mark.parametrize("name, wrong", [
+    ("phase_boundary", lambda p, r, cost: (r * cost, (1 + r) * p * p / 7)),
+    ("phase_boundary", lambda p, r, cost: (r * (p / 3 - p * p / 5), (1 + r) * p * p / 6)),
+    ("phase_boundary", lambda p, r, cost: (r * cost, (1 + r) * p * p / 6 * (1 - p / 8)))])
+def test_labels_are_asked_for_where_two_losses_are_almost_equal(name, wrong):
+    def phase(p, r):
+        cost = p / 3 - p * p / 4
+        dropped, pair = wrong(p, r, cost)
+        losses = {"not learned": dropped, "superposed": pair, "own dimension": dropped / r}
+        return min(losses, key=losses.get)
+
+    assert not examine(find(name), phase).solved
+
+
+def test_features_of_a_shape_come_in_any_order():
+    def by_first_and_last(G):
+        """Right for the usual order and what is turned around, and for no other."""
+        c = G / G.max()
+        if len(G) == 4:
+            return "2 digons" if min(c[0, 1], c[0, 3]) < -0.9 else "tetrahedron"
+        return find("name_a_geometry").answer(G)
+
+    assert not examine(find("name_a_geometry"), by_first_and_last).solved
+
+
+def test_a_gradient_is_judged_by_central_differences():
+    """A solution that knows nothing of the package's."""
+    def is_right(loss, theta, claimed):
+        measured = np.array([(loss(theta + v) - loss(theta - v)) / 2e-4
+                             for v in 1e-4 * np.eye(len(theta))])
+        return bool(abs(measured - claimed).max()
+                    <= 1e-5 * max(abs(measured).max(), abs(claimed).max()))
+
+    assert examine(find("gradient_check"), is_right).solved
+
+
+def test_a_simplex_may_be_turned_and_may_not_be_complex():
+    rng = np.random.default_rng(0)
+    simplex = find("simplex").answer
+
+    def turned(k):
+        return np.linalg.qr(rng.normal(size=(k, k)))[0] @ simplex(k)
+
+    assert examine(find("simplex"), turned).solved
+    assert not examine(find("simplex"), lambda k: simplex(k) + 5j).solved
+    said = examine(find("simplex"), lambda k: np.vstack([simplex(k), np.zeros(k + 1)])).said
+    assert "the corners are left in k + 1 dimensions" in said
+    said = examine(find("simplex"), lambda k: np.vstack([simplex(k)] * 3)).said
+    assert "has shape" in said and "number" not in said
+
+
+@pytest.mark.parametrize("name", ["forward", "dimensionality", "rank"])
+def test_what_is_almost_right_is_said_to_be(name):
+    exercise = find(name)
+    said = examine(exercise, lambda *given: np.asarray(exercise.answer(*given)) * (1 + 3e-7)).said
+    assert "agrees to 7 digits only" in said or "agrees to 6 digits only" in said
+    assert one_sentence(said)
+
+
 # -- mutated answers
 
 def numbers(change):

@@ -482,7 +482,7 @@ def test_every_slider_has_a_name(window):
     assert len(names) >= 6 and all(names)
 
 
-def test_a_loss_of_nothing_is_nothing(window):
+def test_the_best_so_far_may_be_nothing(window):
     window.load([[1.0], [0.0]], 0.3)
     assert window.text("loss") == window.text("mine") == "0, to rounding"
 

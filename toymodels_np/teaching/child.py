@@ -102,7 +102,7 @@ def _read(path):
     try:
         if Path(path).stat().st_size > LONGEST:
             return "", f"is longer than {LONGEST:,} bytes and no exercise"
-        return Path(path).read_text(encoding="utf-8"), ""
+        return Path(path).read_text(encoding="utf-8-sig"), ""      # some editors write a mark
     except UnicodeDecodeError:
         return "", "is not a text in UTF-8"
     except (OSError, ValueError) as error:      # ValueError: a null character in the path

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+ALMOST = 1e-4               # of an answer's largest entry: smaller errors are hardly seen
 SMALLEST = 1e-3             # answers up to this are compared as if the largest entry were this
 MOST_ENTRIES = 10**6        # of an answer that is looked at
 WIDEST = 160                # characters of a value that is shown
@@ -10,7 +11,7 @@ WIDEST = 160                # characters of a value that is shown
 def trouble(given, expected, tolerance):
     """What is wrong with `given`, half a sentence that goes on from "your answer", or ""."""
     if given is None:
-        return "is None; is a return missing"
+        return "is None (is a return missing?)"
     if isinstance(expected, tuple):
         return _tuple_trouble(given, expected, tolerance)
     if isinstance(expected, str):
@@ -43,7 +44,13 @@ def _number_trouble(given, expected, tolerance):
         return f"has shape {a.shape} and should have {expected.shape}"
     if not np.isfinite(a).all():
         return "has entries that are NaN or infinite"
-    return "" if close(a, expected, tolerance) else "is not right"
+    if close(a, expected, tolerance):
+        return ""
+    error, scale = abs(a - expected).max(), abs(expected).max()
+    if scale < SMALLEST or error > ALMOST * scale:
+        return "is not right"
+    return (f"agrees to {np.log10(scale / error):.0f} digits only, as in float32 or from a "
+            f"difference")
 
 
 def _as_array(given):
@@ -88,7 +95,9 @@ def show(value):
         text = f"{value:.6g}"
     elif isinstance(value, (np.ndarray, list)):
         try:
-            text = np.array2string(np.asarray(value), precision=5, separator=", ", threshold=40,
+            value = np.asarray(value)
+            value = value + 0.0 if value.dtype.kind == "f" else value               # no -0
+            text = np.array2string(value, precision=5, separator=", ", threshold=40,
                                    suppress_small=False, formatter={"float_kind": "{:.5g}".format})
         except Exception:               # such as lists of unequal lengths
             text = _repr(value)

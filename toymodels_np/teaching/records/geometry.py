@@ -37,8 +37,10 @@ DIMENSIONALITY = Exercise(
                 lambda W: (W ** 2).sum(0) / _off_diagonal((_unit(W).T @ W) ** 2).sum(1)),
         Mistake("the norm above is not squared",
                 lambda W: norms(W) / ((_unit(W).T @ W) ** 2).sum(1)),
-        Mistake("the wrong vector of the two has unit length: W_i does, and not W_j",
+        Mistake("W_j has unit length and not W_i, or the sum runs over i and not over j",
                 lambda W: (W ** 2).sum(0) / ((W.T @ _unit(W)) ** 2).sum(1)),
+        Mistake("both vectors are scaled to unit length below",
+                lambda W: (W ** 2).sum(0) / ((_unit(W).T @ _unit(W)) ** 2).sum(1)),
         Mistake("no vector is scaled to unit length below",
                 lambda W: (W ** 2).sum(0) / (gram(W) ** 2).sum(1)),
         Mistake("the overlaps are not squared",
@@ -87,7 +89,7 @@ INTERFERENCE = Exercise(
                 lambda W: _off_diagonal((_unit(W).T @ _unit(W)) ** 2).sum(1)),
         Mistake("no vector is scaled to unit length",
                 lambda W: _off_diagonal(gram(W) ** 2).sum(1)),
-        Mistake("the wrong vector of the two has unit length: W_j does, and not W_i",
+        Mistake("W_j has unit length and not W_i, or the sum runs over i and not over j",
                 lambda W: _off_diagonal((W.T @ _unit(W)) ** 2).sum(1)),
         Mistake("the overlaps are not squared",
                 lambda W: _off_diagonal(abs(_unit(W).T @ W)).sum(1)),
@@ -116,9 +118,9 @@ def _rotation(W, b, x, angle):
 
 
 def _untied(W, b, x, angle):
-    QW = _turn(angle) @ W
-    change = abs(np.maximum(x @ QW.T @ W + b, 0) - ReluOutput(W, b).forward(x)).max()
-    return change, _rotation(W, b, x, angle)[1]
+    h = x @ (_turn(angle) @ W).T
+    return tuple(abs(np.maximum(seen @ W + b, 0) - model(W, b).forward(x)).max()
+                 for model, seen in ((ReluOutput, h), (ReluHidden, np.maximum(h, 0))))
 
 
 def _average(W, b, x, angle):
@@ -156,8 +158,15 @@ ROTATION = Exercise(
 # -- 17: the simplex
 
 def _simplex_view(W):
-    W = np.asarray(W, float)
-    return len(W) * 1.0, gram(W)
+    """W but for a rotation: its triangular factor, which is one alone with a positive diagonal."""
+    W = np.asarray(W)
+    W = W.astype(float, casting="safe")                     # no complex numbers
+    if W.ndim != 2:
+        return W
+    if len(W) > W.shape[1]:
+        return _simplex_view(W.T).T
+    R = np.linalg.qr(W, mode="r")
+    return R * np.where(np.diagonal(R) < 0, -1, 1)[:, None]
 
 
 def _unscaled(k):
@@ -201,8 +210,11 @@ SHAPES = {"2 orthogonal": np.eye(2), "digon": digon(), "triangle": polygon(3),
 def _name_inputs(draw):
     W = SHAPES[draw.one_of(tuple(SHAPES))]
     order = list(range(W.shape[1]))
+    if draw.one_of((False, True)):
+        order = order[::2] + order[1::2]                    # what was side by side no longer is
     first = draw.integer(0, len(order) - 1)
-    return (draw.one_of((1.0, 2.0, 0.5)) ** 2 * gram(W[:, order[first:] + order[:first]]),)
+    order = order[first:] + order[:first]
+    return (draw.one_of((1.0, 2.0, 0.5)) ** 2 * gram(W[:, order]),)
 
 
 def _name(G):

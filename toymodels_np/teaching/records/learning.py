@@ -129,7 +129,7 @@ def _adam(theta, g, mean, square, t, learning_rate):
 
 
 def _variant(beta1=BETA1, beta2=BETA2, correct=True, inside=False, shift=0, squared=True,
-             decay=True):
+             decay=True, root=0.5, both=True, returned=False):
     """Adam with a mistake."""
     def step(theta, g, mean, square, t, learning_rate):
         new = 1 - beta1 if decay else 1.0
@@ -137,9 +137,9 @@ def _variant(beta1=BETA1, beta2=BETA2, correct=True, inside=False, shift=0, squa
         square = beta2 * square + (1 - beta2) * (g * g if squared else abs(g))
         k = t + shift
         m = mean / (1 - beta1 ** k) if correct else mean
-        v = square / (1 - beta2 ** k) if correct else square
-        below = (v + EPSILON) ** 0.5 if inside else v ** 0.5 + EPSILON
-        return theta - learning_rate * m / below, mean, square
+        v = square / (1 - beta2 ** k) if correct and both else square
+        below = (v + EPSILON) ** 0.5 if inside else v ** root + EPSILON
+        return theta - learning_rate * m / below, *((m, v) if returned else (mean, square))
     return step
 
 
@@ -147,6 +147,10 @@ ADAM = Exercise(
     name="20_adam", title="one step of Adam", function="adam", inputs=_adam_inputs, answer=_adam,
     mistakes=(
         Mistake("there is no bias correction", _variant(correct=False)),
+        Mistake("only the first running mean is corrected", _variant(both=False)),
+        Mistake("the corrected running means are returned: they are for the step alone",
+                _variant(returned=True)),
+        Mistake("the root of the second running mean is missing", _variant(root=1)),
         Mistake("epsilon stands inside the root", _variant(inside=True)),
         Mistake("steps are counted from 0: the correction uses t + 1 where t is meant",
                 _variant(shift=1)),
@@ -295,6 +299,8 @@ MOTIF = Exercise(
     name="24_asymmetric_motif", title="two features in one neuron, and one that repairs it",
     function="motif", inputs=_motif_inputs, answer=_motif,
     mistakes=(
+        Mistake("the asymmetry is turned upside down",
+                lambda read, write: (1 / _asymmetry(read, write), -read[0] * write[1])),
         Mistake("the root is missing in the asymmetry",
                 lambda read, write: (_asymmetry(read, write) ** 2, -read[0] * write[1])),
         Mistake("the asymmetry looks at what is read alone",
@@ -354,6 +360,10 @@ ATTACK = Exercise(
         Mistake("only one sign of each direction is tried", _tries(signs=(1,))),
         Mistake("the target moves with the input: it is the clean x", _tries(follow=1)),
         Mistake("the model has no ReLU", _tries(relu=False)),
+        Mistake("rows of W are taken for directions, and not those of G = W'W",
+                lambda W, b, x, epsilon: _tried(
+                    W, b, x, epsilon,
+                    directions=lambda G: W / np.linalg.norm(W, axis=1, keepdims=True))),
         Mistake("single features are moved, the directions e_i and not G_i",
                 _tries(directions=lambda G: np.eye(len(G)))),
         Mistake("the weakest attack is taken, and not the strongest", _tries(choose=np.min)),

@@ -109,6 +109,10 @@ BACKWARD = Exercise(
     mistakes=(
         Mistake("the ReLU's mask is missing: where z <= 0 nothing flows back",
                 lambda z, x, importance: 2 / len(z) * importance * (_relu(z) - x)),
+        Mistake("the slope of the ReLU at z = 0 is taken for 1: the mask is z > 0",
+                lambda z, x, importance: 2 / len(z) * importance * (_relu(z) - x) * (z >= 0)),
+        Mistake("the ReLU is missing altogether, in the output and in the mask",
+                lambda z, x, importance: 2 / len(z) * importance * (z - x)),
         Mistake("the mask looks at the target and not at z",
                 lambda z, x, importance: 2 / len(z) * importance * (_relu(z) - x) * (x > 0)),
         Mistake("the factor 2 of the square is missing",
@@ -139,11 +143,11 @@ def _gradient(W, b, x, importance):
     return ReluOutput(W, b).loss_and_grad(x, Features(W.shape[1], 1.0, importance))[1].W
 
 
-def _parts(W, b, x, importance, mask=True):
+def _parts(W, b, x, importance, mask=lambda z: z > 0):
     """The two terms of dW: that of the decoder, and that of the encoder."""
     h = x @ W.T
     z = h @ W + b
-    dz = 2 / len(x) * importance * (_relu(z) - x) * ((z > 0) if mask else 1)
+    dz = 2 / len(x) * importance * (_relu(z) - x) * mask(z)
     return h.T @ dz, (dz @ W.T).T @ x
 
 
@@ -157,7 +161,17 @@ TIED = Exercise(
                 lambda *given: _parts(*given)[1]),
         Mistake("the decoder's term is doubled instead of adding the encoder's",
                 lambda *given: 2 * _parts(*given)[0]),
-        Mistake("the ReLU's mask is missing", lambda *given: sum(_parts(*given, mask=False))),
+        Mistake("the ReLU's mask is missing",
+                lambda *given: sum(_parts(*given, mask=np.ones_like))),
+        Mistake("the slope of the ReLU at z = 0 is taken for 1: the mask is z > 0",
+                lambda *given: sum(_parts(*given, mask=lambda z: z >= 0))),
+        Mistake("the factor 2 of the square is missing", lambda *given: sum(_parts(*given)) / 2),
+        Mistake("the mean over samples is forgotten, a division by B",
+                lambda W, b, x, importance: sum(_parts(W, b, x, importance)) * len(x)),
+        Mistake("the sign is turned: the error is output minus target",
+                lambda *given: -sum(_parts(*given))),
+        Mistake("the importance is squared",
+                lambda W, b, x, importance: sum(_parts(W, b, x, importance ** 2))),
         Mistake("the importance is left out",
                 lambda W, b, x, importance: sum(_parts(W, b, x, np.ones_like(importance)))),
         Mistake("the encoder's term is subtracted",

@@ -55,6 +55,8 @@ PAIR = Exercise(
     mistakes=(
         Mistake("only the first of the two outputs is counted",
                 lambda p, importance: importance[0] * p ** 2 / 6),
+        Mistake("the two outputs are averaged and not summed up",
+                lambda p, importance: importance.mean() * p ** 2 / 6),
         Mistake("they disturb each other whenever one is on: p and not p²",
                 lambda p, importance: importance.sum() * p / 6),
         Mistake("the whole feature is lost when both are on, 1/3, and not the smaller one of the "
@@ -195,11 +197,20 @@ def _cost(p):
     return p / 3 - p * p / 4
 
 
+def _phase_inputs(draw):
+    """Importances of all sizes, and close to where two of the losses are equal: a label alone says
+    little.
+    """
+    p = draw.one_of((1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.02))
+    if draw.one_of((False, True)):
+        pair = p * p / 6 / (_cost(p) - p * p / 6) if p < 4 / 7 else 1.0
+        return p, draw.one_of((pair, 1 / pair)) * draw.one_of((0.98, 1.02))
+    return p, draw.one_of((2.0, 0.5, 0.9, 1.2, 4.0, 8.0, 0.2, 0.1, 0.02, 50.0))
+
+
 PHASE = Exercise(
     name="15_phase_boundary", title="dropped, superposed, or alone", function="phase",
-    inputs=lambda draw: (draw.one_of((1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.02)),
-                         draw.one_of((2.0, 0.5, 0.9, 1.2, 4.0, 8.0, 0.2, 0.1, 0.02, 50.0))),
-    answer=_phase,
+    inputs=_phase_inputs, answer=_phase,
     mistakes=(
         Mistake("p and 1 - p are mixed up", lambda p, importance: _lowest(
             _phase_losses(min(1 - p + 1e-12, 1), importance))),
@@ -209,7 +220,7 @@ PHASE = Exercise(
             lambda p, r: r * _cost(p), lambda p, r: r * p * p / 6, lambda p, r: _cost(p))),
         Mistake("the losses of being dropped and of being alone are exchanged", _phase_of(
             lambda p, r: _cost(p), lambda p, r: (1 + r) * p * p / 6, lambda p, r: r * _cost(p))),
-        Mistake("the pair pays p/6 whenever one of it is on, and not p²/6", _phase_of(
+        Mistake("the pair is never chosen: it pays p²/6, and not p/6 whenever one is on", _phase_of(
             lambda p, r: r * _cost(p), lambda p, r: (1 + r) * p / 6, lambda p, r: _cost(p))),
         Mistake("importances are squared", _phase_of(
             lambda p, r: r * r * _cost(p), lambda p, r: (1 + r * r) * p * p / 6,
