@@ -36,6 +36,7 @@ OPTION = re.compile(r"\s*# doctest: [+\-A-Z_, ]+$")
 # BAR makes operators of; and Chromium knows no variants of letters, so VARIANT takes other letters.
 LATEX = (
     (re.compile(r"\\mathrel\{(.)\}"), r"\1"),
+    (re.compile(r"\\setminus\b"), "∖"),                   # the library's sign is in few fonts
     (re.compile(r"\\([Bb]igg?[lr]?)\\\{"), r"\\left\\{"),
     (re.compile(r"\\([Bb]igg?[lr]?)\\\}"), r"\\right\\}"),
     (re.compile(r"\\operatorname\*\{([a-z]+)\\,([a-z]+)\}"), r"\\operatorname{\1}\\\2"),
