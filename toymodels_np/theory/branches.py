@@ -35,6 +35,7 @@ MOVE = 0.1                  # part of G that a step may change, else it is halve
 COARSE = 2e-3               # the shortest step that surveys a branch, as a part of the range,
 FINE = 1e-10                # and the shortest that ends one
 SURVEY = 17                 # values of v at which a branch is looked for, and followed
+BEFORE_FOLD = (0.5, 0.9, 0.99, 0.999)       # of the way to a fold, where the branch is kept
 STEP, NEAR = 2e-3, 1e-5     # of differences, at most; how far a limit may be from a first guess,
 #                             as a part of the range
 
@@ -129,12 +130,14 @@ def stability_limit(branch, parameter, *, interference=0.0, weight_decay=0.0):
     interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy
 
     A branch that ends on both sides has its lower limit returned: choose `low` inside the branch to
-    ask for the upper. Raises ValueError if the branch is stable over the whole range, TypeError or
-    ValueError on bad arguments.
+    ask for the upper. Raises ValueError if the branch is stable over the whole range, NotConverged
+    if its end cannot be reached, TypeError or ValueError on bad arguments.
     """
     penalty = checked_penalty(interference, weight_decay)
     follower = _Follower(_check("branch", branch, parameter, penalty), parameter, penalty)
     if not follower.limits:
+        if follower.lost:
+            raise follower.lost
         raise ValueError(f"the branch is a local minimum everywhere in the range: "
                          f"{follower.describe()}")
     return follower.limits[0]
@@ -197,6 +200,7 @@ class _Follower:
         self.features, self.penalty = parameter.features, penalty
         self.low, self.high = float(parameter.low), float(parameter.high)
         self.name, self.points, self.limits = geometry_of(model.W), {}, []
+        self.lost = None                                # why an end could not be reached
         self._anchor(model.astype(np.float64))
         self.span = (self._reach(self.low), self._reach(self.high))
 
@@ -280,7 +284,7 @@ class _Follower:
             try:
                 self.at(target, COARSE)
             except NotConverged:
-                return self._fold(np.sign(end - v))
+                return self._end(np.sign(end - v))
             if self.points[target].lowest < 0:
                 stable = [u for u, point in self.points.items()
                           if (target - u) * (target - v) > 0 and point.lowest > 0]
@@ -298,15 +302,24 @@ class _Follower:
         self.limits.append(StabilityLimit(value, point.loss, point.model, "crossing"))
         return value
 
-    def _fold(self, sign):
+    def _end(self, sign):
+        """The last v of the branch on this side, hardly before its fold if that is found."""
+        last = max(self.points, key=lambda u: sign * u)
+        try:
+            return self._fold(sign, last)
+        except NotConverged as error:
+            self.lost = error
+            return last
+
+    def _fold(self, sign, last):
         """Past a fold the branch turns back as a saddle. (6.4)
 
-        v along it is smooth, with its extremum at the fold.
+        v along it is smooth, with its extremum at the fold. Returns the last v before it.
         """
-        last = max(self.points, key=lambda u: sign * u)
         model = self.points[last].model
         theta, (_, vectors) = pack(model), self._spectrum(model, last)
-        known = {0.0: (theta, last)}
+        # By the distance from the last point, which itself may lie a little beyond the fold.
+        known = {0.0: self._on_curve(model, (theta, vectors[:, 0], 0.0), theta, last)}
 
         def along(c):
             """sign · v at distance c from the last point, along the softest direction."""
@@ -315,17 +328,27 @@ class _Follower:
                 known[c] = self._on_curve(model, (theta, vectors[:, 0], c), *known[near])
             return sign * known[c][1]
 
-        c = 1e-3 * np.linalg.norm(theta)
-        c = c if along(c) > along(0.0) else -c
-        while along(2 * c) > along(c):
-            c *= 2
-        c = scipy.optimize.minimize_scalar(lambda u: -along(float(u)), bounds=sorted((0.0, 2 * c)),
-                                           method="bounded", options={"xatol": 1e-7}).x
-        along(float(c))
-        end, value = known[float(c)]
-        end = unpack(model, end)
+        try:
+            c = _highest(along, 1e-3 * np.linalg.norm(theta))
+            before = {along(part * c): known[part * c] for part in BEFORE_FOLD}.values()
+        except NotConverged:                    # from nearer by it may be seen
+            nearer = self._keep(model, known.values(), sign, last)
+            if nearer == last:
+                raise
+            return self._fold(sign, nearer)
+        end, value = unpack(model, known[c][0]), known[c][1]
         loss = expected_loss(end, self.features(value), rtol=RTOL) + self.penalty.value(end.W)
         self.limits.append(StabilityLimit(float(value), float(loss), end, "fold"))
+        return self._keep(model, before, sign, last)
+
+    def _keep(self, model, curve, sign, last):
+        """Make points of the curve, (theta, v), points of the branch where they are minima of its
+        name beyond `last`; the new last v.
+        """
+        for theta, v in curve:
+            point = self._point(unpack(model, theta), v) if sign * v > sign * last else None
+            if point and point.lowest > 0 and geometry_of(point.model.W) == self.name:
+                self.points[float(v)], last = point, float(v)
         return last
 
     def _on_curve(self, model, plane, theta, v):
@@ -339,15 +362,30 @@ class _Follower:
         for _ in range(20):
             missed = direction @ (theta - origin) - c
             residual = np.append(self._gradient(model, theta, v), missed)               # (P + 1,)
-            if np.linalg.norm(residual) < 1e-12:
-                return theta, v
             H = hessian(unpack(model, theta), self.features(v), penalty=self.penalty)
-            along_v = (self._gradient(model, theta, v + h)
-                       - self._gradient(model, theta, v - h)) / (2 * h)
+            below, above = max(v - h, self.low), min(v + h, self.high)
+            along_v = (self._gradient(model, theta, above)
+                       - self._gradient(model, theta, below)) / (above - below)
             J = np.block([[H, along_v[:, None]], [direction, 0]])
             step = np.linalg.lstsq(J, residual, rcond=FLAT)[0]
-            theta, v = theta - step[:-1], v - step[-1]
+            theta, v = theta - step[:-1], min(max(v - step[-1], self.low), self.high)
+            if np.linalg.norm(residual) < 1e-12:        # before the step, which squares it
+                return theta, v
         if np.linalg.norm(residual) > GRADIENT:
             raise NotConverged(f"the fold of the branch {self.name} near {v:.6g} could not be "
                                f"reached")
         return theta, v
+
+
+def _highest(along, c):
+    """The distance from 0, of about c or more, at which `along` is highest."""
+    while max(along(c), along(-c)) <= along(0.0) and abs(c) > 1e-7:
+        c /= 4
+    c = c if along(c) > along(-c) else -c
+    while along(2 * c) > along(c):
+        c *= 2
+    ends = (0.0, 2 * c) if along(c) > along(0.0) else (-c, c)
+    c = scipy.optimize.minimize_scalar(lambda u: -along(float(u)), bounds=sorted(ends),
+                                       method="bounded", options={"xatol": 1e-7}).x
+    along(float(c))
+    return float(c)
