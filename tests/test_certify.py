@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, reject, settings, strategies as st
 
 import toymodels_np as tm
-from toymodels_np.theory.certify import bounds, local
+from toymodels_np.theory.certify import bounds, certificate as certificate_module, local
 from toymodels_np.theory.certify.certificate import decimal, digest, from_dict
 from toymodels_np.theory.certify.climb import climb_to_saddle as climb
 from toymodels_np.theory.certify.enclose import (
@@ -363,6 +363,36 @@ def test_penalties_move_what_is_certified():
 def exact_penalty(W, strength, decay):
     G = np.array(W, float).T @ np.array(W, float)
     return strength * ((G**2).sum() - (np.diag(G) ** 2).sum()), decay * np.trace(G)
+
+
+def hard_points():
+    """Points whose largest box, or whose Hessian, was once too much for the checker."""
+    law = tm.Features(4, [0.00032751887297919333, 0.009094172191405181, 0.0001556362699565808,
+                          0.00044652661739290025], [0.01, 1, 100, 0.01])
+    yield tm.ReluOutput(np.zeros((3, 4)), law.active_probability / 2), law, {"interference": 0.05}
+    law, strengths = tm.Features(3, 0.07096904854860962, [100, 1, 0.01],
+                                 correlated=[(0, 1)]), {"interference": 0.05, "weight_decay": 0.003}
+    yield tm.find_minimum(law, 3, starts=8, **strengths).model, law, strengths
+    law = tm.Features(3, 0.9, [1.6215239989379429, 1.8905172507656691, 1.1673529335365465],
+                      correlated=[(0, 1, 2)])
+    rng = np.random.default_rng(3)
+    start = tm.ReluOutput(rng.normal(size=(1, 3)), 0.3 * rng.normal(size=3))
+    yield climb(start, law), law, {}
+
+
+def test_what_is_called_proved_is_accepted_by_the_checker():
+    for model, law, strengths in hard_points():
+        certificate = tm.certify(model, law, **strengths)
+        assert certificate.proved and tm.check_certificate(certificate.to_dict())
+
+
+def test_what_the_checker_refuses_is_not_called_proved(monkeypatch):
+    def refused(record):
+        raise ValueError("the index is wrong")
+
+    monkeypatch.setattr(certificate_module, "check_certificate", refused)
+    found = tm.certify(tm.find_minimum(tm.Features(2, 0.1), 1, starts=4))
+    assert not found.proved and found.reason == "the checker: the index is wrong"
 
 
 def test_a_point_that_is_off_is_certified_as_its_neighbour_or_not_at_all():

@@ -17,10 +17,12 @@ from ...core import checks
 from ...core.models import Model, ReluOutput
 from ...known import stranger
 from ..minima import Minimum
+from . import check_certificate
 from .enclose import Law, bounds, law_of, precise
 from .local import Gauge, NotProved, Proof, fix_gauge, newton, rotated_into
 
 FORMAT = "toymodels_np certificate 1"
+NOTCHES = (1, 3, 6, 12)         # radii to be tried, below the largest, until the checker agrees
 LOSS_DIGITS = 40                # decimal digits to which loss intervals are rounded outwards
 
 
@@ -137,25 +139,39 @@ def certify(minimum_or_model, features=None, *, interference=None, weight_decay=
     interference, weight_decay : strengths of the penalties λ Σ_{i≠j} (W_i·W_j)² and μ ‖W‖²;
         numbers, Fractions or intervals (low, high); default those of the Minimum, else 0
 
-    Returns a Certificate. Where a test fails, `proved` is False and `reason` says which failed and
-    by how much: at a kink, where the Hessian is singular (flat directions that no rotation
-    explains), or where Newton's method leads out of the box of uniqueness. Raises TypeError or
-    ValueError for what cannot be enclosed, ImportError without python-flint.
+    Returns a Certificate that `check_certificate` accepts. Where a test fails, `proved` is False
+    and `reason` says which failed and by how much: at a kink, where the Hessian is singular (flat
+    directions that no rotation explains), or where Newton's method leads out of the box of
+    uniqueness. Raises TypeError or ValueError for what cannot be enclosed, ImportError without
+    python-flint.
     """
     model, features, penalties = _subject(minimum_or_model, features, interference, weight_decay)
-    return certify_law(model.W.astype(float), model.b.astype(float), law_of(features, *penalties))
+    W, b, law = model.W.astype(float), model.b.astype(float), law_of(features, *penalties)
+    refused = None
+    for notches in NOTCHES:                 # in a smaller box the checker's bounds are narrower
+        certificate = certify_law(W, b, law, notches=notches)
+        if not certificate.proved:
+            return refused or certificate
+        try:
+            check_certificate(certificate.to_dict())
+            return certificate
+        except ValueError as error:
+            refused = Certificate(False, law, f"the checker: {error}")
+    return refused
 
 
 @precise
-def certify_law(W, b, law, near=True):
-    """`certify` for W (m, n) and b (n,) of floats and a Law, whose numbers may be intervals.
+def certify_law(W, b, law, near=True, notches=1):
+    """`certify` for W (m, n) and b (n,) of floats and a Law, whose numbers may be intervals, before
+    it is checked.
 
-    With near=False Newton's method may lead out of the box of uniqueness.
+    With near=False Newton's method may lead out of the box of uniqueness. The radius is so many
+    notches, half or less each, below the largest.
     """
     gauge, start = fix_gauge(W, b)
     try:
         centre = newton(law, gauge, start)
-        proof = Proof(law, gauge, centre).largest_radius()
+        proof = Proof(law, gauge, centre).largest_radius(notches)
         away = max(abs(Fraction(float(x)) - y) for x, y in zip(rotated_into(gauge, W, b), centre))
         if near and away > proof.radius:
             raise NotProved(f"the ball: Newton's method led {float(away):.3g} away, out of the "

@@ -98,8 +98,9 @@ def read_form(rows, columns, radius, n):
 
 def negative_eigenvalues(A):
     """Descartes' rule is exact for the characteristic polynomial, whose roots are all real."""
-    A = (A + A.transpose()) / 2
-    terms = [(-1) ** k * c for k, c in enumerate(A.charpoly().coeffs()) if not c.is_zero()]
+    with ctx.workprec(4096):                # coefficients may be of very different sizes
+        terms = (A + A.transpose()).charpoly().coeffs()
+    terms = [(-1) ** k * c for k, c in enumerate(terms) if not c.is_zero()]
     need(all(c > 0 or c < 0 for c in terms), "the characteristic polynomial's signs are not sure")
     return sum((c > 0) != (d > 0) for c, d in zip(terms, terms[1:]))
 
@@ -171,10 +172,9 @@ def derivatives(law, rows, places, box, floor=False):
     *W, b = rows = [list(row) for row in rows]
     for x, (c, j) in enumerate(places):
         rows[c][j] += box[x, 0]
-    n, m, size = law["n"], len(W), len(places)
+    n, m, size, lam, mu = law["n"], len(W), len(places), law["lambda"], law["mu"]
     G = [[sum((row[i] * row[j] for row in W), arb(0)) for j in range(n)] for i in range(n)]
     loss, g, H = arb(0), arb_mat(size, 1), arb_mat(size, size)
-    lam, mu = law["lambda"], law["mu"]
     for i in range(n):
         value, first, second = row_terms(law, i, G[i], b[i], floor)
         first, second = law["importance"][i] * first, law["importance"][i] * second

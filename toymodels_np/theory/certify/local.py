@@ -202,8 +202,9 @@ class Proof:
         raise NotProved(f"Krawczyk's test: |1 - C H| is {float(q):.3g} where less than 1 is "
                         f"needed, and the loss is not sure to be convex there")
 
-    def largest_radius(self):
-        """Bisect for the largest radius that passes; the loss at theta* by Taylor's formula. (13.7)
+    def largest_radius(self, notches):
+        """Bisect for the largest radius that passes, and take one some notches below; the loss at
+        theta* by Taylor's formula. (13.7)
         """
         low, high, best, failure = 0, len(RADII) - 2, None, None
         while low <= high:
@@ -217,7 +218,7 @@ class Proof:
                 failure, low = error, k + 1
         if best is None:
             raise failure
-        self.radius = RADII[best + 1]                   # a notch less, which the checker needs
+        self.radius = RADII[min(best + notches, len(RADII) - 1)]
         self.index, self.reach = self.test(self.radius)
         H = self.H
         d = flint().arb_mat([[ball(-self.reach, self.reach)] for _ in self.centre])
