@@ -123,6 +123,19 @@ def test_what_is_not_imported_does_not_count(loaded, tmp_path):
     assert source.identify(loaded().f) == before
 
 
+def test_a_library_of_ones_own_on_the_path_counts(loaded, tmp_path, monkeypatch):
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "far.py").write_text("def q(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(library))
+    text = (tmp_path / "mine.py").read_text()
+    (tmp_path / "mine.py").write_text(f"import far\n{text}")
+    before = source.identify(loaded().f)
+    assert source.identify(loaded().f) == before
+    (library / "far.py").write_text("def q(x):\n    return 100 * x\n")
+    assert source.identify(loaded().f) != before
+
+
 @pytest.mark.parametrize("name, value", [("FACTOR", 5), ("TABLE", (1, 2)), ("FACTOR", 2.0)])
 def test_a_number_that_was_set_while_running_counts(loaded, monkeypatch, name, value):
     module = loaded()

@@ -1,11 +1,12 @@
 """Which code a function is: a hash of all the source that its results are seen to depend on.
 
 A function of a file is that whole file, and the files that it imports from beside it, from its own
-package and from this package, directly or not: found by parsing, nothing is imported or run. To
-these come the function's defaults and the plain numbers and strings of its file that its code
-names, as they are now. Pictures are not results: `plots` does not count. Neither do installed
-packages, nor what lists, dictionaries and arrays of the file hold while it runs: put that into the
-job. The function of a notebook is its own text and that of the functions and values it names.
+package, from this one and from all folders of `sys.path` that are no installation, directly or not:
+found by parsing, nothing is imported or run. To these come the function's defaults and the plain
+numbers and strings of its file that its code names, as they are now. Pictures are not results:
+`plots` does not count. Neither do installed packages, nor what lists, dictionaries and arrays of
+the file hold while it runs: put that into the job. The function of a notebook is its own text and
+that of the functions and values it names.
 """
 
 import ast
@@ -94,8 +95,15 @@ def _source_of_files(function, path):
     root = path.parents[depth] if depth < len(path.parents) else path.parent
     # Of all that is installed, its own package alone.
     own = name.partition(".")[0] if root in INSTALLED else ""
-    found = followed(name, path, [(root, own), (HOME, PACKAGE)])
+    found = followed(name, path, [(root, own), (HOME, PACKAGE), *_elsewhere()])
     return [f"{module} {_read(file)[0]}" for module, file in sorted(found.items())]
+
+
+def _elsewhere():
+    """The folders of `sys.path` in which nothing is installed, such as PYTHONPATH's, as roots."""
+    folders = [Path(entry or ".").resolve() for entry in sys.path]
+    return [(folder, "") for folder in folders
+            if folder.is_dir() and not {folder, *folder.parents} & set(INSTALLED)]
 
 
 def followed(name, path, roots):

@@ -88,7 +88,8 @@ def sweep(function, jobs, out, *, executor=None, chunk=1, progress=None, retry_f
     retry_failed : whether to run the jobs that failed earlier again
     version : a string that stands for the function's code, for those who know when its results
         change. None takes the source: the function's file, the files that it imports from beside
-        it and from this package, its defaults and the plain numbers and strings that it names.
+        it, from this package and from folders of `sys.path` such as PYTHONPATH's, its defaults and
+        the plain numbers and strings that it names; what is installed does not count.
         Lambdas, closures and bound methods have no source that tells, and need a version.
 
     Returns a SweepReport, and warns if jobs failed. Results of other code are never used, and
