@@ -133,6 +133,7 @@ def test_a_library_of_ones_own_on_the_path_counts(loaded, tmp_path, monkeypatch)
     before = source.identify(loaded().f)
     assert source.identify(loaded().f) == before
     (library / "far.py").write_text("def q(x):\n    return 100 * x\n")
+    del sys.modules["far"]
     assert source.identify(loaded().f) != before
 
 

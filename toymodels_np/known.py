@@ -24,9 +24,9 @@ HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__", "__warningregistry__")       # what Python notes down by itself
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "86ff222042fd59bd",
-    "models": "9a7ae66693b63e04",
+    "models": "45243a4dc1ab86fe",
     "optim": "354a651cd9c6f50b",
-    "loop": "a94a53d87f14bdaf",
+    "loop": "a8087af98a29b51e",
 }
 
 

@@ -37,7 +37,8 @@ def print_models(models, losses):
     for i in np.argsort(losses)[:MOST]:
         model = models[int(i)] if models.instances else models
         geometry = geometry_of(model.W) if hasattr(model, "W") else "-"
-        print(f"{i:8d}  {losses[i]:<14.8g}  {geometry}")
+        loss = "-" if np.isnan(losses[i]) else f"{losses[i]:.8g}"
+        print(f"{i:8d}  {loss:14s}  {geometry}")
     if count > MOST:
         print(f"… and {count - MOST} more")
 

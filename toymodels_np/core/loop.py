@@ -56,7 +56,7 @@ class History:
     def __repr__(self):
         last = np.asarray(self.losses[-1], float)
         losses = f"{last.min():.6g}" if last.size == 1 else f"{last.min():.6g} to {last.max():.6g}"
-        return (f"History({self.model!r}, {self.steps[-1]} steps by {self.engine}, "
+        return (f"History({self.model!r}, {self.steps[-1]} steps by {self.engine or '?'}, "
                 f"{len(self.steps)} records, last batch's loss {losses})")
 
 

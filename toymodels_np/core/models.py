@@ -88,7 +88,7 @@ class Model:
         shapes = [tuple({"m": m, "n": n}[axis] for axis in axes)
                   for axes in cls.parameter_shapes.values()]
         entries = sum(np.prod(shape, dtype=object) for shape in shapes)
-        checks.memory("n_instances", 16 * count * entries)
+        checks.memory("n_features, n_hidden or n_instances", 16 * count * entries)
         stacks = [np.zeros((count, *shape)) for shape in shapes]
         for i in tqdm(range(count), unit="model", desc="init", **checks.progress(None)):
             rng = random_stream(seed, INIT_STREAM, i)
@@ -114,7 +114,7 @@ class Model:
     def __getitem__(self, index):
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
-        chosen = instances[checks.index(index)]
+        chosen = checks.array("the selected instances", instances[checks.index(index)], dtype=int)
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.with_parameters([a[chosen] for a in flat])
 
