@@ -2,7 +2,7 @@
 buys.
 
 Left: the lowest exact loss under a bound c on |cos| between any two directions, in units of what
-c = 0 costs, for three features in two dimensions and for five. Dots mark kinks: there another
+c = 0 costs, for three features in two dimensions and for five. Circles mark kinks: there another
 geometry becomes possible. Right: with a price on interference, the loss without the price and the
 coherence of the minimum.
 """
@@ -50,17 +50,30 @@ def draw(record):
     angle = right.twinx()
     for colour, (name, x) in zip(("tab:blue", "tab:orange"), record["sizes"].items()):
         cost = np.array(x["cost"])
-        left.plot(record["bounds"], cost, color=colour, label=name)
+        left.plot(record["bounds"], cost, ".-", color=colour, label=name)
         kinks = np.flatnonzero(-np.diff(cost) > JUMP) + 1
-        left.plot(np.array(record["bounds"])[kinks], cost[kinks], "o", color=colour)
-        right.semilogx(record["prices"], x["loss"], color=colour, label=name)
-        angle.semilogx(record["prices"], x["coherence"], ":", color=colour)
+        left.plot(np.array(record["bounds"])[kinks], cost[kinks], "o", color=colour, ms=11,
+                  fillstyle="none")
+        right.semilogx(record["prices"], x["loss"], ".-", color=colour, label=name)
+        angle.semilogx(record["prices"], x["coherence"], ".:", color=colour)
+    left.plot([], [], "ko", ms=11, fillstyle="none", label="another geometry becomes possible")
     left.set(xlabel="bound on the coherence, max |cos|", ylabel="loss / loss of orthogonality",
-             ylim=(0, 1.05))
-    right.set(xlabel="price of interference", ylabel="loss without the price (solid)")
+             ylim=(0, 1.05), title="Forbidden: a bound on what directions share")
+    right.set(xlabel="price of interference", ylabel="loss without the price",
+              title="Taxed: a price on interference")
     angle.set(ylabel="coherence (dotted)", ylim=(-0.02, 1.05))
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def lines(record):
+    """The key numbers in words, a line each."""
+    for name, x in record["sizes"].items():
+        cost = ", ".join(f"{c:.3f} at {bound:.2g}" for bound, c in zip(record["bounds"], x["cost"]))
+        yield f"{name}: loss / loss of orthogonality under a bound: {cost}"
+        paid = zip(record["prices"], x["loss"], x["coherence"])
+        yield f"{name}: loss and coherence at a price: " + ", ".join(
+            f"{loss:.5f} and {cosine:.2f} at {price:.0e}" for price, loss, cosine in paid)
 
 
 def main(arguments=None):
@@ -73,6 +86,7 @@ def main(arguments=None):
         loss, cosine = priced(n, m, prices, options.seed)
         record["sizes"][f"{n} features in {m}"] = {
             "cost": frontier(n, m, bounds, options.seed), "loss": loss, "coherence": cosine}
+    print("\n".join(lines(record)))
     for path in common.write(draw(record), record, options.out / "price_of_legibility"):
         print(f"wrote {path}")
 
