@@ -335,3 +335,8 @@ def test_the_instance_that_explodes_is_named(monkeypatch, tile):
         tm.train(stack, SPARSE, **SHORT)
     finite = tm.train(stack[[0, 1, 3]], SPARSE, **SHORT)            # the others are fine
     assert np.isfinite(finite.losses).all()
+
+
+def test_a_stack_without_models_is_refused():
+    with pytest.raises(ValueError, match=r"must have an instance to train, got instances=\(0,\)"):
+        tm.train(tm.ReluOutput.init(5, 2, 3)[3:], tm.Features(5, 0.5), steps=1)

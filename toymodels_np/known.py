@@ -24,7 +24,7 @@ HOW = (*WHAT, "optim", "loop")                  # and how they are trained
 CACHED = ("__slotnames__", "__warningregistry__")       # what Python notes down by itself
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "86ff222042fd59bd",
-    "models": "45243a4dc1ab86fe",
+    "models": "799e5fe92c2d3e7d",
     "optim": "354a651cd9c6f50b",
     "loop": "a8087af98a29b51e",
 }

@@ -114,7 +114,7 @@ class Model:
     def __getitem__(self, index):
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
-        chosen = checks.array("the selected instances", instances[checks.index(index)], dtype=int)
+        chosen = instances[checks.index(index)]
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.with_parameters([a[chosen] for a in flat])
 

@@ -163,6 +163,8 @@ def engine_of(model, features, backend):
 
 def _check_room(model, features, settings, steps):
     """What a run allocates at least: a few arrays like a batch of one instance, and its records."""
+    if 0 in model.instances:
+        raise ValueError(f"model must have an instance to train, got instances={model.instances}")
     batch = 3 * model.dtype.itemsize * settings["batch_size"] * features.n_features
     checks.memory("batch_size", batch)
     records = steps // settings["record_every"] + 2

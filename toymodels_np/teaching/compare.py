@@ -60,7 +60,8 @@ def _as_array(given):
     try:
         a = np.asarray(given)
     except ValueError:
-        return None, "is a list of lists of unequal lengths and should be an array"
+        return None, (f"is a {type(given).__name__} of parts of unequal lengths and should be an "
+                      f"array")
     if a.dtype.kind not in "fiub":
         return None, f"is an array of dtype {a.dtype} and should be one of real numbers"
     if a.size > MOST_ENTRIES:
