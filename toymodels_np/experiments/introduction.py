@@ -170,8 +170,9 @@ def draw(runs):
     p = np.array(first["probabilities"] + first["sweep"])
     winner = np.argmin([run["best_loss"] for run in runs], axis=0)              # (P,), a run each
     W = align(np.stack([runs[k]["best_W"][i] for k, i in zip(winner, seeds)]), relabel=False)
-    lost = [np.array([run[key] / run["minimum_loss"] - 1 for run in runs])
-            for key in ("best_loss", "polished_loss")]
+    with np.errstate(divide="ignore", invalid="ignore"):        # a minimum of 0 has no ratio
+        lost = [np.array([run[key] / run["minimum_loss"] - 1 for run in runs])
+                for key in ("best_loss", "polished_loss")]
     return pictures.introduction.figure(
         p, len(first["probabilities"]), W, [name_geometry(V) for V in W],
         first["decay"] ** np.arange(first["n_features"]), *lost)
