@@ -186,6 +186,13 @@ def test_half_an_override_is_refused():
             tm.estimate_loss(model, FEATURES, samples=64)
 
 
+def test_half_an_override_of_the_base_class_is_refused(monkeypatch):
+    model, usual = start(tm.ReluOutput), tm.Model.loss
+    monkeypatch.setattr(tm.Model, "loss", lambda self, x, features: usual(self, x, features) + 7)
+    with pytest.raises(TypeError, match="overrides loss, but training calls loss_and_grad"):
+        tm.train(model, FEATURES, **SHORT)
+
+
 class Gain(tm.ReluOutput):
     """A model that holds more than its parameters: what its output is multiplied by."""
 

@@ -72,9 +72,10 @@ def precision(name, value):
 
 def overrides(thing, who, *pairs):
     """Of each pair of methods, whatever overrides the first last must override the second, too."""
-    where = [vars(thing), *map(vars, type(thing).__mro__)]
+    where, home = [vars(thing), *map(vars, type(thing).__mro__)], f"{__package__}.models"
+    own = lambda name: [getattr(names.get(name), "__module__", home) != home for names in where]
     for one, other in pairs:
-        if [one in names for names in where] > [other in names for names in where]:
+        if own(one) > own(other):
             raise TypeError(f"{type(thing).__name__} overrides {one}, but {who} calls {other}: "
                             f"override that, too")
 
