@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "toymodels_np"
 
 # From the top floor down; what is named together is one floor.
-FLOORS = (("version", "machine", "disk", "early", "interrupts"), ("core",), ("known", "penalties"),
-          ("geometry",), ("engine",), ("theory",), ("plots",), ("store",), ("experiments",),
-          ("teaching",), ("report",), ("cli",), ("", "__main__"))
+FLOORS = (("version", "machine", "disk", "early", "interrupts", "subclasses"), ("core",),
+          ("known", "penalties"), ("geometry",), ("engine",), ("theory",), ("plots",), ("store",),
+          ("experiments",), ("teaching",), ("report",), ("cli",), ("", "__main__"))
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 
 # folder: all that it may import from

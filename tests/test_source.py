@@ -137,6 +137,30 @@ def test_a_library_of_ones_own_on_the_path_counts(loaded, tmp_path, monkeypatch)
     assert source.identify(loaded().f) != before
 
 
+def test_modules_are_looked_for_where_python_looks(loaded, tmp_path, monkeypatch):
+    """The first folder of the path comes first, and there a package before a module."""
+    first = tmp_path / "first"
+    (first / "far").mkdir(parents=True)
+    (first / "far" / "__init__.py").write_text("def q(x):\n    return x\n")
+    for other in (first, tmp_path):
+        (other / "far.py").write_text("def q(x):\n    return -x\n")
+    for entry in (5, "x" * 300, str(first)):
+        monkeypatch.setattr(sys, "path", [entry, *sys.path])
+    text = (tmp_path / "mine.py").read_text()
+    (tmp_path / "mine.py").write_text(f"import far\n{text}")
+
+    def identified():
+        sys.modules.pop("far", None)
+        return source.identify(loaded().f)
+
+    before = identified()
+    for other in (first, tmp_path):
+        (other / "far.py").write_text("raise ValueError('never imported')\n")
+    assert identified() == before
+    (first / "far" / "__init__.py").write_text("def q(x):\n    return 100 * x\n")
+    assert identified() != before
+
+
 @pytest.mark.parametrize("name, value", [("FACTOR", 5), ("TABLE", (1, 2)), ("FACTOR", 2.0)])
 def test_a_number_that_was_set_while_running_counts(loaded, monkeypatch, name, value):
     module = loaded()

@@ -1,5 +1,9 @@
 """What a reader overrides is never ignored: it runs, or it is refused in a sentence."""
 
+import warnings
+from functools import cached_property
+from types import MethodType
+
 import numpy as np
 import pytest
 
@@ -222,6 +226,114 @@ def test_what_a_model_holds_beside_its_parameters_stays_with_it(tmp_path):
     assert tm.check_gradient(model, x, FEATURES) < 1e-7
     assert tm.estimate_loss(model, FEATURES, samples=2**12)[0][1] == pytest.approx(
         tm.estimate_loss(model[1], FEATURES, samples=2**12)[0], rel=0.1)
+
+
+class Plain(tm.ReluOutput):
+    """ReluOutput, but that it is trained by `core/loop.py`."""
+
+
+def by_gram(self, x):
+    """The forward pass of ReluOutput by way of G = W'W."""
+    z = x @ self.G + self.b[..., None, :]
+    return np.maximum(z, 0), (x @ transpose(self.W), z)
+
+
+class Cached(tm.ReluOutput):
+    _forward = by_gram
+
+    @cached_property
+    def G(self):
+        return transpose(self.W) @ self.W
+
+
+class Rebuilt(tm.ReluOutput):
+    _forward = by_gram
+
+    @classmethod
+    def from_parameters(cls, parameters):
+        model = super().from_parameters(parameters)
+        model.G = transpose(model.W) @ model.W
+        return model
+
+
+class Hidden(tm.ReluOutput):
+    """Its W is a property over another attribute."""
+
+    W = property(lambda self: self.kept, lambda self, W: setattr(self, "kept", W))
+
+
+@pytest.mark.parametrize("cls", [Cached, Rebuilt, Hidden])
+def test_what_follows_from_parameters_follows_them(cls):
+    plain = tm.train(start(Plain), FEATURES, **SHORT)
+    model = cls.from_parameters(start(tm.ReluOutput).parameters)
+    history = tm.train(model, FEATURES, **SHORT)
+    np.testing.assert_allclose(history.losses, plain.losses, rtol=1e-10)
+    x = FEATURES.sample(np.random.default_rng(0), 500)
+    assert tm.check_gradient(model, x, FEATURES) < 1e-7
+    assert history.model.W is not model.W and (history.model.W != model.W).any()
+
+
+def test_what_follows_from_parameters_and_does_not_follow_them_is_warned_of():
+    class Stale(tm.ReluOutput):
+        _forward = by_gram
+
+    model = Stale(*start(tm.ReluOutput).parameters)
+    model.G = transpose(model.W) @ model.W
+    with pytest.warns(RuntimeWarning, match="it holds G beside its parameters"):
+        tm.train(model, FEATURES, **SHORT)
+
+    class Masked(tm.ReluOutput):
+        def _forward(self, x):
+            output, cache = super()._forward(x)
+            return output * self.mask, cache
+
+        def _backward(self, x, cache, d_output):
+            return super()._backward(x, cache, d_output * self.mask)
+
+    model = Masked(*start(tm.ReluOutput).parameters)
+    model.mask = np.array([1.0, 0.0, 1.0, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (tm.train(model, FEATURES, **SHORT).model.mask == model.mask).all()
+
+
+def test_methods_that_are_bound_to_a_model_are_bound_to_its_copies():
+    model = start(tm.ReluOutput)
+    model._forward = MethodType(tm.ReluOutput._forward, model)
+    plain = tm.train(start(Plain), FEATURES, **SHORT)
+    history = tm.train(model, FEATURES, **SHORT)
+    assert history.engine == "core.loop"
+    np.testing.assert_array_equal(history.losses, plain.losses)
+
+
+def test_a_selection_does_not_guess_whose_an_array_is():
+    model = Gain(*start(tm.ReluOutput).parameters, gain=np.array([1.0, 2.0, 3.0])[:, None, None])
+    with pytest.raises(TypeError, match="holds 'gain' of shape .* select of both by hand"):
+        model[1]
+    model.gain = np.ones(4)                             # a feature each: no instances
+    assert model[1].gain.shape == (4,)
+
+
+def test_a_class_may_say_that_the_base_class_is_right():
+    class Logged(tm.ReluOutput):
+        loss = tm.ReluOutput.loss
+
+        def loss_and_grad(self, x, features):
+            return super().loss_and_grad(x, features)
+
+    x = FEATURES.sample(np.random.default_rng(0), 500)
+    model = start(Logged)
+    assert (model.loss(x, FEATURES) == start(tm.ReluOutput).loss(x, FEATURES)).all()
+    assert tm.check_gradient(model, x, FEATURES) < 1e-7
+
+
+def test_a_wrong_number_of_gradients_is_a_sentence():
+    class Short(tm.ReluOutput):
+        def _backward(self, x, cache, d_output):
+            return super()._backward(x, cache, d_output)[:1]
+
+    with pytest.raises(TypeError, match="Short has the parameters W, b, one array each, got 1"):
+        tm.train(start(Short), FEATURES, **SHORT)
 
 
 def test_a_method_of_one_object_runs_at_every_step():

@@ -21,10 +21,11 @@ FILES = {"features": features, "models": models, "optim": optim, "loop": loop}
 SNAPSHOT = {home: dict(vars(home)) for home in (*CLASSES, *FILES.values())}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
 HOW = (*WHAT, "optim", "loop")                  # and how they are trained
-CACHED = ("__slotnames__", "__warningregistry__")       # what Python notes down by itself
+# What Python notes down by itself.
+CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "86ff222042fd59bd",
-    "models": "799e5fe92c2d3e7d",
+    "models": "2a3e6deff6c25ad1",
     "optim": "354a651cd9c6f50b",
     "loop": "a8087af98a29b51e",
 }

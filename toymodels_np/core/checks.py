@@ -70,16 +70,6 @@ def precision(name, value):
     return np.dtype(value)
 
 
-def overrides(thing, who, *pairs):
-    """Of each pair of methods, whatever overrides the first last must override the second, too."""
-    where, home = [vars(thing), *map(vars, type(thing).__mro__)], f"{__package__}.models"
-    own = lambda name: [getattr(names.get(name), "__module__", home) != home for names in where]
-    for one, other in pairs:
-        if own(one) > own(other):
-            raise TypeError(f"{type(thing).__name__} overrides {one}, but {who} calls {other}: "
-                            f"override that, too")
-
-
 def seed(value):
     """`value` as a non-negative int that seeds the random streams."""
     return integer("seed", value, minimum=0)

@@ -14,6 +14,7 @@ Equations (2.k) are in derivations/02-backprop-by-hand.md. Read the four models,
 import numpy as np
 from tqdm.auto import tqdm
 
+from .. import subclasses
 from . import checks
 from .arrays import array_module, transpose
 from .features import Features
@@ -29,7 +30,8 @@ class Model:
         _backward(x, cache, d_output)   dL/d(parameter), one array a parameter, given dL/d(output)
 
     `examples/your_own_model.py` does so in a few lines. `tm.check_gradient` says whether the two
-    agree. A subclass may also override `loss` and `loss_and_grad`; training calls the latter.
+    agree. A subclass may also override both `loss` and `loss_and_grad`; training calls the latter.
+    What else a model holds goes with it as it is: make a property of what follows from parameters.
     Parameters of one model have the same leading axes; float32 and float64 are kept, integers
     become float64.
     """
@@ -61,13 +63,11 @@ class Model:
     @classmethod
     def from_parameters(cls, parameters):
         """A model around arrays that are known to fit, without copies or checks."""
-        return cls.with_parameters(object.__new__(cls), parameters)
+        return subclasses.built(cls, parameters)
 
     def with_parameters(self, parameters):
-        """This model, and all that it holds, around other arrays: `from_parameters` of a model."""
-        model = object.__new__(type(self))
-        vars(model).update(vars(self) | dict(zip(self.parameter_shapes, parameters, strict=True)))
-        return model
+        """`from_parameters`, with all that this model holds beside its own."""
+        return subclasses.carry(self, self.from_parameters(parameters))
 
     @classmethod
     def init(cls, n_features, n_hidden, n_instances=None, *, seed=0, dtype=np.float32,
@@ -115,6 +115,7 @@ class Model:
         """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
         chosen = instances[checks.index(index)]
+        subclasses.check_selectable(self, self.parameter_shapes, self.instances)
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.with_parameters([a[chosen] for a in flat])
 
@@ -129,13 +130,13 @@ class Model:
 
     def loss(self, x, features):
         """Mean over the batch of sum_i I_i (y_i - x'_i)^2, (...): one loss an instance. (2.1)"""
-        checks.overrides(self, "evaluation", ("forward", "_forward"), ("loss_and_grad", "loss"))
+        subclasses.check_evaluation(self, __name__)
         x = self._batch(x, features)
         return self._loss(self._forward(x)[0], features.target(x), features)[0]
 
     def loss_and_grad(self, x, features):
         """The loss (...) and its gradient, a model of the same class: dL/d(parameter)."""
-        checks.overrides(self, "training", ("loss", "loss_and_grad"), ("forward", "_forward"))
+        subclasses.check_training(self, __name__)
         return self.unchecked_loss_and_grad(self._batch(x, features), features)
 
     def unchecked_loss_and_grad(self, x, features, target=None):
@@ -143,7 +144,7 @@ class Model:
         output, cache = self._forward(x)
         target = features.target(x) if target is None else target
         loss, d_output = self._loss(output, target, features)
-        return loss, self.with_parameters(self._backward(x, cache, d_output))
+        return loss, self.from_parameters(self._backward(x, cache, d_output))
 
     def _forward(self, *_):
         raise TypeError(f"{type(self).__name__} must define _forward and _backward: see tm.Model")
@@ -152,9 +153,7 @@ class Model:
     @staticmethod
     def _loss(output, target, features):
         """L (...) and dL/d(output) (..., B, n)."""
-        if output.shape[-2:] != target.shape[-2:]:
-            raise ValueError(f"output and target must both have the shape of x, (..., B, n), "
-                             f"got {output.shape} and {target.shape}")
+        subclasses.check_alike(output, target)
         residual = output - target                                          # (..., B, n)
         B, xp = residual.shape[-2], array_module(residual)
         importance = xp.asarray(features.importance[..., None, :], dtype=residual.dtype)

@@ -11,6 +11,8 @@ stay on one thread each while the loop runs. On a GPU the loop is the same, with
 `gpu.py` in place of those of `host.py`, and all instances are one tile while there is room.
 """
 
+import warnings
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event
 from typing import NamedTuple
@@ -20,9 +22,11 @@ from tqdm.auto import tqdm
 
 from ..core import checks
 from ..core.arrays import to_host
-from ..core.loop import History, TrainingState, record_steps, train_plainly
+from ..core.gradcheck import check_gradient
+from ..core.loop import History, TrainingState, batch, record_steps, train_plainly
 from ..core.models import check_sizes
 from ..core.optim import SCHEDULES, AdamState, schedule
+from ..core.streams import CHECK_STREAM, random_stream
 from ..known import HOW, stranger
 from ..machine import one_blas_thread
 from ..penalties import Penalty, check_bounded, penalty
@@ -33,6 +37,7 @@ from .events import pay
 KITS = dict(zip(BACKENDS, (host, gpu)))         # what the loop is made of: Batches, Step, Adam
 TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many are worth a thread: threads wait between kernels
+HELD = 0.01                 # relative error of a gradient that is worth a warning
 LISTED = 0.75               # of a dense instance's time is what one with lists takes, about
 
 
@@ -143,6 +148,8 @@ def _train(model, features, settings, start, stop, state, progress):
     check_bounded(added, type(model), features, name="l2")
     plain = engine_of(model, features, settings["backend"]) == "core.loop"
     run = train_plainly if plain else _train_fast
+    if plain and state is None:
+        _check_held(model, features, settings["seed"])
     history = run(model, features, settings, start, stop, state, progress, added)
     for mean in (*history.state.mean, *history.state.square):
         for i in np.flatnonzero(~np.isfinite(mean.reshape(len(mean), -1)).all(-1)):
@@ -151,6 +158,26 @@ def _train(model, features, settings, start, stop, state, progress):
                 f"{stop}, where Adam's means are not finite; try a smaller learning_rate than "
                 f"{settings['learning_rate']:g}, or importances nearer to 1")
     return history
+
+
+def _check_held(model, features, seed):
+    """A warning if the model holds arrays beside its parameters and its loss does not follow its
+    gradient: they may be worked out from the parameters, and stay what they were.
+    """
+    held = [name for name, a in vars(model).items()
+            if name not in model.parameter_shapes and hasattr(a, "shape")]
+    if not held:
+        return
+    laws = [features if features.n_instances is None else features[i]
+            for i in range(*(model.instances or (1,)))]
+    x = batch(laws, [random_stream(seed, CHECK_STREAM, 1)] * len(laws), 64, model)
+    with suppress(TypeError):               # a loss that evaluation refuses
+        error = check_gradient(model, x, features, seed=seed)
+        if not error < HELD:
+            warnings.warn(f"the gradient of this {type(model).__name__} is off by {error:.0%} of "
+                          f"what its loss does: it holds {', '.join(held)} beside its parameters, "
+                          f"which training leaves alone; what follows from parameters must be a "
+                          f"property", RuntimeWarning, stacklevel=4)
 
 
 def engine_of(model, features, backend):

@@ -15,6 +15,7 @@ import site
 import sys
 import sysconfig
 import time
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -95,15 +96,24 @@ def _source_of_files(function, path):
     root = path.parents[depth] if depth < len(path.parents) else path.parent
     # Of all that is installed, its own package alone.
     own = name.partition(".")[0] if root in INSTALLED else ""
-    found = followed(name, path, [(root, own), (HOME, PACKAGE), *_elsewhere()])
+    found = followed(name, path, [*_elsewhere(), (root, own), (HOME, PACKAGE)])
     return [f"{module} {_read(file)[0]}" for module, file in sorted(found.items())]
 
 
 def _elsewhere():
-    """The folders of `sys.path` in which nothing is installed, such as PYTHONPATH's, as roots."""
-    folders = [Path(entry or ".").resolve() for entry in sys.path]
-    return [(folder, "") for folder in folders
-            if folder.is_dir() and not {folder, *folder.parents} & set(INSTALLED)]
+    """The folders of `sys.path` in which nothing is installed, such as PYTHONPATH's, as roots, in
+    Python's order.
+    """
+    roots = []
+    for entry in sys.path:
+        if not isinstance(entry, str):
+            continue                                            # as Python's import does
+        with suppress(OSError, ValueError, RuntimeError):       # no folder can have such a name
+            folder = Path(entry or ".").resolve()
+            installed = {folder, *folder.parents} & set(INSTALLED) or any(
+                folder.glob("*.dist-info"))
+            roots += [(folder, "")] * (folder.is_dir() and not installed)
+    return roots
 
 
 def followed(name, path, roots):
@@ -130,7 +140,7 @@ def _place(name, roots):
         if package and name.partition(".")[0] != package:
             continue
         stem = folder.joinpath(*name.split("."))
-        for file in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
+        for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
             if file.is_file():
                 return file
     return None
