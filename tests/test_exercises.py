@@ -121,18 +121,18 @@ def test_an_unknown_mistake_is_told_without_a_name():
     assert said.startswith("Your answer is not right; yours is 17, expected is 0, with x = [[0]]")
 
 
-@pytest.mark.parametrize("name, wrong", [
-    ("phase_boundary", lambda p, r, cost: (r * cost, (1 + r) * p * p / 7)),
-    ("phase_boundary", lambda p, r, cost: (r * (p / 3 - p * p / 5), (1 + r) * p * p / 6)),
-    ("phase_boundary", lambda p, r, cost: (r * cost, (1 + r) * p * p / 6 * (1 - p / 8)))])
-def test_labels_are_asked_for_where_two_losses_are_almost_equal(name, wrong):
+@pytest.mark.parametrize("wrong", [
+    lambda p, r, cost: (r * cost, (1 + r) * p * p / 7),
+    lambda p, r, cost: (r * (p / 3 - p * p / 5), (1 + r) * p * p / 6),
+    lambda p, r, cost: (r * cost, (1 + r) * p * p / 6 * (1 - p / 8))])
+def test_labels_are_asked_for_where_two_losses_are_almost_equal(wrong):
     def phase(p, r):
         cost = p / 3 - p * p / 4
         dropped, pair = wrong(p, r, cost)
         losses = {"not learned": dropped, "superposed": pair, "own dimension": dropped / r}
         return min(losses, key=losses.get)
 
-    assert not examine(find(name), phase).solved
+    assert not examine(find("phase_boundary"), phase).solved
 
 
 def test_features_of_a_shape_come_in_any_order():

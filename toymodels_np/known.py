@@ -20,7 +20,7 @@ CLASSES = (*OWN, Model)
 FILES = {"features": features, "models": models, "optim": optim, "loop": loop}
 SNAPSHOT = {home: dict(vars(home)) for home in (*CLASSES, *FILES.values())}
 WHAT = ("features", "models")                   # files that say what a model and its features are,
-HOW = (*WHAT, "optim", "loop")                  # and how they are trained
+HOW = tuple(FILES)                              # and how they are trained
 # What Python notes down by itself.
 CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against

@@ -55,6 +55,11 @@ def array(name, value, *, ndim=None, min_ndim=0, dtype=None):
     return result.astype(kept if dtype is None else dtype, copy=False)
 
 
+def weights(W, name="W"):
+    """`W` as a finite stack of matrices (..., m, n)."""
+    return array(name, W, min_ndim=2)
+
+
 def choice(name, value, allowed):
     """`value` if it is one of the strings `allowed`, else ValueError."""
     if not isinstance(value, str) or value not in allowed:

@@ -207,7 +207,7 @@ def _train_fast(model, features, settings, start, stop, state, progress, penalty
         device_module()                                                 # or what is missing
     parameters = [to_host(a) for a in model.parameters]
     single = model.instances == ()
-    stack = model.with_parameters([a[None] for a in parameters] if single else parameters)
+    stack = model.from_parameters([a[None] for a in parameters] if single else parameters)
     count = stack.instances[0]
     if state is None:
         zeros = AdamState.zeros_like(stack.parameters)
@@ -253,7 +253,7 @@ class Run(NamedTuple):
 
     @classmethod
     def begin(cls, step, stack, state, tile):
-        model = stack.with_parameters([a[tile] for a in stack.parameters])
+        model = stack.from_parameters([a[tile] for a in stack.parameters])
         means = (tuple(a[tile] for a in arrays) for arrays in state[:2])
         records = [a[None][:0] for a in model.parameters]
         return cls(step, model, np.empty((0, *model.instances), model.dtype), records,
@@ -269,9 +269,9 @@ def _join(model, law, start, runs):
     state = TrainingState(mean, square, np.concatenate([run.state.random for run in runs]))
     if model.instances == ():
         losses, records = losses[:, 0], [a[:, 0] for a in records]
-    return History(model.with_parameters([a[-1].copy() for a in records]),
+    return History(model.from_parameters([a[-1].copy() for a in records]),
                    record_steps(start, law.stop, law.settings["record_every"]), losses,
-                   model.with_parameters(records), law.features, law.settings, state,
+                   model.from_parameters(records), law.features, law.settings, state,
                    engine_of(model, law.features, law.settings["backend"]))
 
 
@@ -341,7 +341,7 @@ def _run(law, tile, before, stop):
                 adam(gradient, rate(step))
     moments = (tuple(map(to_host, flat.arrays)) for flat in (adam.mean, adam.square))
     join = lambda old, new: np.concatenate([old[:-1], new])     # the last record is the first here
-    return Run(stop, model.with_parameters([a[-1] for a in records]), join(before.losses, losses),
+    return Run(stop, model.from_parameters([a[-1] for a in records]), join(before.losses, losses),
                list(map(join, before.records, records)), TrainingState(*moments, batches.random))
 
 

@@ -140,7 +140,7 @@ def descend(model, steps, learning_rate, gradient):
     state, rate = AdamState.zeros_like(model.parameters), schedule("cosine", learning_rate, steps)
     for step in range(steps):
         parameters, state = adam(model.parameters, gradient(model), state, rate(step))
-        model = model.with_parameters([a.astype(model.dtype, copy=False) for a in parameters])
+        model = model.from_parameters([a.astype(model.dtype, copy=False) for a in parameters])
     return model
 
 

@@ -106,7 +106,7 @@ def _without(model, output, neuron, law, x):
     """The loss on x where this neuron does not write to this output."""
     W2 = model.W2.copy()
     W2[output, neuron] = 0
-    return model.with_parameters((model.W1, W2, model.b)).loss(x, law)
+    return model.from_parameters((model.W1, W2, model.b)).loss(x, law)
 
 
 def typical(runs, measure):

@@ -61,7 +61,7 @@ def follow(job, models, n, m, p):
     Returns what `run` says of them, and the models at the end.
     """
     features, start = Features(n, p), ReluOutput.init(n, m, models, seed=job["seed"])
-    at, records = np.zeros(1, int), start.with_parameters([a[None] for a in start.parameters])
+    at, records = np.zeros(1, int), start.from_parameters([a[None] for a in start.parameters])
     if job["steps"] > 0:
         names = ("steps", "batch_size", "learning_rate", "record_every", "seed")
         history = train(start, features, progress=False, **{name: job[name] for name in names})

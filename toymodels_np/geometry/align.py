@@ -185,7 +185,7 @@ def _complete(basis):
 
 def _check(W, reference, relabel):
     """W (..., m, n) and the reference (m, n) or None in float64, else TypeError or ValueError."""
-    W = checks.array("W", W, min_ndim=2).astype(np.float64, copy=False)
+    W = checks.weights(W).astype(np.float64, copy=False)
     if not isinstance(relabel, (bool, np.bool_)):
         raise TypeError(f"relabel must be True or False, got {relabel!r}")
     if reference is not None:

@@ -136,7 +136,7 @@ def warn_if_tall(W):
 
 
 def _weights(W):
-    return checks.array("W", W, min_ndim=2).astype(np.float64, copy=False)
+    return checks.weights(W).astype(np.float64, copy=False)
 
 
 def _finite(result):

@@ -171,7 +171,7 @@ def normalise_neurons(model):
     encode, decode = _weights(model)                                # (..., m, n) both
     b = to_host(model.b).astype(np.float64)
     if type(model) is ReluHidden:
-        return model.with_parameters([encode, b])
+        return model.from_parameters([encode, b])
     alpha = abs(encode).max(-1, keepdims=True)                      # (..., m, 1)
     alpha = np.where(alpha > 0, alpha, 1)
     return AbsoluteValue(encode / alpha, transpose(_product(decode, alpha)), b)
@@ -246,12 +246,12 @@ def _ablated(model, motif, x, features):
 def _weights(model):
     """What features give to neurons and neurons to outputs, both (..., m, n) and float64."""
     if type(model) is ReluHidden:
-        W = checks.array("W", to_host(model.W), min_ndim=2).astype(np.float64)
+        W = checks.weights(to_host(model.W)).astype(np.float64)
         return W, W
     if type(model) is not AbsoluteValue:                    # nor a subclass, which may do otherwise
         raise TypeError(f"model must be ReluHidden or AbsoluteValue, whose neurons have a ReLU, "
                         f"got {model!r}")
-    W1, W2 = (checks.array(name, to_host(a), min_ndim=2).astype(np.float64)
+    W1, W2 = (checks.weights(to_host(a), name).astype(np.float64)
               for name, a in (("W1", model.W1), ("W2", model.W2)))
     return W1, transpose(W2)
 

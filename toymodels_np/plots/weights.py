@@ -104,7 +104,7 @@ def dimensionality(W, *, at=None, ax=None):
     W : (m, n), whose features are drawn side by side, each in its colour; or (K, m, n), a column of
         points for each of K models            at : (K,) where on the axis these columns stand
     """
-    W = checks.array("W", W, min_ndim=2)
+    W = checks.weights(W)
     at = None if at is None else checks.array("at", at)
     if W.ndim > 3 or (at is not None and np.shape(at) != W.shape[:-2]):
         raise ValueError(f"W must be (m, n), or (K, m, n) with `at` (K,) or None, got W {W.shape} "
@@ -134,7 +134,7 @@ def matrix(W):
     """W as a single finite matrix (m, n) of float64, else a sentence."""
     if isinstance(W, Model):
         raise TypeError(f"W must be a matrix (m, n), got {W!r}: pass its .W")
-    W = checks.array("W", W, min_ndim=2)
+    W = checks.weights(W)
     if W.ndim > 2:
         raise ValueError(f"W must be one matrix (m, n), got shape {W.shape}: choose one, as W[0]")
     return W.astype(np.float64, copy=False)

@@ -112,7 +112,8 @@ def _elsewhere():
             folder = Path(entry or ".").resolve()
             installed = {folder, *folder.parents} & set(INSTALLED) or any(
                 folder.glob("*.dist-info"))
-            roots += [(folder, "")] * (folder.is_dir() and not installed)
+            if folder.is_dir() and not installed:
+                roots.append((folder, ""))
     return roots
 
 

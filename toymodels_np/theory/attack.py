@@ -225,7 +225,7 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     every = tqdm(np.ndindex(lead), total=math.prod(lead), unit="instance", desc="attacks", **look)
     for number, index in enumerate(every):
         one = [np.broadcast_to(to_host(a), lead + a.shape[axes:])[index] for a in model.parameters]
-        one = model.with_parameters(one).astype(np.float64)
+        one = model.from_parameters(one).astype(np.float64)
         law = features
         if features.n_instances is not None:
             law = features[index[-1] % features.n_instances]
@@ -278,7 +278,7 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     _check_numbers(steps, batch_size, features.n_features, learning_rate, seed)
     rate, look = optim.schedule(schedule, learning_rate, steps), checks.progress(progress)
     single = model.instances == ()
-    now = model.with_parameters([a[None] for a in model.parameters]) if single else model
+    now = model.from_parameters([a[None] for a in model.parameters]) if single else model
     start, streams = now, [random_stream(seed, TRAIN_STREAM, i) for i in range(now.instances[0])]
     epsilon = _cast("size", size * mean_input_norm(features), model.dtype)
     epsilon = np.broadcast_to(epsilon, now.instances)                               # (K,)
@@ -299,14 +299,14 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
             if step < steps:
                 parameters, state = optim.adam(now.parameters, gradient.parameters, state,
                                                rate(step))
-                now = now.with_parameters(parameters)
+                now = now.from_parameters(parameters)
     records = [np.stack(pair) for pair in zip(start.parameters, now.parameters)]    # (2, K, …)
     losses = np.stack(losses)                                                       # (2, K)
     if single:
         losses, records = losses[:, 0], [a[:, 0] for a in records]
-    return History(model=model.with_parameters([a[-1].copy() for a in records]),
+    return History(model=model.from_parameters([a[-1].copy() for a in records]),
                    steps=np.array([0, steps]), losses=losses,
-                   parameters=model.with_parameters(records))
+                   parameters=model.from_parameters(records))
 
 
 # -- what may be asked

@@ -330,7 +330,8 @@ class _Follower:
 
         try:
             c = _highest(along, 1e-3 * np.linalg.norm(theta))
-            before = {along(part * c): known[part * c] for part in BEFORE_FOLD}.values()
+            for part in BEFORE_FOLD:
+                along(part * c)
         except NotConverged:                    # from nearer by it may be seen
             nearer = self._keep(model, known.values(), sign, last)
             if nearer == last:
@@ -339,7 +340,7 @@ class _Follower:
         end, value = unpack(model, known[c][0]), known[c][1]
         loss = expected_loss(end, self.features(value), rtol=RTOL) + self.penalty.value(end.W)
         self.limits.append(StabilityLimit(float(value), float(loss), end, "fold"))
-        return self._keep(model, before, sign, last)
+        return self._keep(model, [known[part * c] for part in BEFORE_FOLD], sign, last)
 
     def _keep(self, model, curve, sign, last):
         """Make points of the curve, (theta, v), points of the branch where they are minima of its

@@ -54,7 +54,7 @@ def unpack(model, theta):
     """Models of `model`'s class and size from rows theta (..., P)."""
     m, n = model.n_hidden, model.n_features
     W = theta[..., :m * n].reshape(*theta.shape[:-1], m, n)
-    return model.with_parameters([W, theta[..., m * n:]])
+    return model.from_parameters([W, theta[..., m * n:]])
 
 
 def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):

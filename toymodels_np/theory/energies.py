@@ -77,7 +77,7 @@ def enumerated_loss(W, b, feature_probability, importance=1.0):
     OverflowError where W or b is too large, ArithmeticError where cancellation leaves an error
     above DOUBT.
     """
-    W, b = checks.array("W", W, min_ndim=2), checks.array("b", b, min_ndim=1)
+    W, b = checks.weights(W), checks.array("b", b, min_ndim=1)
     n = W.shape[-1]
     if b.shape != W.shape[:-2] + (n,):
         raise ValueError(f"b must have shape {W.shape[:-2] + (n,)} to go with W {W.shape}, "

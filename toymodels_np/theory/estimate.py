@@ -129,7 +129,7 @@ def _stratified(model, features, lead, samples, seed, advance):
                      for a in (features.feature_probability, features.importance))
     results = np.empty((len(p), REPLICATES))
     for instance, result in enumerate(results):
-        one = model.with_parameters([a[instance] for a in parameters])
+        one = model.from_parameters([a[instance] for a in parameters])
         law = _law(features, p[instance], importance[instance])
         rng = random_stream(seed, ESTIMATE_STREAM, instance)
         result[:] = _replicates(one, law, samples, rng, advance)

@@ -166,7 +166,7 @@ def _described(solved, features, axes, shapes, penalty):
     for W, phase in shapes:
         cost = fixed_energy(W, cell_p, weights) + penalty.value(W)
         costs[geometry_of(W), phase] = fold(cost)
-    return PhaseDiagram(r, p, model.with_parameters([fold(model.W), fold(model.b)]), fold(loss),
+    return PhaseDiagram(r, p, model.from_parameters([fold(model.W), fold(model.b)]), fold(loss),
                         fold(norm), fold([geometry_of(W) for W in model.W]),
                         fold([extra_phase(W) for W in model.W]), fold(norms(model.W)[:, -1]),
                         fold(superposition(model.W)[:, -1]), costs)

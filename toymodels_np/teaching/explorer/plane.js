@@ -166,7 +166,7 @@ const plane = (() => {
     const length = names.norms(state.W), share = names.dimensionalities(state.W);
     const rows = range(state.n).map((i) => [i, ...(length[i] > NOTHING
       ? [length[i], share[i]] : [0, 0]), state.b[i], state.p[i], state.I[i],
-    Math.max(last.byOutput[i], 0)].map((x, column) => column ? said(x, 6) : x));
+    Math.max(last.byOutput[i], 0)].map((x) => said(x, 6)));
     $("features").replaceChildren(...rows.map((cells, i) => {
       const row = document.createElement("tr");
       row.style.setProperty("--colour", app.data.colours[i]);

@@ -159,8 +159,7 @@ ROTATION = Exercise(
 
 def _simplex_view(W):
     """W but for a rotation: its triangular factor, which is one alone with a positive diagonal."""
-    W = np.asarray(W)
-    W = W.astype(float, casting="safe")                     # no complex numbers
+    W = np.asarray(W).astype(float, casting="safe")         # no complex numbers
     if W.ndim != 2:
         return W
     if len(W) > W.shape[1]:

@@ -66,7 +66,7 @@ def _is_right(loss, theta, claimed):
             return np.asarray(loss(self.W[0]))
 
         def loss_and_grad(self, x, features):
-            return self.loss(x, features), self.with_parameters([claimed[None]])
+            return self.loss(x, features), self.from_parameters([claimed[None]])
 
     n = len(theta)
     return check_gradient(Curve(theta[None]), np.ones((1, n)), Features(n, 1.0)) < RIGHT

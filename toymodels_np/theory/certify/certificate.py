@@ -200,7 +200,7 @@ def _subject(given, features, interference, weight_decay):
         raise TypeError(f"only the package's own models can be certified, and {strange}")
     if not isinstance(model, ReluOutput) or model.instances:
         raise TypeError(f"minimum_or_model must be a single ReluOutput, got {model!r}")
-    checks.array("W", model.W, min_ndim=2), checks.array("b", model.b)
+    checks.weights(model.W), checks.array("b", model.b)
     if features is None:
         raise ValueError("features must be given beside a model")
     if getattr(features, "n_features", model.n_features) != model.n_features:

@@ -93,7 +93,7 @@ def _solve(model, features, rtol, with_grad):
         dW = W @ (dG + transpose(dG))                                                       # (4.3)
     if not np.isfinite(dW).all():
         raise OverflowError(TOO_LARGE)
-    return loss, model.with_parameters([dW, db])
+    return loss, model.from_parameters([dW, db])
 
 
 def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
