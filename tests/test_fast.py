@@ -13,6 +13,7 @@ import toymodels_np as tm
 from toymodels_np.core.arrays import to_host
 from toymodels_np.core.optim import AdamState, adam, adamw
 from toymodels_np.engine import events, host as fast, passes, threads, train as train_module
+from toymodels_np.engine.sampler import Sampler
 
 MODELS = (tm.Linear, tm.ReluOutput, tm.ReluHidden, tm.AbsoluteValue)
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -133,6 +134,47 @@ def test_a_loss_that_overflows_is_seen_and_none_is_only_feared(cls, decade, dtyp
         np.testing.assert_array_equal(found[:1], alone)
     else:
         np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+
+
+def blocks_of(features, count, sizes, steps):
+    """The two ways to draw the same batches: beforehand, and when a loop comes to a chunk."""
+    sampler = Sampler(features, rows=True)
+    return [block(sampler, count, sizes, steps, np.float32)
+            for block in (fast.DenseBlock, fast.FreshBlock)]
+
+
+@given(k=st.integers(1, 3), n=st.sampled_from([1, 5, 60, 700]), seed=st.integers(0, 99),
+       sizes=st.lists(st.integers(1, 300), min_size=1, max_size=3), equal=st.booleans(),
+       signed=st.booleans(), order=st.permutations(range(4)), left=st.integers(0, 3))
+def test_chunks_drawn_on_the_way_are_those_drawn_beforehand(k, n, seed, sizes, equal, signed,
+                                                            order, left):
+    """In any order of steps, once or again, and after a step that a loop left in the middle."""
+    p = 0.7 if equal else np.random.default_rng(seed).uniform(0.1, 1, (k, n))
+    features = tm.Features(n, p, signed=signed)
+    before, fresh = blocks_of(features, k, sizes, 4)
+    before.draw([np.random.default_rng((seed, i)) for i in range(k)])
+    fresh.draw([np.random.default_rng((seed, i)) for i in range(k)])
+    for step in (*order, *order[:2]):
+        next(iter(fresh[left]))
+        chunks = [x.copy() for x in fresh[step]]
+        for a, b in zip(before[step], chunks, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@every_model
+def test_a_doubtful_loss_is_that_of_all_chunks(cls):
+    """Even where a chunk is drawn into the place of the one before."""
+    n, sizes = 80, fast.chunks(80, 4000, fast.ROWS)
+    features = tm.Features(n, 0.7, signed=cls is tm.AbsoluteValue)
+    model = cls.init(n, 3, 2)
+    model = model.from_parameters([a * np.float32(10) ** 8 for a in model.parameters])
+    before, fresh = blocks_of(features, 2, sizes, 2)
+    for block in (before, fresh):
+        block.draw([np.random.default_rng(i) for i in range(2)])
+    x = np.concatenate(before[1], axis=1)
+    loss, _ = fast.Step(model, features, 4000)(fast.Layers(model.parameters), fresh[1], False)
+    assert len(sizes) > 1
+    np.testing.assert_array_equal(loss, model.loss(x, features))
 
 
 def assert_adam_is_the_reference(kit, place, decay, dtype):

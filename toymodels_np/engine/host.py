@@ -56,6 +56,8 @@ processes, whose locks are their own, were a sixth faster at (80, 20), and as fa
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..core import streams
@@ -90,7 +92,7 @@ class Batches:
         self.rngs = [generator_at(words) for words in random]
         self.began = [rng.bit_generator.state for rng in self.rngs]
         self.steps = min(max(1, BLOCK // (batch_size * features.n_features)), BLOCK_STEPS)
-        block = events.EventBlock if kind == LISTS else DenseBlock
+        block = events.EventBlock if kind == LISTS else dense_block
         self.block = block(features, len(random), sizes, self.steps, dtype)
         self.number = None
 
@@ -107,15 +109,22 @@ class Batches:
         return np.array([position(state) for state in self.began])
 
 
-class DenseBlock:
-    """Batches for k instances in chunks of `sizes` samples, drawn for S steps at once.
-
-    block[s] are the x of step s: (k, n, R), or (k, R, n) where samples are rows.
+def dense_block(features, count, sizes, steps, dtype):
+    """What draws the batches of k instances in chunks of `sizes` samples, for S steps at once:
+    block[s] are the x of step s, (k, n, R), or (k, R, n) where samples are rows.
     """
+    rows = samples_are_rows(features.n_features)
+    sampler = Sampler(features, rows)
+    fresh = rows and all(sampler.by_words(count, dtype))
+    return (FreshBlock if fresh else DenseBlock)(sampler, count, sizes, steps, dtype)
 
-    def __init__(self, features, count, sizes, steps, dtype):
-        n, rows = features.n_features, samples_are_rows(features.n_features)
-        self.sampler = Sampler(features, rows)
+
+class DenseBlock:
+    """Batches that are drawn before the first of them is used."""
+
+    def __init__(self, sampler, count, sizes, steps, dtype):
+        n, rows = sampler.features.n_features, sampler.rows
+        self.sampler = sampler
         self.x = np.empty((count, steps, *((sum(sizes), n) if rows else (n, sum(sizes)))), dtype)
         cut = np.split(self.x, np.cumsum(sizes)[:-1], axis=2 if rows else 3)
         self.chunks = list(zip(*(np.moveaxis(chunk, 1, 0) for chunk in cut)))
@@ -125,6 +134,46 @@ class DenseBlock:
 
     def __getitem__(self, step):
         return self.chunks[step]
+
+
+class FreshBlock:
+    """The same batches, but each chunk is drawn when a loop comes to it, into the place of the one
+    before: so it is still in the cache.
+    """
+
+    def __init__(self, sampler, count, sizes, steps, dtype):
+        n = sampler.features.n_features
+        self.uniform = sampler.uniform(slice(count), (count, steps, sum(sizes), n))
+        x = np.empty((count, max(sizes), n), dtype)
+        self.chunks, self.batch_size = [x[:, :rows] for rows in sizes], sum(sizes)
+
+    def draw(self, rngs):
+        self.uniform.begin(rngs)
+
+    def __getitem__(self, step):
+        return FreshBatch(self, step)
+
+    def each(self, step):
+        """The chunks of a step, which may be one that has been drawn before."""
+        first = step * self.batch_size
+        if self.uniform.line > first or self.uniform.line % self.batch_size:
+            self.uniform.rewind()
+        while self.uniform.line < first:
+            for x in self.chunks:
+                self.uniform.write(x)
+        for x in self.chunks:
+            self.uniform.write(x)
+            yield x
+
+
+class FreshBatch(NamedTuple):
+    """A step of a FreshBlock, to go through as often as one likes."""
+
+    block: FreshBlock
+    step: int
+
+    def __iter__(self):
+        return self.block.each(self.step)
 
 
 class Step:
@@ -162,7 +211,7 @@ class Step:
     def _doubtful(self, layers, batch, loss):
         """The loss summed over samples; the reference's where parameters may not be harmless."""
         norm = sum(np.square(a).reshape(len(a), -1).sum(-1) for a in layers.arrays)
-        rows = [one.dense(x) for one, x in zip(self.passes, batch)]
+        rows = [one.dense(x).copy() for one, x in zip(self.passes, batch)]
         model = self.cls.from_parameters(layers.arrays)
         reference = model.loss(np.concatenate(rows, axis=1), self.features)
         return np.where(norm < self.harmless, loss, reference * self.batch_size)

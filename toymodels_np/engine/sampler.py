@@ -26,20 +26,30 @@ class Sampler:
         probabilities = np.atleast_2d(features.feature_probability)
         self.plans = [plan(features.sets, p, rows) for p in probabilities]
 
+    def by_words(self, count, dtype):
+        """Which of K instances `words.py` draws, as a list."""
+        return [dtype == np.float32 and groups[0].dense for groups in self._plans(count)]
+
+    def uniform(self, part, shape):
+        """What draws the instances of a slice by words, x[part] having this shape."""
+        p = np.array([groups[0].p for groups in self._plans(part.stop)[part]])
+        return Uniform(p, shape, self.features.signed, self.rows)
+
     def fill(self, rngs, x):
         """Write S batches for each of K generators into x (K, S, …), C-contiguous."""
-        plans = self.plans if len(self.plans) == len(rngs) else self.plans * len(rngs)
-        fast = [x.dtype == np.float32 and groups[0].dense for groups in plans]
-        for by_words, run in groupby(range(len(rngs)), fast.__getitem__):
+        by_words = self.by_words(len(rngs), x.dtype)
+        for fast, run in groupby(range(len(rngs)), by_words.__getitem__):
             first, *_ = run = list(run)
             key, part = (first, len(run)), slice(first, first + len(run))
-            if not by_words:
-                self._fill_each(rngs[part], plans[part], x[part])
+            if not fast:
+                self._fill_each(rngs[part], self._plans(len(rngs))[part], x[part])
                 continue
             if key not in self.fast:
-                p = np.array([groups[0].p for groups in plans[part]])
-                self.fast[key] = Uniform(p, x[part].shape, self.features.signed, self.rows)
+                self.fast[key] = self.uniform(part, x[part].shape)
             self.fast[key].draw(rngs[part], x[part])
+
+    def _plans(self, count):
+        return self.plans if len(self.plans) > 1 else self.plans * count
 
     def _fill_each(self, rngs, plans, x):
         """The same, one instance after the other."""

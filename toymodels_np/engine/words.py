@@ -26,7 +26,7 @@ FEWEST, MOST = 2**11, 2**14             # these
 
 class Uniform:
     """Draws x (k, S, …) for k instances all of whose features are single: each entry is on with
-    probability p (k, n).
+    probability p (k, n). Lines of x, (k, L, width), come one after the other, some at a time.
     """
 
     def __init__(self, p, shape, signed, rows):
@@ -37,10 +37,10 @@ class Uniform:
         while size < MOST and size * 2 * IMAGES < entries:
             size *= 2
         size = max(size, -(-width // 2))
-        self.fresh, spare = np.empty((2, count, size))
-        self.words, self.spare = self.fresh.view(np.uint64), spare.view(np.uint64)
+        self.fresh, self.first, spare = np.empty((3, count, size))
+        self.words, self.spare = self.first.view(np.uint64), spare.view(np.uint64)
         self.lines = min(2 * size // width, entries // width)
-        half = self.fresh.view(np.int32)[:, :self.lines * width]
+        half = self.first.view(np.int32)[:, :self.lines * width]
         self.integers = half.reshape(count, self.lines, width)
         half = self.spare.view(np.float32)[:, :self.lines * width]
         self.size = half.reshape(self.integers.shape)
@@ -55,17 +55,34 @@ class Uniform:
 
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
+        self.begin(rngs)
+        self.write(x.reshape(len(x), -1, x.shape[-1]))
+
+    def begin(self, rngs):
+        """A new draw, for each instance from its own generator."""
         for rng, row in zip(rngs, self.fresh, strict=True):
             rng.random(out=row)
-        np.add(self.fresh, ONE, out=self.fresh)         # 52 random bits, and 12 that are the same
-        lines = x.reshape(len(x), -1, x.shape[-1])
-        for i in range(0, lines.shape[1], self.lines):
-            np.right_shift(self.words, HALF, out=self.spare)
-            np.bitwise_xor(self.words, self.spare, out=self.words)
-            np.multiply(self.words, MULTIPLIER, out=self.words)
-            piece = lines[:, i:i + self.lines]
-            np.copyto(piece, self.integers[:, :piece.shape[1]], casting="unsafe")
-            self.spread(piece, slice(i, i + self.lines))
+        self.rewind()
+
+    def rewind(self):
+        """To the first line of this draw."""
+        np.add(self.fresh, ONE, out=self.first)         # 52 random bits, and 12 that are the same
+        self.line = 0
+
+    def write(self, x):
+        """The next lines, as many as x (k, L, width) has."""
+        end = self.line + x.shape[1]
+        while x.shape[1]:
+            used = self.line % self.lines               # of the lines that these words are
+            if not used:
+                np.right_shift(self.words, HALF, out=self.spare)
+                np.bitwise_xor(self.words, self.spare, out=self.words)
+                np.multiply(self.words, MULTIPLIER, out=self.words)
+            size = min(self.lines - used, end - self.line)
+            piece, x = x[:, :size], x[:, size:]
+            np.copyto(piece, self.integers[:, used:used + size], casting="unsafe")
+            self.spread(piece, slice(self.line, self.line + size))
+            self.line += size
 
     def spread(self, x, lines):
         """Random int32 in these lines of x become samples: uniform on [0, 1], or on [-1, 1], with
