@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -187,16 +188,16 @@ def parts_of_a_step(n, m, cls):
     peak = gemm.flops / fastest(lambda: gemm.run(1))
     a, b, out = np.ones((3, 2**16), np.float32)                  # 768 kB, which one core's L2 holds
     rate = 12 * 2**16 / fastest(lambda: np.add(a, b, out=out))
-    one = iter(range(10**9))
-    draw = fastest(lambda: batches(next(one) * batches.steps)) / batches.steps
-    x = batches(0)
+    numbers = count()
+    draw = fastest(lambda: [list(batches(next(numbers))) for _ in range(batches.steps)])
+    x = [chunk.copy() for chunk in batches(0)]
     products = sum(fastest(product) for product in products_of(n, m))
     whole = fastest(lambda: step(adam.parameters, x, recorded=False))
     moved = 4 * entries * (8 + 2 * features.signed)       # residual 3, sign 2, mask 3, |x| 2
     yield "five products", 10 * entries * m, 0, 10 * entries * m / peak, products
     yield "passes over z, the rest", 0, moved, moved / rate, whole - products
     moved = 4 * entries * (13 - 2 * features.signed)        # words 2 + 3 + 2, their cast 2, x 4
-    yield "random numbers", 0, moved, moved / rate, draw
+    yield "random numbers", 0, moved, moved / rate, draw / batches.steps
     moved = 4 * weights * 24
     yield "Adam", 0, moved, moved / rate, fastest(lambda: adam(step.gradient, 0.0))
 
