@@ -9,7 +9,8 @@ Why it is fast, in one place:
   works on flat arrays.
 - Of many features, samples are rows, in chunks that stay in a core's L2 cache, and products are cut
   into blocks that BLAS multiplies as they lie (`passes.SMALL`); that alone is a third of a dense
-  step. Of few, samples lie side by side, since kernels want long rows.
+  step. A chunk is drawn when the step comes to it, into the place of the one before. Of few,
+  samples lie side by side, since kernels want long rows.
 - What is always or often on is drawn by `words.py`, at a third of what a generator takes.
 - What is rare is scattered, event by event, and all that is dense about it is to clear the batch.
 - Where features are rare and batches large, x is a list of its entries (`events.py`), and two of
@@ -29,18 +30,18 @@ Why it is fast, in one place:
 
 What a dense step of (400, 30) consists of, for one instance and 1024 samples in float32 on one
 thread, in microseconds of CPU (`tests/benchmark/training.py budget` measures it; the peaks of that
-machine: 101 Gflop/s of sgemm, and 82 GB/s of additions in the L2 cache of a core):
+machine: 102 Gflop/s of sgemm, and 86 GB/s of additions in the L2 cache of a core):
 
                              Mflop     MB   at the peaks   measured
-    five products              123    0.0           1211       1238
-    passes over z, the rest      0   13.1            159        247
-    random numbers               0   21.3            258        272
+    five products              123    0.0           1206       1235
+    passes over z, the rest      0   13.1            153        252
+    random numbers               0   21.3            249        291
     Adam                         0    1.2             14         20
 
-Products are at the peak, and no step can have more than 1211 / 1642 = 74 % of sgemm: the rest is
-bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2111 and not
-1777, since arrays of several instances come from the L3 cache, and on two threads it lasts 2209:
-55 % of sgemm while nobody else used the machine, 48 % in busier hours.
+Products are at the peak, and no step can have more than 1206 / 1622 = 74 % of sgemm: the rest is
+bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2008 and not
+1798, since parts of a step drive each other's arrays out of the cache, and on two threads it lasts
+2150: 56 % of sgemm while nobody else used the machine, 48 % in busier hours.
 MB are counted by hand: a residual reads z and x and writes r (12 bytes an entry), its sign is read
 and written (8), the mask reads two and writes one (12); a random word takes 28 bytes an entry, and
 to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peaks and 13, 5, 10 and
