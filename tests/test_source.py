@@ -1,10 +1,17 @@
 """No stale answer: whatever changes a function changes its code, and it is computed anew."""
 
+import itertools
+import linecache
 import os
 import subprocess
 import sys
+import types
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import toymodels_np as tm
@@ -48,7 +55,7 @@ def scaled(factor):
     return decorate
 """,
     "other.py": "TWO = 2\n",
-    "folder/__init__.py": "",
+    "folder/__init__.py": "SCALE = 1\n",
     "folder/inner.py": "from .deep import LIMIT\n",
     "folder/deep.py": "LIMIT = 0\n",
     "unused.py": "X = 1\n",
@@ -63,6 +70,7 @@ CHANGES = {
     "the decorator's own file": ("helper.py", "factor * result", "factor + result"),
     "what is imported by what is imported": ("other.py", "TWO = 2", "TWO = 3"),
     "a relative import of a folder": ("folder/deep.py", "LIMIT = 0", "LIMIT = 1"),
+    "a package around what is imported": ("folder/__init__.py", "SCALE = 1", "SCALE = 2"),
     "what an import is replaced by": ("mine.py", "import toymodels_np as tm", "import json"),
 }
 MODULES = ("mine", "helper", "other", "folder", "folder.inner", "folder.deep", "unused")
@@ -168,6 +176,35 @@ def test_a_number_that_was_set_while_running_counts(loaded, monkeypatch, name, v
     monkeypatch.setattr(module, name, value)
     assert source.identify(module.f) != before[0]
     assert (source.identify(module.part) != before[1]) == (name == "FACTOR")
+
+
+def test_numbers_of_numpy_and_what_a_closure_holds_count(loaded, monkeypatch):
+    module = loaded()
+    seen = [source.identify(module.f)]
+    for factor in (np.float64(2), np.float64(3), np.float32(3), Fraction(3, 2)):
+        monkeypatch.setattr(module, "FACTOR", factor)
+        seen.append(source.identify(module.f))
+    cell, = (cell for cell in module.f.__closure__ if cell.cell_contents == 3)
+    monkeypatch.setattr(cell, "cell_contents", 4)
+    assert len({*seen, source.identify(module.f)}) == 6
+
+
+def test_a_function_that_was_replaced_is_refused(loaded, monkeypatch):
+    """Its file says another one, and a model's says what tm.train would not do either."""
+    module = loaded()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "part", lambda x: x)
+        with pytest.raises(TypeError, match="mine.part was replaced; give version="):
+            source.identify(module.f)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["helper"], "twice", module.part)
+        with pytest.raises(TypeError, match="helper.twice was replaced; give version="):
+            source.identify(module.f)
+    with monkeypatch.context() as patch:
+        patch.setattr(tm.ReluOutput, "_forward", lambda self, x: (x, ()))
+        with pytest.raises(TypeError, match="ReluOutput._forward was replaced; give version="):
+            source.identify(module.f)
+    assert source.identify(module.f)
 
 
 def test_lists_that_grow_do_not_count(loaded):
@@ -281,32 +318,49 @@ def test_what_was_typed_has_no_source_or_all_of_it(tmp_path):
         assert error.count("TypeError: function has no source that tells when it changes") == 3
 
 
-def test_a_notebooks_function_is_its_text_and_what_it_names(monkeypatch):
+NOTEBOOK = {
+    "a number": "A = 2",
+    "a function": "def g(x):\n    return A * x\n",
+    "a class": """class M(tm.ReluOutput):
+    def _forward(self, x):
+        output, kept = super()._forward(x)
+        return output * 1.0, kept
+""",
+    "a cached function": "@lru_cache\ndef cached(x):\n    return x + 1\n",
+    "a partial": "part = partial(g, 1)",
+    "a default": "def h(x):\n    return 4 * x\n",
+    "an object": "class Own:\n    @property\n    def y(self):\n        return 1\nown = Own()\n",
+    "a dataclass": "@dataclass\nclass Point:\n    x: int = 1\n",
+    "a closure": "def made(k):\n    return lambda x: k * x\nc = made(2)\n",
+    "itself": """def f(job, h=h):
+    return {"y": g(job["x"]) + cached(1) + part() + h(2) + own.y + M.n + Point().x + c(1)}
+""",
+}
+EDITS = {"a number": ("2", "3"), "a function": ("*", "+"), "a class": ("1.0", "5.0"),
+         "a cached function": ("+ 1", "+ 2"), "a partial": ("1", "2"), "a default": ("4", "5"),
+         "an object": ("return 1", "return 2"), "a dataclass": ("= 1", "= 2"),
+         "a closure": ("made(2)", "made(3)"), "itself": ("+ part()", "- part()")}
+
+
+def test_a_notebooks_function_is_its_text_and_what_it_leads_to(monkeypatch):
     """As IPython does it: __main__ has no file, and linecache has the cells."""
-    import linecache
-    import types
-    notebook = types.ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    numbers = itertools.count()
 
-    def cell(number, text):
-        name = f"<ipython-input-{number}>"
-        linecache.cache[name] = len(text), None, text.splitlines(True), name
-        exec(compile(text, name, "exec"), vars(notebook))
+    def identified(cells):
+        notebook = types.ModuleType("__main__")
+        monkeypatch.setitem(sys.modules, "__main__", notebook)
+        vars(notebook).update(tm=tm, lru_cache=lru_cache, partial=partial, dataclass=dataclass)
+        for text in cells:
+            name = f"<ipython-input-{next(numbers)}>"
+            linecache.cache[name] = len(text), None, text.splitlines(True), name
+            exec(compile(text, name, "exec"), vars(notebook))
+        return source.identify(notebook.f)
 
-    seen = []
-    cells = [
-        "A = 2",
-        "def g(x):\n    return A * x\n",
-        "def f(job):\n    return {'y': g(job['x'])}\n",
-    ]
-    for number, changed in enumerate([{}, {}, {0: "A = 3"}, {1: "def g(x):\n    return A + x\n"},
-                                      {2: "def f(job):\n    return {'y': -g(job['x'])}\n"}]):
-        for i, text in enumerate(cells):
-            cell(10 * number + i, changed.get(i, text))
-        seen.append(source.identify(notebook.f))
-    assert (
-        seen[0] == seen[1] and len(set(seen)) == 4 and {name for name, _ in seen} == {"__main__.f"}
-    )
+    seen = {what: identified([text.replace(*EDITS[what]) if key == what else text
+                              for key, text in NOTEBOOK.items()]) for what in [*NOTEBOOK, None]}
+    assert len(set(seen.values())) == len(NOTEBOOK) + 1
+    assert identified(NOTEBOOK.values()) == seen[None]
+    assert {name for name, _ in seen.values()} == {"__main__.f"}
 
 
 # -- this package's own files ---------------------------------------------------------------------

@@ -41,15 +41,22 @@ def stranger(*things, files=WHAT):
         own = set() if thing is cls else set(vars(thing)) - set(usual)
         if own:
             return f"this {cls.__name__} has {min(own)!r} of its own"
+    if why := replaced(files):
+        return why
+    edited = [name for name in files if fingerprint(name) not in ("", FINGERPRINTS[name])]
+    return f"core/{edited[0]}.py was edited" if edited else ""
+
+
+def replaced(files=HOW):
+    """"" if classes and files hold the functions that they began with, else half a sentence."""
     for home in (*CLASSES, *(FILES[name] for name in files)):
         if vars(home) == SNAPSHOT[home]:        # the quick answer: the loss asks at every step
             continue
-        replaced = [name for name, value in vars(home).items()
-                    if SNAPSHOT[home].get(name) is not value and name not in CACHED]
-        if replaced:
-            return f"{home.__name__.rpartition('.')[2]}.{min(replaced)} was replaced"
-    edited = [name for name in files if fingerprint(name) not in ("", FINGERPRINTS[name])]
-    return f"core/{edited[0]}.py was edited" if edited else ""
+        others = [name for name, value in vars(home).items()
+                  if SNAPSHOT[home].get(name) is not value and name not in CACHED]
+        if others:
+            return f"{home.__name__.rpartition('.')[2]}.{min(others)} was replaced"
+    return ""
 
 
 @cache

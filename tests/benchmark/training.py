@@ -23,11 +23,11 @@ notebook; dense, p = 1.
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 import time
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -188,7 +188,7 @@ def parts_of_a_step(n, m, cls):
     peak = gemm.flops / fastest(lambda: gemm.run(1))
     a, b, out = np.ones((3, 2**16), np.float32)                  # 768 kB, which one core's L2 holds
     rate = 12 * 2**16 / fastest(lambda: np.add(a, b, out=out))
-    numbers = count()
+    numbers = itertools.count()
     draw = fastest(lambda: [list(batches(next(numbers))) for _ in range(batches.steps)])
     x = [chunk.copy() for chunk in batches(0)]
     products = sum(fastest(product) for product in products_of(n, m))

@@ -2,11 +2,12 @@
 
 A function of a file is that whole file, and the files that it imports from beside it, from its own
 package, from this one and from all folders of `sys.path` that are no installation, directly or not:
-found by parsing, nothing is imported or run. To these come the function's defaults and the plain
-numbers and strings of its file that its code names, as they are now. Pictures are not results:
-`plots` does not count. Neither do installed packages, nor what lists, dictionaries and arrays of
-the file hold while it runs: put that into the job. The function of a notebook is its own text and
-that of the functions and values it names.
+found by parsing, nothing is imported or run. To these come the plain numbers and strings that it
+leads to, as they are now: those of its file that its code names, its defaults, what it closes over,
+and the same of the functions, classes, partials and methods of its file that it leads to. Pictures
+are not results: `plots` does not count. Neither do installed packages, nor what lists,
+dictionaries, arrays and other objects of the file hold while it runs: put that into the job. The
+function of a notebook is its own text and that of the functions and classes it leads to.
 """
 
 import ast
@@ -16,10 +17,16 @@ import sys
 import sysconfig
 import time
 from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 
+import numpy as np
+
+from ..known import replaced
 from ..version import __version__
 
 PACKAGE = __name__.partition(".")[0]
@@ -28,10 +35,10 @@ NOT_FOLLOWED = f"{PACKAGE}.plots"
 INSTALLED = tuple(Path(folder).resolve() for folder in {
     *sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()})
 STARTED = time.time()  # a file that is younger may differ from what was imported
-PLAIN = (type(None), bool, int, float, complex, str, bytes)
+PLAIN = (type(None), bool, int, float, complex, str, bytes, Fraction, Decimal)
 REFUSED = ("function has no source that tells when it changes: {why}; give version=, a text of "
            "your own that you change when its results would change")
-_parsed = {}  # (path, time, size): (hash of the text, names it imports)
+_parsed = {}  # (path, time, size): (hash of the text, names it imports, functions it defines)
 
 
 def identify(function, version=None):
@@ -54,9 +61,12 @@ def identify(function, version=None):
     if "<locals>" in name:
         raise TypeError(REFUSED.format(
             why=f"{name} was made inside another function, on whose values it may depend"))
+    if why := replaced():
+        raise TypeError(REFUSED.format(why=why))
     path = _file(function)
-    seen = _source_of_files(function, path) if path else _source_of_notebook(function)
-    seen += [f"{key} = {value!r}" for key, value in _values(function)]
+    reached, values = _led_to(function)
+    seen = _source_of_files(function, path) if path else _source_of_notebook(function, reached)
+    seen += [f"{key} = {value!r}" for key, value in sorted(values.items())]
     return f"{module_name(function)}.{name}", f"{PACKAGE} {__version__}, source {_hash(*seen)}"
 
 
@@ -124,11 +134,20 @@ def followed(name, path, roots):
         module, file = waiting.pop()
         found[module] = file
         _check_unchanged(module, file)
-        new = imports_of(module, file) - asked
+        new = set().union(*map(_packages, {module, *imports_of(module, file)})) - asked
         asked |= new
         places = {other: _place(other, roots) for other in new if not _left_out(other)}
         waiting += [(other, place) for other, place in places.items() if place]
     return found
+
+
+def _packages(name):
+    """A module's name and those of the packages that it lies in, whose files run before it. This
+    one's only say what is public.
+    """
+    parts = name.split(".")
+    first = len(parts) if parts[0] == PACKAGE else 1
+    return {".".join(parts[:end]) for end in range(first, len(parts) + 1)}
 
 
 def _left_out(name):
@@ -162,31 +181,59 @@ def imports_of(module, file):
 
 
 def _read(file):
-    """(hash of the file's text, its imports: (level, module, name)), read anew if it changed."""
+    """(hash of the file's text, its imports: (level, module, name), the functions whose names it
+    gives to nothing else), read anew if it changed.
+    """
     status = file.stat()
     key = str(file), status.st_mtime_ns, status.st_size
     if key not in _parsed:
         text = file.read_bytes()
-        imports = []
         try:
-            nodes = ast.walk(ast.parse(text))
+            tree = ast.parse(text)
         except (SyntaxError, ValueError):
-            nodes = ()
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                imports += [(0, alias.name, "") for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                imports += [(node.level, node.module or "", alias.name) for alias in node.names]
-        _parsed[key] = _hash(text), imports
+            tree = ast.Module([], [])
+        _parsed[key] = _hash(text), _imports(tree), _functions(tree)
     return _parsed[key]
 
 
+def _imports(tree):
+    """[(level, module, name)] of all that is imported anywhere."""
+    imports = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [(0, alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports += [(node.level, node.module or "", alias.name) for alias in node.names]
+    return imports
+
+
+def _functions(tree):
+    """The names of the functions that the module defines, undecorated, and that stand for nothing
+    else anywhere in its text.
+    """
+    given = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            given.append(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            given.append(node.id)
+        elif isinstance(node, ast.alias):
+            given.append((node.asname or node.name).partition(".")[0])
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)
+            and not node.decorator_list and given.count(node.name) == 1]
+
+
 def _check_unchanged(module, file):
-    """RuntimeError if this process runs another text of the file than the one that is there now."""
-    if file.stat().st_mtime < STARTED:
-        return
+    """An error if this process runs something else than the text of the file that is there now."""
     loaded = sys.modules.get(module) or sys.modules["__main__"]
     if getattr(loaded, "__file__", None) is None or Path(loaded.__file__).resolve() != file:
+        return
+    if module.partition(".")[0] != PACKAGE:
+        for name in _read(file)[2]:
+            code = getattr(getattr(loaded, name, None), "__code__", None)
+            if code is None or (Path(code.co_filename).name, code.co_name) != (file.name, name):
+                raise TypeError(REFUSED.format(why=f"{module}.{name} was replaced"))
+    if file.stat().st_mtime < STARTED:
         return
     known = set(_codes(compile(file.read_bytes(), loaded.__file__, "exec", dont_inherit=True)))
     for value in vars(loaded).values():
@@ -207,56 +254,101 @@ def _codes(code):
 
 # -- values and notebooks ------------------------------------------------------------------------
 
-def _reached(function):
-    """{name: function}: it, those that it wraps, and those of their files that they name."""
-    chain = [function]
-    while isinstance(inner := getattr(chain[-1], "__wrapped__", None), FunctionType):
-        chain.append(inner)
-    homes = [value.__globals__ for value in chain]
-    found = {}
-    waiting = [(f"{value.__qualname__} {depth}", value) for depth, value in enumerate(chain)]
+def _led_to(function):
+    """What the function leads to: ({name: function}, {name: plain value}).
+
+    It leads to what it names, holds as a default, closes over and wraps, and so do the functions
+    and classes that it leads to, of its own file and of those that it wraps.
+    """
+    homes, inner = [], function
+    while isinstance(inner, FunctionType):
+        homes.append(inner.__globals__)
+        inner = getattr(inner, "__wrapped__", None)
+    functions, values, seen = {}, {}, {}
+    waiting = [(function.__qualname__, function)]
     while waiting:
         name, value = waiting.pop(0)
-        if name in found:
+        if _plain(value):
+            values[name] = value
             continue
-        found[name] = value
-        for other in sorted({name for code in _codes(value.__code__) for name in code.co_names}):
-            inner = value.__globals__.get(other)
-            for depth, home in enumerate(homes):
-                if isinstance(inner, FunctionType) and inner.__globals__ is home:
-                    waiting.append((f"{other} {depth}", inner))
-    return found
+        home = _home(value)
+        if id(value) in seen or home is not None and not any(home is one for one in homes):
+            continue
+        seen[id(value)] = value                             # held, so that no other has its number
+        if isinstance(value, FunctionType):
+            functions[name] = value
+        waiting += [(f"{name} > {part}", inside) for part, inside in _leads(value)]
+    return functions, values
 
 
-def _values(function):
-    """The plain values that the function's code and defaults hold: (name, value), in order."""
-    found = {}
-    for name, value in _reached(function).items():
-        own = value.__globals__ is function.__globals__  # else that of what a decorator wraps
-        for number, default in enumerate(value.__defaults__ or ()):
-            found[f"{name}, default {number}"] = default
-        for key, default in (value.__kwdefaults__ or {}).items():
-            found[f"{name}, default {key}"] = default
-        for other in {name for code in _codes(value.__code__) for name in code.co_names}:
-            if other in value.__globals__ and not other.startswith("__"):
-                found[f"{other}, {own}"] = value.__globals__[other]
-    return sorted((key, value) for key, value in found.items() if _plain(value))
+def _home(value):
+    """The names of the module in which a function or a class was made, else None."""
+    if isinstance(value, FunctionType):
+        return value.__globals__
+    return vars(sys.modules.get(value.__module__, value)) if isinstance(value, type) else None
+
+
+def _leads(value):
+    """[(name, what is there)] of all that a function, a class or something made of them leads to.
+    """
+    if isinstance(value, FunctionType):
+        named = sorted({name for code in _codes(value.__code__) for name in code.co_names})
+        cells = zip(value.__code__.co_freevars, value.__closure__ or ())
+        return [*((name, value.__globals__[name]) for name in named if name in value.__globals__
+                  and not name.startswith("__")),
+                *((f"default {i}", default) for i, default in enumerate(value.__defaults__ or ())),
+                *((f"default {name}", a) for name, a in (value.__kwdefaults__ or {}).items()),
+                *((name, content) for name, cell in cells for content in _contents(cell)),
+                ("wrapped", getattr(value, "__wrapped__", None))]
+    if isinstance(value, type):
+        inside = sorted(vars(value).items())
+        return [("names", tuple(name for name, _ in inside)),
+                *((name, a) for name, a in inside
+                  if not name.startswith("__") or isinstance(a, FunctionType)),
+                *((f"base {i}", base) for i, base in enumerate(value.__bases__))]
+    if isinstance(value, partial):
+        return [("of", value.func), *enumerate(value.args), *sorted(value.keywords.items())]
+    if isinstance(value, property):
+        return [("get", value.fget), ("set", value.fset), ("delete", value.fdel)]
+    if isinstance(value, cached_property):
+        return [("get", value.func)]
+    if isinstance(value, (staticmethod, classmethod)):
+        return [("method", value.__func__)]
+    if isinstance(value, MethodType):
+        return [("method", value.__func__), ("of", value.__self__)]
+    return [("wrapped", inspect.getattr_static(value, "__wrapped__", None)), ("class", type(value))]
+
+
+def _contents(cell):
+    """[what a variable of a closure holds], or [] where it holds nothing yet."""
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
 
 
 def _plain(value):
-    return isinstance(value, PLAIN) and type(value) in PLAIN or (
+    return type(value) in PLAIN or isinstance(value, np.generic) or (
         type(value) is tuple and all(map(_plain, value)))
 
 
-def _source_of_notebook(function):
-    """The texts of the function and of those that it names, and all of this package."""
+def _source_of_notebook(function, reached):
+    """The texts of the functions that it leads to, and all of this package."""
     try:
-        texts = [inspect.getsource(value) for value in _reached(function).values()]
+        texts = [_text(value) for value in reached.values()]
     except (OSError, TypeError):
         raise TypeError(
             REFUSED.format(why=f"the source of {function.__qualname__} is not there")) from None
     package = followed(PACKAGE, HOME / PACKAGE / "__init__.py", [(HOME, PACKAGE)])
     return texts + [f"{module} {_read(file)[0]}" for module, file in sorted(package.items())]
+
+
+def _text(function):
+    """Its source; of what a decorator of classes wrote, such as dataclass, its byte code."""
+    code = function.__code__
+    if code.co_filename == "<string>":
+        return f"{code.co_code!r} {code.co_names} {[c for c in code.co_consts if _plain(c)]}"
+    return inspect.getsource(function)
 
 
 def _hash(*parts):
