@@ -33,8 +33,8 @@ from ..penalties import Penalty, check_bounded, penalty
 from . import gpu, host, threads
 from .backends import BACKENDS, backend_of, device_module
 from .events import pay
+from .histories import KITS, check_records, check_state
 
-KITS = dict(zip(BACKENDS, (host, gpu)))         # what the loop is made of: Batches, Step, Adam
 TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many are worth a thread: threads wait between kernels
 HELD = 0.01                 # relative error of a gradient that is worth a warning
@@ -89,6 +89,11 @@ def resume(history, *, steps, progress=None):
     if history.state is None:
         raise ValueError("this history was made without an optimiser's state, so it cannot be "
                          "continued")
+    try:
+        check_records(history.model, history.parameters, history.steps, history.losses)
+        check_state(history.state, history.model, history.features, history.settings)
+    except ValueError as error:
+        raise ValueError(f"this history cannot be continued: {error}") from None
     settings = check_settings(**history.settings)
     if settings["schedule"] != "constant":
         raise ValueError(f"the schedule {settings['schedule']!r} has taken the learning rate to "

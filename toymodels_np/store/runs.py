@@ -16,7 +16,8 @@ from ..core.arrays import to_host
 from ..core.features import LAW, Features
 from ..core.loop import History, TrainingState
 from ..core.models import MODELS, Model
-from ..engine.train import KITS, check_settings
+from ..engine.histories import check_records, check_state
+from ..engine.train import check_settings
 from ..version import __version__
 from .files import KINDS, check_path, clear_leftovers, read_arrays, write_arrays
 from .source import module_name
@@ -170,7 +171,7 @@ def _rebuild(header, arrays):
     if "settings" in header:
         records = _take_model(header, arrays, "parameters", cls)
         steps, losses = arrays.pop("steps"), arrays.pop("losses")
-        _check_records(model, records, steps, losses)
+        check_records(model, records, steps, losses)
         settings, features, state = header["settings"], None, None
         if settings is not None:
             seed = settings["seed"]
@@ -182,7 +183,7 @@ def _rebuild(header, arrays):
             count = len(cls.parameter_shapes)
             state = TrainingState(_take(arrays, "mean", count), _take(arrays, "square", count),
                                   arrays.pop("random"))
-            _check_state(state, model, features, settings)
+            check_state(state, model, features, settings)
         engine = checks.choice("engine", header.get("engine", ""), ENGINES)
         result = History(model, steps, losses, records, features, settings, state, engine)
     if arrays:
@@ -265,26 +266,3 @@ def _take_features(header, arrays):
     Features.__init__(features, feature_probability=arrays.pop("feature_probability"),
                       importance=arrays.pop("importance"), **header["features"])
     return features
-
-
-def _check_records(model, records, steps, losses):
-    T = len(steps)
-    if (steps.dtype.kind != "i" or not T or steps[0] or (np.diff(steps) <= 0).any()
-            or losses.shape != (T, *model.instances) or losses.dtype != model.dtype
-            or records.instances != losses.shape or records.dtype != model.dtype
-            or [a.shape[1:] for a in records.parameters] != [a.shape for a in model.parameters]):
-        raise ValueError("its records do not go together")
-
-
-def _check_state(state, model, features, settings):
-    lead = model.instances or (1,)
-    shapes = [(*lead, *a.shape[len(model.instances):]) for a in model.parameters]
-    for arrays in (state.mean, state.square):
-        if [a.shape for a in arrays] != shapes or any(a.dtype != model.dtype for a in arrays):
-            raise ValueError("its optimiser's state does not go with its model")
-    if settings is None or features is None or features.n_features != model.n_features or \
-            features.n_instances not in (None, *model.instances):
-        raise ValueError("its features do not go with its model")
-    words = KITS[settings["backend"]].WORDS
-    if state.random.shape != (*lead, words) or state.random.dtype != np.uint64:
-        raise ValueError("its random state does not go with its model")
