@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, strategies as st
 from penalised import lowest_loss, naive
 
@@ -228,6 +229,33 @@ def test_choices_of_what_is_kept_are_few_and_reach_every_size():
         assert len(sizes) <= coherent.CHOICES and set(sizes) == set(range(5, 41))
     few = coherent.choices(tm.Features(5, 0.1, 0.9 ** np.arange(5)), 2)
     assert len(few) == 10 + 10 + 5 + 1
+
+
+def isosceles(features, c):
+    """The lowest loss of three columns in two dimensions, two of which have the cosine -c, and the
+    third is halfway between them on the other side.
+    """
+    down, aside = ((1 - c) / 2) ** 0.5, ((1 + c) / 2) ** 0.5
+
+    def loss(theta):
+        a, b, *bias = theta
+        W = np.array([[a, -b * down, -b * down], [0, b * aside, -b * aside]])
+        model = tm.ReluOutput(W, np.array([bias[0], bias[1], bias[1]]))
+        return float(tm.expected_loss(model, features)) / scale
+
+    scale = 3 * features.variance()[0]
+    found = scipy.optimize.minimize(loss, [1, 1, 0, 0], method="Nelder-Mead", options={
+        "xatol": 1e-8, "fatol": 1e-13})
+    return found.fun * scale
+
+
+@pytest.mark.parametrize("p, c", [(0.001, 0.8), (0.001, 0.95), (0.05, 0.8)])
+def test_a_bound_between_the_triangle_and_the_digon(p, c):
+    """Rare features have small losses, of which a search must not leave more than of large ones."""
+    features = tm.Features(3, p)
+    found = tm.find_minimum(features, 2, starts=2, coherence=c)
+    assert found.converged and found.loss == pytest.approx(isosceles(features, c), rel=1e-5)
+    assert coherence(found.model.W) == pytest.approx(c, abs=1e-6)
 
 
 def test_coherence_is_the_largest_cosine():

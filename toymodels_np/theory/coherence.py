@@ -6,6 +6,7 @@ The bound is c |W_i| |W_j| -+ W_i . W_j >= 0 for all pairs. It holds where a col
 features are dropped, and each choice of features that are kept is a search of its own.
 """
 
+from contextlib import suppress
 from itertools import combinations, islice
 
 import numpy as np
@@ -21,7 +22,7 @@ STARTS = 8                  # starts that a choice of features has
 ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
 ACTIVE = 1e-7               # a bound that is met to so much counts
 STEPS = 300
-DIGITS = 1e-13              # SLSQP stops once the loss moves by less
+DIGITS = 1e-13              # SLSQP stops once the loss moves by less, of the empty model's
 
 
 def coherence(W):
@@ -31,6 +32,11 @@ def coherence(W):
     cosine = abs(V.T @ V)
     np.fill_diagonal(cosine, 0)
     return float(cosine.max(initial=0))
+
+
+def empty_loss(features):
+    """What a model without weights loses at its best: the measure of losses of rare features."""
+    return float((features.importance * features.variance()).sum())
 
 
 def coherent_minimum(task, starts, bound, free, watch):
@@ -87,10 +93,10 @@ def slsqp(task, start, kept, bound):
     free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
     theta = pack(whole)
 
-    def loss(x):
+    def loss(x, unit):
         theta[free] = x
         f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
-        return float(f[0]), g[0, free]
+        return float(f[0]) / unit, g[0, free] / unit
 
     rules = []
     if count > 1:
@@ -98,13 +104,23 @@ def slsqp(task, start, kept, bound):
         kind = "eq" if bound == 0 else "ineq"
         rules = [{"type": kind, "fun": lambda x: _room(x, m, count, pairs, bound)[0],
                   "jac": lambda x: _room(x, m, count, pairs, bound)[1]}]
-    found = scipy.optimize.minimize(loss, theta[free].copy(), jac=True, method="SLSQP",
-                                    constraints=rules, options={"maxiter": STEPS, "ftol": DIGITS})
-    theta[free] = found.x
-    point = unpack(whole, _inside(theta, m, n))
-    f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
-    legal = coherence(point.W) <= bound + ACTIVE
-    return point, float(f[0]) if legal else np.inf
+    ends, x = [], theta[free].copy()
+    # In units of its own a steep loss would throw the first steps far away, and from a point that
+    # is as good as found it is only in these that what is left of a rare feature's loss counts.
+    for unit in (1.0, empty_loss(task.features)):
+        with suppress(ArithmeticError):
+            x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
+                                        constraints=rules,
+                                        options={"maxiter": STEPS, "ftol": DIGITS}).x
+            theta[free] = x
+            point = unpack(whole, _inside(theta, m, n))
+            f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
+            legal = coherence(point.W) <= bound + ACTIVE
+            ends.append((float(f[0]) if legal else np.inf, len(ends), point))
+    if not ends:
+        return whole, np.inf
+    f, _, point = min(ends)
+    return point, f
 
 
 def _room(x, m, count, pairs, bound):
