@@ -14,7 +14,7 @@ from toymodels_np.teaching.checker import Raised, call, diagnose, examine, judge
 from toymodels_np.teaching.compare import same, show, trouble
 from toymodels_np.teaching.draw import drawn
 from toymodels_np.teaching.exercise import deciding_line, source
-from toymodels_np.teaching.records import EXERCISES, find, of_file
+from toymodels_np.teaching.records import EXERCISES, find, learning, of_file
 
 FOLDER = Path(__file__).parents[1] / "examples" / "exercises"
 MUTANTS = 10                    # of the answer of every exercise, at least
@@ -155,6 +155,45 @@ def test_a_gradient_is_judged_by_central_differences():
                     <= 1e-5 * max(abs(measured).max(), abs(claimed).max()))
 
     assert examine(find("gradient_check"), is_right).solved
+
+
+def slopes(loss, theta):
+    return np.array([(loss(theta + v) - loss(theta - v)) / 2e-4 for v in 1e-4 * np.eye(len(theta))])
+
+
+WRONG_JUDGES = {
+    "np.allclose": (lambda a, b: np.allclose(a, b), "atol = 1e-8 is absolute"),
+    "sum": (lambda a, b: np.isclose(a.sum(), b.sum(), rtol=1e-6, atol=0), "only the sum"),
+    "mean": (lambda a, b: np.isclose(a.mean(), b.mean(), rtol=1e-6, atol=0), "only the sum"),
+    "sorted": (lambda a, b: np.allclose(np.sort(a), np.sort(b), atol=0), "is not right"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_JUDGES)
+def test_a_judge_of_gradients_that_overlooks_errors_is_refused(name):
+    alike, said = WRONG_JUDGES[name]
+    verdict = examine(find("gradient_check"), lambda loss, theta, claimed: bool(
+        alike(slopes(loss, theta), claimed)))
+    assert not verdict.solved and said in verdict.said
+
+
+def test_one_difference_along_the_diagonal_is_refused():
+    def is_right(loss, theta, claimed):
+        measured = (loss(theta + 1e-4) - loss(theta - 1e-4)) / 2e-4
+        return bool(abs(measured - claimed.sum()) <= 1e-6 * abs(claimed.sum()))
+
+    assert "only the sum" in examine(find("gradient_check"), is_right).said
+
+
+def test_claims_have_every_defect_at_every_scale():
+    seen = set()
+    for loss, theta, claimed in drawn(find("gradient_check")):
+        right = loss.gradient(theta)
+        assert find("gradient_check").answer(loss, theta, claimed) == np.array_equal(right, claimed)
+        seen |= {pair for pair in learning.PAIRS
+                 if np.array_equal(learning.claim(right, pair[1]), claimed)
+                 and pair[0] == loss.scale}
+    assert seen == set(learning.PAIRS)
 
 
 def test_a_simplex_may_be_turned_and_may_not_be_complex():

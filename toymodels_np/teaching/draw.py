@@ -7,7 +7,6 @@ from importlib import import_module
 
 import numpy as np
 
-EXAMPLES = 60                           # inputs on which an exercise is checked
 HALVES = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0)
 POSITIVE = (1.0, 0.5, 2.0, 0.25, 3.0)
 PROBABILITIES = (0.5, 0.1, 0.25, 0.8, 0.05)
@@ -56,7 +55,7 @@ def drawn(exercise):
     """The inputs on which an exercise is checked: a tuple of tuples of arguments."""
     hypothesis, found = library(), []
 
-    @_settings()
+    @_settings(exercise)
     @hypothesis.given(_strategy(exercise))
     def collect(arguments):
         found.append(arguments)
@@ -67,13 +66,14 @@ def drawn(exercise):
 
 def smallest(exercise, condition):
     """The simplest arguments that Hypothesis finds for which `condition(arguments)` holds."""
-    return library().find(_strategy(exercise), condition, settings=_settings())
+    return library().find(_strategy(exercise), condition,
+                          settings=_settings(exercise))
 
 
-def _settings():
+def _settings(exercise):
     hypothesis = library()
     phases = hypothesis.Phase.generate, hypothesis.Phase.shrink
-    return hypothesis.settings(max_examples=EXAMPLES, derandomize=True, database=None,
+    return hypothesis.settings(max_examples=exercise.examples, derandomize=True, database=None,
                                deadline=None, phases=phases,
                                suppress_health_check=list(hypothesis.HealthCheck))
 

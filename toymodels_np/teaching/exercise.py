@@ -36,6 +36,7 @@ class Exercise:
     shown : what the learner has just shown, after success
     view : what is compared of an answer, where answers are not unique
     tolerance : relative to the largest entry of the package's answer
+    examples : the number of inputs on which it is checked
     """
 
     name: str
@@ -50,6 +51,7 @@ class Exercise:
     shown: str
     view: Callable = lambda answer: answer
     tolerance: float = 1e-7
+    examples: int = 60
     next: str | None = None
 
     @property

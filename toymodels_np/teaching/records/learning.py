@@ -38,24 +38,30 @@ class Bowl:
         return f"{self.scale:g}·Σ([{c}]·theta⁴/4 + theta)"
 
 
-DEFECTS = ("none", "sign", "last", "thousandth", "double", "swapped", "all signs")
+SCALES = 1.0, 1e-6
+DEFECTS = ("none", "sign", "last", "thousandth", "double", "all signs", "exchanged", "+d, -d")
+OF_TWO = DEFECTS[-2:]       # these need two components, and leave their sum as it is
+PAIRS = tuple((scale, defect) for defect in DEFECTS for scale in SCALES)
 
 
-def _claim(gradient, defect):
+def claim(gradient, defect):
     """A gradient with a defect, or without one."""
     claimed = gradient.copy()
     if defect in ("sign", "last", "thousandth"):
         claimed[-1] *= {"sign": -1, "last": 0, "thousandth": 1.001}[defect]
-    if defect == "swapped":
-        claimed[[0, -1]] = 2 * claimed[[-1, 0]]
+    if defect == "exchanged":
+        claimed[[0, -1]] = claimed[[-1, 0]]
+    if defect == "+d, -d":
+        claimed[[0, -1]] += abs(gradient[0]) * np.array([0.5, -0.5])
     return claimed * {"double": 2, "all signs": -1}.get(defect, 1)
 
 
 def _claim_inputs(draw):
-    n = draw.integer(1, 3)
-    loss = Bowl(draw.one_of((1.0, 1e-6)), draw.array(n, values=(1.0, 0.5, 2.0)))
+    scale, defect = draw.one_of(PAIRS)
+    n = draw.integer(2 if defect in OF_TWO else 1, 3)
+    loss = Bowl(scale, draw.array(n, values=(1.0, 0.5, 2.0)))
     theta = draw.array(n, values=(1.0, 0.5, 2.0, -0.5))
-    return loss, theta, _claim(loss.gradient(theta), draw.one_of(DEFECTS))
+    return loss, theta, claim(loss.gradient(theta), defect)
 
 
 def _is_right(loss, theta, claimed):
@@ -77,7 +83,7 @@ def _slopes(loss, theta, t=1e-4, width=2.0):
     return np.array([(loss(theta + v) - loss(theta - v)) / (width * t) for v in each])
 
 
-def _near(measured, claimed, tolerance=1e-4):
+def _near(measured, claimed, tolerance=1e-5):
     size = max(abs(measured).max(), abs(claimed).max())
     return bool(abs(measured - claimed).max() <= tolerance * size)
 
@@ -88,9 +94,16 @@ def _absolute(loss, theta, claimed):
 
 CHECK = Exercise(
     name="19_gradient_check", title="is this gradient right?", function="is_right",
-    inputs=_claim_inputs, answer=_is_right,
+    inputs=_claim_inputs, answer=_is_right, examples=240,
     mistakes=(
         Mistake("the error is absolute: a wrong gradient of a small loss passes", _absolute),
+        Mistake("atol = 1e-8 is absolute, and np.allclose has it by default: an error of a "
+                "thousandth passes where the loss is small",
+                lambda loss, theta, claimed: bool(np.allclose(_slopes(loss, theta), claimed))),
+        Mistake("only the sum is looked at, or the mean, or one difference along (1, …, 1): "
+                "errors that cancel pass",
+                lambda loss, theta, claimed: _near(
+                    _slopes(loss, theta).sum()[None], claimed.sum()[None])),
         Mistake("only the first component is looked at",
                 lambda loss, theta, claimed: _near(_slopes(loss, theta)[:1], claimed[:1])),
         Mistake("only the lengths are compared, and a sign that is wrong passes",
