@@ -11,7 +11,7 @@ import pytest
 
 from toymodels_np.teaching import child
 from toymodels_np.teaching.checker import Raised, call, diagnose, examine, judged
-from toymodels_np.teaching.compare import same, show, trouble
+from toymodels_np.teaching.compare import apart, same, show, trouble
 from toymodels_np.teaching.draw import drawn
 from toymodels_np.teaching.exercise import deciding_line, source
 from toymodels_np.teaching.records import EXERCISES, find, learning, of_file
@@ -219,6 +219,32 @@ def test_what_is_almost_right_is_said_to_be(name):
     assert one_sentence(said)
 
 
+def adam_with(epsilon, early):
+    """Adam in which epsilon is another, or is added before the bias correction."""
+    def step(theta, g, mean, square, t, learning_rate):
+        mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g**2
+        m, c = mean / (1 - 0.9**t), (1 - 0.999**t)**0.5
+        below = (square**0.5 + epsilon) / c if early else square**0.5 / c + epsilon
+        return theta - learning_rate * m / below, mean, square
+    return step
+
+
+@pytest.mark.parametrize("epsilon, early, known", [
+    (1e-8, True, "before the bias correction"), (1e-7, False, "epsilon is 1e-7"),
+    (1e-6, False, "is not right")])
+def test_an_error_that_is_large_on_some_inputs_is_no_lack_of_digits(epsilon, early, known):
+    said = examine(find("adam"), adam_with(epsilon, early)).said
+    assert known in said and "digits only" not in said
+    mine, right = re.search(r"yours is (.*), expected is (.*), with theta", said).groups()
+    assert mine != right
+
+
+def test_values_that_differ_are_shown_apart():
+    assert apart(np.array([1 + 3e-7]), np.array([1.0])) == ("[1.0000003]", "[1]")
+    assert apart((1.0, 2.0), (1.0, 2 + 1e-11)) == ("(1, 2)", "(1, 2.00000000001)")
+    assert apart(0.25, 0.5) == ("0.25", "0.5") and apart(1.0, 1.0) == ("1", "1")
+
+
 # -- mutated answers
 
 def numbers(change):
@@ -295,6 +321,36 @@ def test_mutated_answers_never_pass(exercise):
 
 
 # -- whatever else a learner may do
+
+def test_the_error_is_that_of_the_input_that_is_shown():
+    def forward(W, b, x):
+        if W.size > 1:
+            raise ValueError(f"W is {W.tolist()}")
+        return find("forward").answer(W, b, x)
+
+    verdict = examine(find("forward"), forward)
+    assert "with W = [[0, 0]], " in verdict.said
+    assert verdict.said.endswith(": W is [[0.0, 0.0]].")
+    assert "W is [[0.0, 0.0]]" in verdict.traceback
+
+
+@pytest.mark.parametrize("answer", [17.0, "right"])
+def test_an_error_on_a_later_call_is_not_an_answer(answer):
+    """The wrong answer is told that was given; nothing that Python raised is shown as a value."""
+    calls = []
+
+    def loss(x, output, importance):
+        calls.append(x)
+        if len(calls) > len(drawn(find("loss"))):
+            raise KeyError("boom")
+        return 17.0 if answer == 17.0 or len(calls) == 5 else find("loss").answer(
+            x, output, importance)
+
+    said = examine(find("loss"), loss).said
+    assert said.startswith("Your answer is not right; yours is 17, expected is ")
+    assert "boom" not in said and one_sentence(said)
+
+
 
 class Hostile:
     def __array__(self, *_, **__):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compare import same, show, trouble
+from .compare import almost, apart, same, show, trouble
 from .draw import drawn, smallest
 
 
@@ -48,12 +48,11 @@ def examine(exercise, function):
         answers.append(call(function, arguments))
         if isinstance(answers[-1], Raised):
             return _on_error(exercise, function, arguments, answers[-1])
-    wrong = [arguments for arguments, answer in zip(inputs, answers)
-             if judged(exercise, answer, arguments)]
+    wrong = [case for case in zip(inputs, answers) if _fault(exercise, *case)]
     if not wrong:
         return Verdict(True, "")
     mistake = diagnose(exercise, answers)
-    return Verdict(False, _on_wrong(exercise, function, wrong[0], mistake))
+    return Verdict(False, _on_wrong(exercise, function, wrong, mistake))
 
 
 def call(function, arguments):
@@ -121,23 +120,46 @@ def _on_error(exercise, function, arguments, raised):
         return Verdict(False, f"{exercise.function} asks for more memory than an exercise has "
                               f"({first_line(error)}).", raised.traceback)
     kind = type(error)
-    arguments = _smallest(exercise, arguments, lambda one: isinstance(
-        getattr(call(function, one), "error", None), kind))
+    simple = _smallest(exercise, arguments, lambda one: _raises(call(function, one), kind))
+    again = call(function, simple)
+    if _raises(again, kind):            # else it depends on what was called before
+        arguments, raised = simple, again
     return Verdict(False, f"{exercise.function} raises {kind.__name__} with "
-                          f"{_named(exercise, arguments)}: {first_line(error)}.",
+                          f"{_named(exercise, arguments)}: {first_line(raised.error)}.",
                    raised.traceback)
 
 
-def _on_wrong(exercise, function, arguments, mistake):
-    """The sentence on a wrong answer, with the smallest example that shows it."""
-    arguments = _smallest(exercise, arguments, lambda one: bool(
-        judged(exercise, call(function, one), one)))
-    answer = call(function, arguments)
-    said = judged(exercise, answer, arguments)
-    what = f"Your answer is exactly what you get if {mistake.said}" if mistake else \
-        f"Your answer {said or 'is not right'}"
-    return (f"{what}; yours is {show(answer)}, expected is "
-            f"{show(call(exercise.answer, arguments))}, with {_named(exercise, arguments)}.")
+def _raises(answer, kind):
+    return isinstance(answer, Raised) and type(answer.error) is kind
+
+
+def _on_wrong(exercise, function, wrong, mistake):
+    """The sentence on wrong answers, with the smallest example that shows it.
+
+    wrong : the (arguments, answer) that are wrong, from which an answer is taken that is not even
+        almost right, if there is one
+    """
+    grave = [case for case in wrong if not almost(_fault(exercise, *case))]
+    arguments, answer = (grave or wrong)[0]
+
+    def as_wrong(one, given):
+        said = _fault(exercise, one, given)
+        return bool(said) and not (grave and almost(said))
+
+    simple = _smallest(exercise, arguments, lambda one: as_wrong(one, call(function, one)))
+    again = call(function, simple)
+    if as_wrong(simple, again):         # else it depends on what was called before
+        arguments, answer = simple, again
+    what = f"is exactly what you get if {mistake.said}" if mistake else \
+        _fault(exercise, arguments, answer)
+    mine, right = apart(answer, call(exercise.answer, arguments))
+    return (f"Your answer {what}; yours is {mine}, expected is {right}, with "
+            f"{_named(exercise, arguments)}.")
+
+
+def _fault(exercise, arguments, answer):
+    """What is wrong with an answer, or "" where it is right or where nothing was answered."""
+    return "" if isinstance(answer, Raised) else judged(exercise, answer, arguments)
 
 
 def _smallest(exercise, arguments, condition):

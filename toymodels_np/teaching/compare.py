@@ -6,6 +6,7 @@ ALMOST = 1e-4               # of an answer's largest entry: smaller errors are h
 SMALLEST = 1e-3             # answers up to this are compared as if the largest entry were this
 MOST_ENTRIES = 10**6        # of an answer that is looked at
 WIDEST = 160                # characters of a value that is shown
+DIGITS_ONLY = "digits only, as in float32 or from a difference"
 
 
 def trouble(given, expected, tolerance):
@@ -49,8 +50,12 @@ def _number_trouble(given, expected, tolerance):
     error, scale = abs(a - expected).max(), abs(expected).max()
     if scale < SMALLEST or error > ALMOST * scale:
         return "is not right"
-    return (f"agrees to {np.log10(scale / error):.0f} digits only, as in float32 or from a "
-            f"difference")
+    return f"agrees to {np.log10(scale / error):.0f} {DIGITS_ONLY}"
+
+
+def almost(said):
+    """Whether `trouble` said of an answer that it is right but for its last digits."""
+    return said.endswith(DIGITS_ONLY)
 
 
 def _as_array(given):
@@ -88,24 +93,34 @@ def same(given, other, tolerance):
     return not said and a.shape == b.shape and close(a, b, tolerance)
 
 
-def show(value):
-    """A value in one line of at most WIDEST characters, with four digits."""
+def show(value, digits=None):
+    """A value in one line of at most WIDEST characters, with five or six digits or so many."""
     if isinstance(value, tuple):
-        text = f"({', '.join(map(show, value))})"
+        text = f"({', '.join(show(one, digits) for one in value)})"
     elif isinstance(value, (float, np.floating)) and not isinstance(value, bool):
-        text = f"{value:.6g}"
+        text = f"{value:.{digits or 6}g}"
     elif isinstance(value, (np.ndarray, list)):
         try:
             value = np.asarray(value)
             value = value + 0.0 if value.dtype.kind == "f" else value               # no -0
+            form = {"float_kind": f"{{:.{digits or 5}g}}".format}
             text = np.array2string(value, precision=5, separator=", ", threshold=40,
-                                   suppress_small=False, formatter={"float_kind": "{:.5g}".format})
+                                   suppress_small=False, formatter=form)
         except Exception:               # such as lists of unequal lengths
             text = _repr(value)
     else:
         text = _repr(value)
     text = " ".join(text.split())
     return text if len(text) <= WIDEST else f"{text[:WIDEST - 2]} …"
+
+
+def apart(one, other):
+    """Two values as they are shown, with as many digits as it takes to tell them apart."""
+    for digits in (None, 8, 12, 17):
+        texts = show(one, digits), show(other, digits)
+        if texts[0] != texts[1]:
+            return texts
+    return show(one), show(other)
 
 
 def _repr(value):

@@ -142,7 +142,7 @@ def _adam(theta, g, mean, square, t, learning_rate):
 
 
 def _variant(beta1=BETA1, beta2=BETA2, correct=True, inside=False, shift=0, squared=True,
-             decay=True, root=0.5, both=True, returned=False):
+             decay=True, root=0.5, both=True, returned=False, epsilon=EPSILON, early=False):
     """Adam with a mistake."""
     def step(theta, g, mean, square, t, learning_rate):
         new = 1 - beta1 if decay else 1.0
@@ -151,7 +151,8 @@ def _variant(beta1=BETA1, beta2=BETA2, correct=True, inside=False, shift=0, squa
         k = t + shift
         m = mean / (1 - beta1 ** k) if correct else mean
         v = square / (1 - beta2 ** k) if correct and both else square
-        below = (v + EPSILON) ** 0.5 if inside else v ** root + EPSILON
+        small = epsilon / (1 - beta2 ** k) ** 0.5 if early else epsilon
+        below = (v + small) ** 0.5 if inside else v ** root + small
         return theta - learning_rate * m / below, *((m, v) if returned else (mean, square))
     return step
 
@@ -165,6 +166,9 @@ ADAM = Exercise(
                 _variant(returned=True)),
         Mistake("the root of the second running mean is missing", _variant(root=1)),
         Mistake("epsilon stands inside the root", _variant(inside=True)),
+        Mistake("epsilon is added before the bias correction, which then divides it too by the "
+                "root of 1 - 0.999^t", _variant(early=True)),
+        Mistake("epsilon is 1e-7, as in some libraries, and not 1e-8", _variant(epsilon=1e-7)),
         Mistake("steps are counted from 0: the correction uses t + 1 where t is meant",
                 _variant(shift=1)),
         Mistake("beta1 and beta2 are exchanged", _variant(beta1=BETA2, beta2=BETA1)),
