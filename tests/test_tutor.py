@@ -130,6 +130,27 @@ def test_reset_keeps_what_was_there(mine, capsys):
     assert learn(capsys, "reset", "loss")[1] == ["04_loss.py is as it was given"]
 
 
+def test_a_second_reset_loses_nothing(mine, capsys):
+    path = mine / "04_loss.py"
+    path.write_text(RIGHT)
+    assert learn(capsys, "reset", "4")[1] == [
+        "04_loss.py is as it was given; what you had is in 04_loss.py.old"]
+    assert learn(capsys, "reset", "4")[1] == ["04_loss.py is as it was given"]
+    for text, name in (("second", "04_loss.py.old.2"), ("third", "04_loss.py.old.3")):
+        path.write_text(text)
+        assert learn(capsys, "reset", "4")[1][0].endswith(f"what you had is in {name}")
+        assert (mine / name).read_text() == text
+    assert (mine / "04_loss.py.old").read_text() == RIGHT
+
+
+@pytest.mark.parametrize("verb", ["reset", "solution"])
+def test_what_nobody_wants_by_accident_needs_a_name(mine, capsys, verb):
+    (mine / "01_sampler.py").write_text("my work")
+    code, lines, err = learn(capsys, verb)
+    assert code == 2 and lines == [] and err.startswith(f"error: {verb} needs the name of an ")
+    assert (mine / "01_sampler.py").read_text() == "my work"
+
+
 def test_the_report_tabulates_folders(mine, capsys, given):
     (mine / "04_loss.py").write_text(RIGHT)
     for words in (["loss"], ["skip", "1"], ["hint", "2"], ["hint", "2"]):

@@ -5,7 +5,8 @@
     learn check [NAME]    the same; without a name the first that is not solved yet
     learn hint [NAME]     a hint, and the second time a second one
     learn solution NAME   the package's own source
-    learn reset NAME      the file as it was given; yours is kept beside it, as NAME.py.old
+    learn reset NAME      the file as it was given; yours is kept beside it, as NAME.py.old, or
+                          NAME.py.old.2 and so on where there is one already
     learn skip [NAME]     go on to the next
     learn --watch [NAME]  check whenever the file is saved, and go on when it is solved
     learn --copy DIR      copy the exercises to DIR
@@ -17,6 +18,7 @@ Exit codes: 0 solved or done, 1 not solved, 2 refused.
 import argparse
 import os
 from importlib import import_module
+from itertools import chain, count
 from pathlib import Path
 
 from .child import judge_file
@@ -75,6 +77,8 @@ def run_learn(options):
     verb, *rest = options.words
     if verb not in VERBS:
         verb, rest = "check", options.words
+    if verb in NEED_A_NAME and not rest:
+        raise ValueError(f"{verb} needs the name of an exercise, such as: {COMMAND} {verb} 04")
     return VERBS[verb](folder, _one(folder, rest), options)
 
 
@@ -151,15 +155,31 @@ def _solution(folder, exercise, options):
 
 
 def _reset(folder, exercise, options):
-    path, old = folder / exercise.file, folder / f"{exercise.file}.old"
+    path = folder / exercise.file
     kept = ""
-    if path.is_file():
+    if path.is_file() and not _as_given(path, exercise):
+        old = _free_name(path)
         os.replace(path, old)
         kept = f"; what you had is in {old.name}"
     write(path, original(exercise))
     forget(folder, exercise)
     print(f"{exercise.file} is as it was given{kept}")
     return 0
+
+
+def _as_given(path, exercise):
+    """Whether a file is the original; one that cannot be read counts as somebody's work."""
+    try:
+        return path.read_bytes() == original(exercise).encode()
+    except OSError:
+        return False
+
+
+def _free_name(path):
+    """The first of NAME.py.old, NAME.py.old.2 and so on that nobody has."""
+    names = chain((".old",), (f".old.{number}" for number in count(2)))
+    return next(old for end in names
+                if not os.path.lexists(old := path.with_name(path.name + end)))
 
 
 def _skip(folder, exercise, options):
@@ -170,6 +190,8 @@ def _skip(folder, exercise, options):
 
 
 VERBS = {"check": _check, "hint": _hint, "solution": _solution, "reset": _reset, "skip": _skip}
+
+NEED_A_NAME = "solution", "reset"       # what they do is not wished for by accident
 
 
 def watch(folder, exercise, traceback=False, changes=None):
