@@ -245,6 +245,27 @@ def test_values_that_differ_are_shown_apart():
     assert apart(0.25, 0.5) == ("0.25", "0.5") and apart(1.0, 1.0) == ("1", "1")
 
 
+SAMPLERS = {
+    "those on": lambda rng, p, shape: filled(rng, rng.random(shape) < p),
+    "binomial": lambda rng, p, shape: rng.binomial(1, p, size=shape) * rng.random(shape),
+    "rows": lambda rng, p, shape: np.array([
+        np.where(rng.random(len(p)) < p, rng.random(len(p)), 0) for _ in range(shape[0])]),
+}
+
+
+def filled(rng, on):
+    x = np.zeros(on.shape)
+    x[on] = rng.random(on.sum())
+    return x
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_right_law_of_other_numbers_is_told_so(name):
+    said = examine(find("sampler"), lambda p, batch_size, seed: SAMPLERS[name](
+        np.random.default_rng(seed), p, (batch_size, len(p)))).said
+    assert "the law is the same, and the numbers are others than the package's" in said
+
+
 # -- mutated answers
 
 def numbers(change):

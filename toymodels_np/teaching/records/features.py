@@ -47,6 +47,45 @@ def _row_wise(p, batch_size, seed):
     return (rng.random((batch_size, 1)) < p) * rng.random((batch_size, len(p)))
 
 
+LAW = "the law is the same, and the numbers are others than the package's"
+
+
+def _on_alone(p, batch_size, seed):
+    """Values are drawn for the features that are on, and for no others."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((batch_size, len(p)))
+    on = rng.random(x.shape) < p
+    x[on] = rng.random(on.sum())
+    return x
+
+
+def _binomial(p, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    return rng.binomial(1, p, (batch_size, len(p))) * rng.random((batch_size, len(p)))
+
+
+def _by_rows(p, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    return np.array([(rng.random(len(p)) < p) * rng.random(len(p)) for _ in range(batch_size)])
+
+
+def _by_features(p, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    columns = [(rng.random(batch_size) < one) * rng.random(batch_size) for one in p]
+    return np.stack(columns, axis=1)
+
+
+def _by_numbers(p, batch_size, seed, always=True):
+    """One number after the other: a switch, and a value always or where the switch is on."""
+    rng = np.random.default_rng(seed)
+
+    def number(one):
+        on = rng.random() < one
+        return on * rng.random() if always or on else 0.0
+
+    return np.array([[number(one) for one in p] for _ in range(batch_size)])
+
+
 SAMPLER = Exercise(
     name="01_sampler", title="draw a batch of sparse features", function="sample",
     inputs=_sample_inputs, answer=_sample,
@@ -56,8 +95,16 @@ SAMPLER = Exercise(
         Mistake("features that are on are 1 and not uniform in [0, 1]",
                 lambda p, batch_size, seed: 1.0 * (_switched(
                     p, batch_size, seed, lambda u: u < p) > 0)),
-        Mistake("the values are drawn before the switches: the law is the same, and the numbers "
-                "are others than the package's", _values_first),
+        Mistake(f"the values are drawn before the switches: {LAW}", _values_first),
+        Mistake(f"values are drawn for features that are on alone: {LAW}", _on_alone),
+        Mistake(f"the switches come from rng.binomial: {LAW}", _binomial),
+        Mistake(f"a feature is on where rng.random exceeds 1 - p: {LAW}",
+                lambda p, batch_size, seed: _switched(p, batch_size, seed, lambda u: u > 1 - p)),
+        Mistake(f"one sample is drawn after the other: {LAW}", _by_rows),
+        Mistake(f"one feature is drawn after the other: {LAW}", _by_features),
+        Mistake(f"one entry is drawn after the other: {LAW}", _by_numbers),
+        Mistake(f"one entry is drawn after the other, and its value where it is on alone: {LAW}",
+                lambda p, batch_size, seed: _by_numbers(p, batch_size, seed, always=False)),
         Mistake("one number decides both whether a feature is on and how strongly", _one_number),
         Mistake("one switch is shared by all the features of a sample", _row_wise),
         Mistake("all features are on", lambda p, batch_size, seed: _switched(
