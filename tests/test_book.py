@@ -7,12 +7,14 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axes_of_p import dense_to_sparse
 from browser import CHROMIUM, FLAGS, chromium, missing
 
 from toymodels_np.cli import parser as cli
 from toymodels_np.teaching import book, figures
+from toymodels_np.theory import energies
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "derivations").glob("*.md"))
@@ -215,3 +217,19 @@ def test_no_formula_is_cut_on_a_screen(text, tmp_path):
                 .map(one => one.parentNode.id)""")
             assert cut == []
             assert tab.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_what_is_said_of_the_energies_of_shapes():
+    def share(p):
+        """The energy of two digons as a share of the pentagon's."""
+        return energies.digons(2, p, dropped=1).loss / energies.polygon(5, p).loss
+
+    said = " ".join(figures.energy_of_shapes.__doc__.split())
+    assert "the pentagon is far better" in said and share(0.01) > 3
+    assert "Between p = 0.23 and 0.7" in said
+    assert share(0.22) > 1 > share(0.23) and share(0.69) < 1
+    assert "11 % at most" in said
+    assert 0.885 < min(share(p) for p in np.linspace(0.23, 0.7, 48)) < 0.895
+    assert "hardly differ" in said and "at p = 1 they cost the same" in said
+    assert max(abs(share(p) - 1) for p in np.linspace(0.7, 1, 31)) < 2e-3
+    assert abs(share(1.0) - 1) < 1e-4

@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import toymodels_np as tm
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "walkthrough"
 SCRIPTS = sorted(FOLDER.glob("[1-4]_*.py"))
@@ -47,6 +49,19 @@ def test_what_is_stored_is_a_run_from_top_to_bottom_without_error(path):
     assert all(output.get("name") != "stderr" for output in outputs)
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
     assert path.with_suffix(".ipynb").stat().st_size < LARGEST
+
+
+def test_the_guide_installs_what_the_meetings_run():
+    extras = re.search(r"pip install -e \"\.\[(.*)\]\"", GUIDE).group(1).split(",")
+    assert {"notebook"} | set(re.findall(r"toymodels_np (learn|book|explorer)", GUIDE)) == \
+        set(extras)
+
+
+def test_the_last_notebook_claims_no_more_than_is_there():
+    text = " ".join(SCRIPTS[3].read_text(encoding="utf-8").replace("\n# ", " ").split())
+    assert "writes it down, for one feature." in text
+    assert "for one hidden dimension and at most four independent features." in text
+    assert "at most four independent features" in tm.certify_global.__doc__
 
 
 def assert_runs(path):

@@ -37,7 +37,7 @@ exact.forward([[-0.7], [0.0], [0.4]]).ravel()
 
 # %% [markdown]
 # $|x| = \mathrm{relu}(x) + \mathrm{relu}(-x)$: two neurons, one for each side. Exercise
-# [23_absolute_value](../exercises/23_absolute_value.py) writes it down for any number of features.
+# [23_absolute_value](../exercises/23_absolute_value.py) writes it down, for one feature.
 #
 # **Predict.** Three features and six neurons, that is just enough room. Will training find this
 # solution? And what will six features do with the same six neurons, if they are sparse?
@@ -153,8 +153,8 @@ print(f"the energies cross at importance {point.value:.9f}, "
 #
 # 1. **Which shapes are the minima?** For more features than a simplex has and more than three
 #    dimensions, most sparse minima are "irregular". Is there an order in them that we cannot name?
-# 2. **Is it the global minimum?** `tm.certify_global` settles the case of one hidden dimension.
-#    What would it take for two?
+# 2. **Is it the global minimum?** `tm.certify_global` can prove it for one hidden dimension and
+#    at most four independent features. What would it take for two dimensions?
 # 3. **Does training find it?** How often, and does the answer get worse as models get larger?
 # 4. **What does hysteresis do to real training**, in which the data change slowly?
 # 5. **How do correlations of real features look**, and which of the shapes survive them?

@@ -84,8 +84,9 @@ def exact_line():
 
 def energy_of_shapes():
     """Energies of five equal features in two dimensions as a share of what an empty model costs.
-    For sparse features, on the right, the pentagon is far the best; for dense ones two digons
-    with one feature dropped are."""
+    For sparse features, on the right, the pentagon is far better. Between p = 0.23 and 0.7 two
+    digons with one feature dropped are, by 11 % at most; for p above that the two hardly differ,
+    and at p = 1 they cost the same."""
     p = np.geomspace(1, 0.01, 9)
     empty = np.array([5 * energies.dropped(each).loss for each in p])
     shapes = {"pentagon": [energies.polygon(5, each).loss for each in p],
