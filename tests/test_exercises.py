@@ -519,3 +519,18 @@ def test_a_process_passes_who_prints(tmp_path):
     path.write_text("print('hello')\ndef loss(x, output, importance):\n    print(x)\n"
                     "    return (importance * (x - output)**2).sum(1).mean()\n", encoding="utf-8")
     assert child.judge_file(find(4), path).solved
+
+
+PRINTING = "def loss(x, output, importance):\n    print('x', x)\n    {}\n"
+
+
+@pytest.mark.parametrize("body, printed", [
+    ("return 17.0", "x [[0.]]"), ("return 1 / 0", "x [[0.]]"), ("raise NotImplementedError", "x ["),
+    ("[print(i) for i in range(100)]", "\n".join(map(str, range(88, 100)))),
+    ("print('a\\x1b[2J\\ud800')", "x [[0.]]\na [2J")])
+def test_what_was_printed_for_the_shown_input_is_kept(tmp_path, body, printed):
+    path = tmp_path / "04_loss.py"
+    path.write_text(PRINTING.format(body), encoding="utf-8")
+    verdict = child.judge_file(find(4), path)
+    assert not verdict.solved and verdict.printed.startswith(printed)
+    assert len(verdict.printed) < 2000 and one_sentence(verdict.said)

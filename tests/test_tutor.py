@@ -282,6 +282,18 @@ def test_a_file_checks_itself(given, tmp_path):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["04_loss.py"]
 
 
+def test_a_file_shows_what_its_function_prints(given, tmp_path):
+    path = tmp_path / "04_loss.py"
+    text = (given / "04_loss.py").read_text(encoding="utf-8")
+    path.write_text(text.replace("raise NotImplementedError", "print('x is', x); return 17.0"))
+    code, lines, err = script(path)
+    assert (code, err) == (1, "") and "with x = [[0]], " in lines[0]
+    assert lines[1:] == ["", "The last lines that loss printed then:", "", "    x is [[0.]]"]
+    path.write_text(text.replace("raise NotImplementedError",
+                                 "print(x); return (importance * (x - output)**2).sum(1).mean()"))
+    assert script(path)[1][0].startswith("04_loss is solved. ")
+
+
 def test_a_script_without_hypothesis_names_the_extra(given, tmp_path):
     path = tmp_path / "04_loss.py"
     shutil.copy(given / "04_loss.py", path)

@@ -6,8 +6,10 @@ happens, since a learner's code may loop, exit or ask for all memory.
 
 import copy
 import inspect
+import io
 import traceback
 import warnings
+from contextlib import redirect_stdout
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +17,18 @@ import numpy as np
 from .compare import almost, apart, same, show, trouble
 from .draw import drawn, smallest
 
+MOST_PRINTED = 2000         # characters of what a function prints that are kept
+LINES_PRINTED = 12          # lines of it that are shown
+
 
 class Verdict(NamedTuple):
-    """Whether an exercise is solved, what is said of it, and a traceback where there is one."""
+    """Whether an exercise is solved, what is said of it, a traceback where there is one, and what
+    the learner's function printed for the input that is shown."""
 
     solved: bool
     said: str
     traceback: str = ""
+    printed: str = ""
 
 
 class Raised(NamedTuple):
@@ -45,14 +52,15 @@ def examine(exercise, function):
         return Verdict(False, said)
     answers = []
     for arguments in inputs:
-        answers.append(call(function, arguments))
-        if isinstance(answers[-1], Raised):
-            return _on_error(exercise, function, arguments, answers[-1])
+        answer, printed = overheard(function, arguments)
+        if isinstance(answer, Raised):
+            return _on_error(exercise, function, arguments, answer, printed)
+        answers.append(answer)
     wrong = [case for case in zip(inputs, answers) if _fault(exercise, *case)]
     if not wrong:
         return Verdict(True, "")
     mistake = diagnose(exercise, answers)
-    return Verdict(False, _on_wrong(exercise, function, wrong, mistake))
+    return _on_wrong(exercise, function, wrong, mistake)
 
 
 def call(function, arguments):
@@ -66,6 +74,26 @@ def call(function, arguments):
             return answer
     except BaseException as error:      # exit() and Ctrl-C are no way out of an exercise
         return Raised(error, traceback.format_exc())
+
+
+class _Tail(io.TextIOBase):
+    """A stream that keeps the end of what is written, since a loop may print for ever."""
+
+    text = ""
+
+    def write(self, text):
+        self.text = (self.text + text)[-MOST_PRINTED:]
+        return len(text)
+
+
+def overheard(function, arguments):
+    """(what `call` gives, the last lines that the function printed)."""
+    tail = _Tail()
+    with redirect_stdout(tail):
+        answer = call(function, arguments)
+    lines = tail.text.splitlines()[-LINES_PRINTED:]
+    return answer, "\n".join("".join(c if c.isprintable() else " " for c in line).rstrip()
+                             for line in lines)
 
 
 def judged(exercise, answer, arguments):
@@ -108,25 +136,25 @@ def _signature_trouble(exercise, function, arguments):
     return ""
 
 
-def _on_error(exercise, function, arguments, raised):
+def _on_error(exercise, function, arguments, raised, printed):
     error = raised.error
     if isinstance(error, NotImplementedError):
         return Verdict(False, f"{exercise.name} is not written yet: {exercise.function} still "
-                              f"raises NotImplementedError.")
+                              f"raises NotImplementedError.", printed=printed)
     if isinstance(error, SystemExit):
         return Verdict(False, f"{exercise.function} ends the program with exit(); let it return "
-                              f"the answer instead.", raised.traceback)
+                              f"the answer instead.", raised.traceback, printed)
     if isinstance(error, MemoryError):
         return Verdict(False, f"{exercise.function} asks for more memory than an exercise has "
-                              f"({first_line(error)}).", raised.traceback)
+                              f"({first_line(error)}).", raised.traceback, printed)
     kind = type(error)
     simple = _smallest(exercise, arguments, lambda one: _raises(call(function, one), kind))
-    again = call(function, simple)
+    again, more = overheard(function, simple)
     if _raises(again, kind):            # else it depends on what was called before
-        arguments, raised = simple, again
+        arguments, raised, printed = simple, again, more
     return Verdict(False, f"{exercise.function} raises {kind.__name__} with "
                           f"{_named(exercise, arguments)}: {first_line(raised.error)}.",
-                   raised.traceback)
+                   raised.traceback, printed)
 
 
 def _raises(answer, kind):
@@ -134,7 +162,7 @@ def _raises(answer, kind):
 
 
 def _on_wrong(exercise, function, wrong, mistake):
-    """The sentence on wrong answers, with the smallest example that shows it.
+    """The Verdict on wrong answers, with the smallest example that shows it.
 
     wrong : the (arguments, answer) that are wrong, from which an answer is taken that is not even
         almost right, if there is one
@@ -147,14 +175,16 @@ def _on_wrong(exercise, function, wrong, mistake):
         return bool(said) and not (grave and almost(said))
 
     simple = _smallest(exercise, arguments, lambda one: as_wrong(one, call(function, one)))
-    again = call(function, simple)
-    if as_wrong(simple, again):         # else it depends on what was called before
+    again, printed = overheard(function, simple)
+    if as_wrong(simple, again):
         arguments, answer = simple, again
+    else:                               # it depends on what was called before
+        printed = ""
     what = f"is exactly what you get if {mistake.said}" if mistake else \
         _fault(exercise, arguments, answer)
     mine, right = apart(answer, call(exercise.answer, arguments))
-    return (f"Your answer {what}; yours is {mine}, expected is {right}, with "
-            f"{_named(exercise, arguments)}.")
+    return Verdict(False, f"Your answer {what}; yours is {mine}, expected is {right}, with "
+                          f"{_named(exercise, arguments)}.", printed=printed)
 
 
 def _fault(exercise, arguments, answer):

@@ -1,7 +1,8 @@
 """The process in which a learner's file is loaded and checked: limited, and silent.
 
-`judge_file` starts it and gives it SECONDS and MEMORY. It answers in one line of JSON; whatever the
-learner's code prints goes nowhere.
+`judge_file` starts it and gives it SECONDS and MEMORY. It answers in one line of JSON, in which the
+checker puts what the function printed for the input that is shown; all else that the learner's code
+prints goes nowhere.
 """
 
 import json

@@ -36,15 +36,23 @@ def check(path):
 def spoken(exercise, verdict, traceback=False):
     """All that is said of a verdict: a sentence; after success also what was shown, and where.
 
-    The sentence is one line, but on a terminal it is broken between words.
+    The sentence is one line, but on a terminal it is broken between words. What the function
+    printed for the input that is shown comes under it.
     """
     if not verdict.solved:
         said = verdict.said
         if sys.stdout.isatty():
             said = textwrap.fill(said, WIDTH, break_long_words=False, break_on_hyphens=False)
         end = f"\n\n{verdict.traceback.rstrip()}" if traceback and verdict.traceback else ""
-        return f"{said}{end}"
+        return f"{said}{_printed(exercise, verdict)}{end}"
     path, number, line = deciding_line(exercise)
     onward = f"Next: {find(exercise.next).file}" if exercise.next else "That was the last exercise."
     shown = textwrap.fill(f"{exercise.name} is solved. {exercise.shown}", WIDTH)
     return (f"{shown}\nThe package does it in {path}, line {number}:\n\n    {line}\n\n{onward}")
+
+
+def _printed(exercise, verdict):
+    if not verdict.printed:
+        return ""
+    return (f"\n\nThe last lines that {exercise.function} printed then:\n\n"
+            f"{textwrap.indent(verdict.printed, '    ')}")

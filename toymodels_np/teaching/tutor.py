@@ -12,6 +12,9 @@
     learn --copy DIR      copy the exercises to DIR
     learn --report DIR …  a table of many folders, for who leads a group
 
+A wrong answer or an error is shown for one input, as simple as can be; what your function prints
+for that input is shown under it, and what else it prints is not.
+
 Exit codes: 0 solved or done, 1 not solved, 2 refused.
 """
 
