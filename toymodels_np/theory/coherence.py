@@ -107,7 +107,7 @@ def slsqp(task, start, kept, bound):
     ends, x = [], theta[free].copy()
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
-    for unit in (1.0, empty_loss(task.features)):
+    for unit in empty_loss(task.features) ** np.array([0.0, 0.5, 1.0]):
         with suppress(ArithmeticError):
             x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
                                         constraints=rules,
