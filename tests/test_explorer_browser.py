@@ -96,10 +96,9 @@ class Window:
 
     def place(self, figure, x, y):
         """Where (x, y) of a figure is on the screen."""
-        panel = {"shape": "life"}.get(figure, figure)
-        self.tab.locator(f"#panel-{panel}").scroll_into_view_if_needed()
         return self("""([name, x, y]) => {
             const view = Bokeh.index.find_one(app.model(name));
+            view.el.scrollIntoView({ block: "center" });
             const { left, top } = view.canvas_view.el.getBoundingClientRect();
             return [left + view.frame.x_scale.compute(x), top + view.frame.y_scale.compute(y)];
         }""", [{"phases": "minima"}.get(figure, figure), x, y])
@@ -355,6 +354,21 @@ def test_the_true_minimum_is_the_packages(window, n, m, p, importance):
     assert float(best) == pytest.approx(100 * (yours / minimum.loss - 1), rel=1e-2)
 
 
+@pytest.mark.parametrize("change", [
+    "energies.event('tap', { x: 0.5 })", "app.state.I = [1, 1, 1, 1, 0.5]"])
+def test_a_search_whose_law_changes_finds_nothing(window, change):
+    window.press("bring")
+    window("toymodels.changed('sweep-down')")
+    window("toymodels.changed('minimum')")
+    assert not window("energies.isSweeping()") and window("plane.isRunning()") == "search"
+    window(change)
+    window.wait("!plane.isRunning()")
+    assert window.state["I"][4] == pytest.approx(0.5)
+    assert window.text("truth") == "press “True minimum”" and window.text("above") == ""
+    assert "lowest" not in window.text("jump")
+    check_shown(window)
+
+
 def test_keys_choose_move_and_descend(window):
     window.tab.locator("#plane").focus()
     window.tab.keyboard.press("3")
@@ -566,6 +580,29 @@ def test_a_sweep_ends_where_the_plane_leaves_its_line(window):
     window.wait("!energies.isSweeping()")
     assert np.shape(window.state["W"]) == (2, 6)
     check_shown(window)
+
+
+def test_a_second_sweep_ends_the_first(window):
+    window.press("bring")
+    window("toymodels.changed('sweep-down')")
+    window.wait("app.model('energies-sweep').data.x.length > 9")
+    first = window("(toymodels.changed('sweep-up'), app.model('energies-sweep').data.x.length)")
+    window.wait("!energies.isSweeping()")
+    x, colour = window("(({ x, colour }) => [[...x], [...colour]])"
+                       "(app.model('energies-sweep').data)")
+    assert (np.diff(x[first:]) > 0).all() and len(set(colour[first:])) == 1
+    assert x[-1] == pytest.approx(1.2)
+
+
+def test_a_link_ends_a_sweep_and_a_film(window):
+    window.press("bring")
+    window.press("play")
+    window("toymodels.changed('sweep-down')")
+    window.open("#n=5&m=2&I=1,1,1,1,0.5&moment=7")
+    assert not window("energies.isSweeping() || life.isPlaying()")
+    window("new Promise(done => setTimeout(done, 200))")
+    assert window.state["I"] == [1, 1, 1, 1, 0.5] and window.state["moment"] == 7
+    assert window.text("swept") == "" and window.text("name") == "pentagon"
 
 
 # -- phases and a life ----------------------------------------------------------------------------

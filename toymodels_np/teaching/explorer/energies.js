@@ -13,7 +13,7 @@ const energies = (() => {
   const COLOURS = ["#0072B2", "#E69F00", "#009E73"];
   const SWEPT = { down: "#000000", up: "#CC79A7" };
 
-  let dots = [], sweeping = false;
+  let dots = [], sweeping = null;
   const line = () => app.data.lines.find((one) => one.name === state.line);
 
   /* {n, m, p, I} on the line at v. */
@@ -121,6 +121,7 @@ const energies = (() => {
     const { low, high } = line(), on = valueOf(line()) !== null;
     state.value = Math.min(high, Math.max(low, v));
     if (!on) return [showValue(), follow()];
+    plane.stop();
     const { p, I } = lawAt(line(), state.value);
     Object.assign(state, { p, I });
     return plane.sync();
@@ -152,11 +153,11 @@ const energies = (() => {
     plane.stop();
     const from = state.value, swept = line(), draw = search.random(state, 1);
     let name = names.geometry(state.W), step = 0;
-    sweeping = true;
+    const mine = sweeping = {};
     show("swept", `${name} at ${said(from, 4)}`);
     const frame = () => {
-      if (!sweeping || line() !== swept || valueOf(swept) === null || step > STEPS)
-        return finish();
+      if (sweeping !== mine) return undefined;
+      if (line() !== swept || valueOf(swept) === null || step > STEPS) return finish();
       const v = from + (end - from) * step++ / STEPS, law = lawAt(line(), v);
       const W = state.W.map((row, r) => row.map((w, i) => w + NUDGE * draw[r][i]));
       const found = search.relax({ W, b: state.b }, law), now = names.geometry(found.W);
@@ -172,9 +173,10 @@ const energies = (() => {
     requestAnimationFrame(frame);
   }
 
+  /* End the sweep, if there is one. */
   function finish() {
     if (sweeping) show("swept", `${$("swept").textContent}, to ${said(state.value, 4)}.`);
-    sweeping = false;
+    sweeping = null;
   }
 
   const CHANGES = {
@@ -188,7 +190,7 @@ const energies = (() => {
   };
 
   function changed(name) {
-    if (sweeping) sweeping = false;
+    finish();
     CHANGES[name]();
     plane.link();
   }
@@ -196,5 +198,6 @@ const energies = (() => {
   /* A tap on the figure moves the marker there. */
   const event = (kind, { x }) => moveTo(x);
 
-  return { CHANGES, changed, choose, follow, dragged, event, isSweeping: () => sweeping };
+  return { CHANGES, changed, choose, follow, dragged, event, finish,
+           isSweeping: () => sweeping !== null };
 })();

@@ -10,7 +10,7 @@ const life = (() => {
   const TURN = [0.5, 0.35], SPEED = 2;            // moments that a frame of the film goes on by
 
   const solved = new Map();
-  let playing = false;
+  let playing = null;
 
   /* The life that is chosen: {at, loss, shape, W (moments, 3, 6)}. */
   function chosen() {
@@ -56,19 +56,23 @@ const life = (() => {
   }
 
   function play() {
-    playing = !playing;
-    put("play", { label: playing ? "Stop" : "Play" });
-    if (!playing) return;
-    const last = chosen().at.length - 1;
+    if (playing) return stop();
+    const mine = playing = {}, last = chosen().at.length - 1;
+    put("play", { label: "Stop" });
     if (state.moment >= last) state.moment = 0;
     const frame = () => {
-      if (!playing) return;
+      if (playing !== mine) return;
       moment(Math.min(last, state.moment + SPEED));
       put("moment", { value: state.moment });
       if (state.moment < last) requestAnimationFrame(frame);
-      else play();
+      else stop();
     };
-    requestAnimationFrame(frame);
+    return requestAnimationFrame(frame);
+  }
+
+  function stop() {
+    playing = null;
+    put("play", { label: "Play" });
   }
 
   function event(name, kind, at) {
@@ -93,5 +97,5 @@ const life = (() => {
     plane.link();
   }
 
-  return { CHANGES, changed, choose, event, isPlaying: () => playing };
+  return { CHANGES, changed, choose, event, stop, isPlaying: () => playing !== null };
 })();

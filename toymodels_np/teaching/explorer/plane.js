@@ -17,6 +17,7 @@ const plane = (() => {
   let records = new Map(), truth = new Map(), running = null, last = null;
   let theirs = "";
   const key = () => JSON.stringify(app.law());
+  const isRunning = () => running && running.what;
 
   // -- shapes to begin with ----------------------------------------------------------------------
 
@@ -250,8 +251,8 @@ const plane = (() => {
     "importance-one": () => importance(model("importance-one").value),
     "bias": () => { state.best = model("bias").active === 0; },
     "bias-one": () => { state.b[state.chosen] = model("bias-one").value; },
-    "descend": () => running === "descent" ? stop() : descend(),
-    "minimum": () => running === "search" ? stop() : lowest(),
+    "descend": () => isRunning() === "descent" ? stop() : descend(),
+    "minimum": () => isRunning() === "search" ? stop() : lowest(),
     "link": () => app.copy(location.href.split("#")[0] + app.link(), "This link"),
     "python": () => app.copy(app.python(), "These lines of Python"),
   };
@@ -335,8 +336,10 @@ const plane = (() => {
 
   // -- descent and minima ------------------------------------------------------------------------
 
+  /* End all that moves W by itself: a descent, a search, a sweep. */
   function stop() {
     running = null;
+    energies.finish();
     put("descend", { label: "Descend" });
     put("minimum", { label: "True minimum" });
   }
@@ -344,10 +347,10 @@ const plane = (() => {
   /* Call `work` once a frame until it says that it is done, or somebody stops it. */
   function run(what, name, label, work) {
     stop();
-    running = what;
+    const mine = running = { what };            // a loop that is older than the last press ends
     put(name, { label });
     const frame = () => {
-      if (running !== what) return;
+      if (running !== mine) return;
       if (work()) stop();
       else requestAnimationFrame(frame);
       sync();
@@ -374,15 +377,19 @@ const plane = (() => {
   }
 
   function lowest() {
-    const law = { ...app.law(), p: [...state.p], I: [...state.I] }, mine = last && last.loss;
+    const asked = key(), law = JSON.parse(asked), mine = last && last.loss;
     const found = search.lowest(law, [state.W.map((row) => [...row]), ...allWeights()]);
     let starts = 0;
     run("search", "minimum", "Stop", () => {
+      if (key() !== asked) {
+        show("jump", "The law has changed, so that this search was given up.");
+        return true;
+      }
       const { value, done } = found.next();
       starts += !done;
       show("jump", `${starts} starts so far`);
       if (!done) return false;
-      truth.set(JSON.stringify(app.law()), value);
+      truth.set(asked, value);
       const above = mine > value.loss * (1 + 1e-9)
         ? `${said(100 * (mine / value.loss - 1), 4)} % above it` : "there already";
       Object.assign(state, { W: value.W, b: value.b });
@@ -394,6 +401,6 @@ const plane = (() => {
   }
 
   return { CHANGES, changed, event, dragged, pressed, refresh, resize, load, sync, weights, stop,
-           drawColumns, turn, link, isRunning: () => running, last: () => last,
+           drawColumns, turn, link, isRunning, last: () => last,
            truth: () => truth.get(key()) };
 })();

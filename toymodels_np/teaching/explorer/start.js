@@ -69,6 +69,7 @@ window.toymodels = {
   function open(link) {
     let said = "";
     plane.stop();
+    life.stop();
     const usual = app.start(5, 2, 0.05);
     usual.W = null;
     try {
