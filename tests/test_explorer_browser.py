@@ -369,6 +369,19 @@ def test_a_search_whose_law_changes_finds_nothing(window, change):
     check_shown(window)
 
 
+@pytest.mark.parametrize("n, m, p", [(2, 2, 0.05), (2, 3, 0.1), (3, 3, 0.9)])
+def test_a_true_minimum_of_nothing_is_no_percentage(window, n, m, p):
+    window.load(0.9 * np.eye(m, n) + 0.1, p)
+    window.press("minimum")
+    window.wait("!plane.isRunning()")
+    assert window.text("truth") == window.text("loss") == "0, to rounding"
+    assert re.fullmatch(r"your best loses 0\.\d+, the true minimum nothing", window.text("above"))
+    assert re.search(r": it loses nothing, and you lost 0\.\d+$", window.text("jump"))
+    window.press("minimum")
+    window.wait("!plane.isRunning()")
+    assert window.text("jump").endswith("you were there already")
+
+
 def test_keys_choose_move_and_descend(window):
     window.tab.locator("#plane").focus()
     window.tab.keyboard.press("3")

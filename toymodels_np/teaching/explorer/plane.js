@@ -19,6 +19,10 @@ const plane = (() => {
   const key = () => JSON.stringify(app.law());
   const isRunning = () => running && running.what;
 
+  /* A loss as far as it is known: nothing, where rounding may be all of it. */
+  const sure = ({ loss, error }) => loss > error ? loss : 0;
+  const exactly = (loss) => loss ? said(loss) : "0, to rounding";
+
   // -- shapes to begin with ----------------------------------------------------------------------
 
   const ring = (k, size = 1) => range(k).map((i) =>
@@ -112,7 +116,7 @@ const plane = (() => {
       return;
     }
     const best = records.get(key()), mine = JSON.stringify(state.W) !== theirs;
-    if (mine && !(best <= last.loss)) records.set(key(), last.loss > last.error ? last.loss : 0);
+    if (mine && !(best <= sure(last))) records.set(key(), sure(last));
     draw();
     words();
     tasks.check(last, mine);
@@ -150,15 +154,15 @@ const plane = (() => {
   // -- words -------------------------------------------------------------------------------------
 
   function words() {
-    const { loss, slope, error } = last, low = truth.get(key()), mine = records.get(key());
-    const exact = (x) => x > error ? said(x) : "0, to rounding";
-    show("loss", exact(loss));
-    show("slope", said(slope, 3));
+    const low = truth.get(key()), mine = records.get(key());
+    show("loss", exactly(sure(last)));
+    show("slope", said(last.slope, 3));
     show("name", names.geometry(state.W));
-    show("mine", mine === undefined ? "none yet" : exact(mine));
-    show("truth", low ? said(low.loss) : "press “True minimum”");
+    show("mine", mine === undefined ? "none yet" : exactly(mine));
+    show("truth", low ? exactly(low.loss) : "press “True minimum”");
     show("above", !low || mine === undefined ? "" : mine <= low.loss * (1 + 1e-9) ? "you have it"
-      : `your best is ${said(100 * (mine / low.loss - 1), 3)} % above it`);
+      : low.loss ? `your best is ${said(100 * (mine / low.loss - 1), 3)} % above it`
+        : `your best loses ${said(mine, 3)}, the true minimum nothing`);
     table();
   }
 
@@ -377,7 +381,7 @@ const plane = (() => {
   }
 
   function lowest() {
-    const asked = key(), law = JSON.parse(asked), mine = last && last.loss;
+    const asked = key(), law = JSON.parse(asked), mine = last && sure(last);
     const found = search.lowest(law, [state.W.map((row) => [...row]), ...allWeights()]);
     let starts = 0;
     run("search", "minimum", "Stop", () => {
@@ -389,13 +393,15 @@ const plane = (() => {
       starts += !done;
       show("jump", `${starts} starts so far`);
       if (!done) return false;
-      truth.set(asked, value);
-      const above = mine > value.loss * (1 + 1e-9)
-        ? `${said(100 * (mine / value.loss - 1), 4)} % above it` : "there already";
+      const low = sure(exact.solve({ ...law, ...value }, false));
+      truth.set(asked, { ...value, loss: low });
+      const were = !(mine > low * (1 + 1e-9)) ? "you were there already"
+        : low ? `you were ${said(100 * (mine / low - 1), 4)} % above it`
+          : `it loses nothing, and you lost ${said(mine, 4)}`;
       Object.assign(state, { W: value.W, b: value.b });
       theirs = JSON.stringify(value.W);
       show("jump", `${names.geometry(value.W)}, the lowest of ${starts} starts (a search, not a `
-        + `proof): you were ${above}`);
+        + `proof): ${were}`);
       return true;
     });
   }
