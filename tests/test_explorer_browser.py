@@ -563,6 +563,26 @@ def test_the_marker_is_dragged_and_tapped(window):
     check_shown(window)
 
 
+def test_the_marker_stays_on_its_curve(window):
+    window.press("bring")
+    x, y = window("(({ x, y }) => [x[0], y[0]])(app.model('energies-here').data)")
+    window.tab.mouse.move(*window.place("energies", x, y))
+    window.tab.mouse.down()
+    right, up = window.place("energies", x, 0.6 * y)
+    window.tab.mouse.move(right, up, steps=4)
+    window.tab.mouse.up()
+    here = window("(({ x, y }) => [x[0], y[0]])(app.model('energies-here').data)")
+    blank = sum(tm.energies.dropped(p, i).loss
+                for p, i in zip(window.state["p"], window.state["I"]))
+    assert here == pytest.approx([window.state["value"], check_shown(window) / blank])
+
+
+def test_a_law_beyond_the_end_of_its_line_is_left_alone(window):
+    window("() => { app.state.I = [1, 1, 1, 1, 2.5]; plane.sync(); }")
+    assert window.state["I"][4] == 2.5
+    assert window("app.model('energies-here').data.x[0]") == 2.5
+
+
 def test_sweeps_show_hysteresis(window):
     limit = next(one["value"] for one in solved.kept()[1]["lines"][0]["limits"])
     window.press("bring")

@@ -13,7 +13,7 @@ const energies = (() => {
   const COLOURS = ["#0072B2", "#E69F00", "#009E73"];
   const SWEPT = { down: "#000000", up: "#CC79A7" };
 
-  let dots = [], sweeping = null;
+  let dots = [], sweeping = null, marked = [];
   const line = () => app.data.lines.find((one) => one.name === state.line);
 
   /* {n, m, p, I} on the line at v. */
@@ -101,6 +101,7 @@ const energies = (() => {
   /* The plane changed: the marker goes where it is. */
   function follow() {
     const v = valueOf(line()), last = plane.last();
+    marked = [];
     if (v === null || !last) {
       fill("energies-here", { x: [], y: [] });
       show("here", last ? "The plane is not on this line: press “Bring the plane here”."
@@ -109,7 +110,8 @@ const energies = (() => {
     }
     if (v >= line().low && v <= line().high) state.value = v;
     showValue();
-    fill("energies-here", { x: [v], y: [last.loss / emptyEnergy(app.law())] });
+    marked = [v, last.loss / emptyEnergy(app.law())];
+    fill("energies-here", { x: [marked[0]], y: [marked[1]] });
     show("here", `At ${said(v, 6)} the plane, ${names.geometry(state.W)}, costs `
       + `${said(last.loss)}, ${said(last.loss / emptyEnergy(app.law()), 6)} of an empty model.`);
   }
@@ -135,10 +137,12 @@ const energies = (() => {
     plane.load({ ...law, W: best.W, b: best.b }, true);
   }
 
+  /* Bokeh's tool moved the marker, or took it away: it stays on its curve. */
   function dragged() {
-    const { x } = model("energies-here").data;
-    if (x.length === 1 && Math.abs(x[0] - state.value) > 1e-12) moveTo(x[0]);
-    else if (x.length !== 1) follow();
+    const { x, y } = model("energies-here").data;
+    if (String([...x, ...y]) === String(marked)) return;
+    if (x.length === 1 && Math.abs(x[0] - marked[0]) > 1e-12) moveTo(x[0]);
+    else follow();
   }
 
   function clear() {
