@@ -719,6 +719,16 @@ def test_a_life_is_played_and_turned(window):
     assert after @ basis.T @ basis == pytest.approx(after, abs=1e-6)
 
 
+def test_another_life_is_chosen_while_one_is_played(window):
+    window.open("#kind=flow&moment=120")
+    window.press("play")
+    window.wait("life.isPlaying() && app.state.moment > 205")
+    window.choose("kind", "training")
+    window.wait("!life.isPlaying()")
+    assert window.state["moment"] == window("app.model('moment').end") == 199
+    assert "undefined" not in window.text("moment-said") and "–" not in window.text("moment-said")
+
+
 # -- the page -------------------------------------------------------------------------------------
 
 def test_no_loss_is_better_than_a_doubtful_one(window):

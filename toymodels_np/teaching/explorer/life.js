@@ -57,14 +57,14 @@ const life = (() => {
 
   function play() {
     if (playing) return stop();
-    const mine = playing = {}, last = chosen().at.length - 1;
+    const mine = playing = {}, last = () => chosen().at.length - 1;
     put("play", { label: "Stop" });
-    if (state.moment >= last) state.moment = 0;
+    if (state.moment >= last()) state.moment = 0;
     const frame = () => {
       if (playing !== mine) return;
-      moment(Math.min(last, state.moment + SPEED));
+      moment(Math.min(last(), state.moment + SPEED));
       put("moment", { value: state.moment });
-      if (state.moment < last) requestAnimationFrame(frame);
+      if (state.moment < last()) requestAnimationFrame(frame);
       else stop();
     };
     return requestAnimationFrame(frame);
