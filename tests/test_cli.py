@@ -104,6 +104,17 @@ def test_the_minimum_is_that_of_the_library(tmp_path, capsys):
     assert run("show", tmp_path / "m.npz") == 0
 
 
+@pytest.mark.parametrize("m, p", [(2, 0.1), (3, 0.01)])
+def test_starts_of_a_minimum_of_nothing_are_counted(capsys, m, p):
+    assert run("minimum", "--features", 2, "--hidden", m, "--probability", p, "--starts", 4) == 0
+    out = capsys.readouterr().out
+    losses = tm.find_minimum(tm.Features(2, p), m, starts=4).start_losses
+    ended = (losses <= 1e-12 * p).sum()
+    assert ended > 0 and f"starts          {ended} of 4 ended here" in out
+    assert float(re.search(r"loss +(\S+)", out)[1]) >= 0
+    assert float(re.search(r"^ +0 +(\S+)", out, re.M)[1]) >= 0
+
+
 def test_the_phases_are_those_of_the_library(monkeypatch, tmp_path, capsys):
     seen = []
 

@@ -24,7 +24,9 @@ from ..store.shell import worker_pool
 from ..store.sweep import load_sweep, sweep
 from ..teaching.book import book
 from ..theory.certify import check_certificate
+from ..theory.descent import blank_loss
 from ..theory.phase import phase_diagram
+from ..theory.search import PERFECT, SAME
 from .jobs import check_job, job_minimum, judge, read_config, run_job, training_settings
 from .options import check_agreement, check_output, holds_records, job_of, same_file
 from .show import print_models, show_run, show_sweep
@@ -95,13 +97,13 @@ def run_minimum(options):
         check_output(options.out, options.overwrite, kind=Model)
     with heard() as interrupts:
         minimum = job_minimum(job, features)
-    losses = minimum.start_losses
-    print(f"geometry        {minimum.geometry}\nloss            {minimum.loss:.12g}")
+    losses, loss = minimum.start_losses, max(0.0, minimum.loss)     # rounding may leave less than 0
+    same = loss * (1 + SAME) + PERFECT * blank_loss(features)
+    print(f"geometry        {minimum.geometry}\nloss            {loss:.12g}")
     print(f"gradient norm   {minimum.gradient_norm:.1e}{'' if minimum.converged else ', not zero'}")
     print(f"Hessian         {_hessian_said(minimum)}")
-    print(f"starts          {(losses <= minimum.loss * (1 + 1e-6)).sum()} of {len(losses)} "
-          f"ended here")
-    print_models(minimum.model, np.asarray(minimum.loss))
+    print(f"starts          {(losses <= same).sum()} of {len(losses)} ended here")
+    print_models(minimum.model, np.asarray(loss))
     if options.out is not None:
         save(options.out, minimum.model)
         print(f"wrote {options.out}")
