@@ -323,6 +323,36 @@ def test_presets(window, preset, name):
     check_shown(window)
 
 
+def test_a_shape_that_was_left_can_be_chosen_again(window):
+    said, W = "app.model('preset').value", window.state["W"]
+    assert window(said) == "pentagon"
+    window.tab.locator("#plane").focus()
+    window.tab.keyboard.press("Shift+ArrowRight")
+    moved = np.array(window.state["W"])
+    assert window(said) == "as it is"
+    window.choose("m", 3)                               # which keeps what was dragged
+    assert (np.array(window.state["W"]) == np.vstack([moved, np.zeros(5)])).all()
+    window.choose("n", 4)
+    window.choose("m", 2)
+    assert (np.array(window.state["W"]) == moved[:, :4]).all() and window(said) == "as it is"
+    check_shown(window)
+    window.choose("preset", "pentagon")
+    assert window.state["W"] == W and window(said) == "pentagon"
+    window.open("#n=3&m=1&W=1,2,0")
+    assert window(said) == "as it is"
+
+
+def test_sliders_say_a_small_p_and_a_mean(window):
+    window.load([[1.0, -1.0]], 0.0001)
+    title = lambda name: window.tab.locator(f"#control-{name} .bk-slider-title").text_content()
+    assert title("p") == "p of all features: 0.0001" and title("p-one") == "its p: 0.0001"
+    window.load([[1.0, -1.0]], [0.0123, 0.0125])
+    assert title("p") == "mean p of all features: 0.0124" and title("p-one") == "its p: 0.0123"
+    named = "[role=slider]"
+    assert (window.tab.locator(f"#control-p {named}").get_attribute("aria-label")
+            == "mean p of all features")
+
+
 def test_descent_ends_in_a_minimum(window):
     window.choose("preset", "random")
     before = window.number("loss")

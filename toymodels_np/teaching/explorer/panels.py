@@ -12,6 +12,7 @@ from bokeh.models import (
     Button,
     ColumnDataSource,
     CustomJS,
+    CustomJSTickFormatter,
     PointDrawTool,
     RadioButtonGroup,
     Range1d,
@@ -24,9 +25,11 @@ from ...plots.colours import BLACK, BLUE, GREY, VERMILION
 from . import solved
 
 EDGE = 1.6                      # of the plane: columns are about 1 long
-PRESETS = ("pentagon", "digons", "triangle + digon", "square", "hexagon", "dropped", "random")
+PRESETS = ("pentagon", "digons", "triangle + digon", "square", "hexagon", "dropped", "random",
+           "as it is")
 EVENTS = {"pan": Pan, "panstart": PanStart, "panend": PanEnd, "tap": Tap, "move": MouseMove,
           "leave": MouseLeave}
+DIGITS = "return String(+tick.toPrecision(4))"     # of a slider's number
 LOSSES = [0.01, 0.02, 0.05, 0.1, 0.2]            # labelled in a life
 STYLE = ".bk-input, .bk-btn, label, .bk-slider-title { font-size: 15px; }"
 LOG_TICKS = {-2: "0.01", -1: "0.1", 0: "1", 1: "10"}
@@ -44,7 +47,7 @@ def models():
 
 def widgets():
     """Sliders, lists and buttons. A slider of p runs from dense, on the left, to sparse."""
-    p = {"start": 0.005, "end": 1, "step": 0.005, "direction": "rtl", "format": "0.000"}
+    p = {"start": 0.005, "end": 1, "step": 0.005, "direction": "rtl"}
     return {each.name: each for each in (
         listed("n", "features n", range(1, 9), 5), listed("m", "dimensions m", range(1, 4), 2),
         listed("preset", "begin with", PRESETS, "pentagon"),
@@ -81,7 +84,7 @@ def listed(name, title, options, value):
 
 def slider(name, title, value, **options):
     return Slider(name=name, title=title, value=value, sizing_mode="stretch_width",
-                  stylesheets=[STYLE], **options)
+                  format=CustomJSTickFormatter(code=DIGITS), stylesheets=[STYLE], **options)
 
 
 def button(name, label):

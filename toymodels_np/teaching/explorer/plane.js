@@ -12,9 +12,11 @@ const plane = (() => {
   const BUDGET = 8;                       // milliseconds of descent in a frame
   const ARRIVED = 1e-5;                   // slope from which on the rest is polished
   const NOTHING = 1e-9;                   // the norm of a feature that has been dropped, at most
+  const AS_IT_IS = "as it is";            // among the shapes to begin with: none of them
   const AGREE = 1e-9;                     // what the two ways to the loss may differ by
 
   let records = new Map(), truth = new Map(), running = null, last = null;
+  let begun = { name: "pentagon", W: "" };             // the shape that W began with
   let theirs = "";
   const key = () => JSON.stringify(app.law());
   const isRunning = () => running && running.what;
@@ -39,8 +41,11 @@ const plane = (() => {
     "dropped": () => [],
   };
 
-  /* W of a shape: its corners for the first features, nothing for the others. */
+  /* W of a shape: its corners for the first features, nothing for the others. As it is, W keeps
+     what there is room for. */
   function weights(name) {
+    if (name === AS_IT_IS)
+      return range(state.m).map((r) => range(state.n).map((i) => state.W[r]?.[i] ?? 0));
     if (name === "random") return search.random(state, Math.floor(Math.random() * 2 ** 32));
     const corners = SHAPES[name]();
     return range(state.m).map((r) => range(state.n).map((i) => corners[i] ? corners[i][r] : 0));
@@ -196,13 +201,20 @@ const plane = (() => {
     if (!state.I.some((x) => x > 0)) state.I = Array(n).fill(1);
     state.chosen = Math.min(state.chosen, n - 1);
     state.W = weights(name);
+    if (name !== AS_IT_IS) begin(name);
     if (!state.best) state.b = search.bestBiases(state.W, state.p);
     show("jump", "");
     sync();
   }
 
+  /* The list says a shape's name for as long as W is what it was. */
+  function begin(name) {
+    begun = { name, W: JSON.stringify(state.W) };
+  }
+
   /* Begin with a shape; where there is no room for it, n and m grow. */
   function preset(name) {
+    if (name === AS_IT_IS) return;
     const [n, m] = { "pentagon": [5, 2], "square": [4, 2], "hexagon": [6, 2],
                      "triangle + digon": [5, 3] }[name] || [1, 1];
     resize(Math.max(n, state.n), Math.max(m, state.m), name);
@@ -225,9 +237,12 @@ const plane = (() => {
     const { n, m, p, I, b, best, chosen } = state;
     put("n", { value: String(n) });
     put("m", { value: String(m) });
+    put("preset", { value: JSON.stringify(state.W) === begun.W ? begun.name : AS_IT_IS });
     put("chosen", { options: range(n).map((i) => [String(i), `feature ${i}`]),
                     value: String(chosen) });
-    put("p", { value: p.reduce((x, y) => x + y, 0) / n });
+    const alike = p.every((q) => q === p[0]);
+    put("p", { title: alike ? "p of all features" : "mean p of all features",
+               value: alike ? p[0] : p.reduce((x, y) => x + y, 0) / n });
     put("p-one", { value: p[chosen] });
     put("importance-one", { value: I[chosen] });
     put("bias", { active: best ? 0 : 1 });
@@ -406,7 +421,7 @@ const plane = (() => {
     });
   }
 
-  return { CHANGES, changed, event, dragged, pressed, refresh, resize, load, sync, weights, stop,
+  return { CHANGES, changed, event, dragged, pressed, refresh, resize, begin, load, sync, weights, stop,
            drawColumns, turn, link, isRunning, last: () => last,
            truth: () => truth.get(key()) };
 })();

@@ -60,9 +60,12 @@ window.toymodels = {
   /* Tell screen readers what each slider is: Bokeh names the number above it alone. */
   function name() {
     for (const slider of window.Bokeh.documents[0].roots().flatMap((root) =>
-      [...root.select({ type: "Slider" })]))
-      window.Bokeh.index.find_one(slider).shadow_el.querySelector("[role=slider]")
-        .setAttribute("aria-label", slider.title);
+      [...root.select({ type: "Slider" })])) {
+      const label = () => window.Bokeh.index.find_one(slider).shadow_el
+        .querySelector("[role=slider]").setAttribute("aria-label", slider.title);
+      label();
+      slider.properties.title.change.connect(label);
+    }
   }
 
   /* The state that a link says; the default one, and a sentence, if it says none. */
@@ -78,7 +81,10 @@ window.toymodels = {
       said = `The link could not be followed, since ${error.message}; this is the beginning.`;
       Object.assign(state, usual);
     }
-    state.W = state.W || plane.weights("pentagon");
+    if (!state.W) {
+      state.W = plane.weights("pentagon");
+      plane.begin("pentagon");
+    }
     tasks.begin("none");
     put("task", { value: "none" });
     plane.sync();
