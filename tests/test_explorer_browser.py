@@ -508,6 +508,23 @@ def test_tasks_are_done_when_they_are(window, number):
     assert window.text("task-done") == "Done!" and " of 5 done" in window.text("task-count")
 
 
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_a_minimum_that_the_page_found_is_nobodys_when_nudged(window, number):
+    window.load_page("")                                # where no task is done yet
+    window.choose("task", number)
+    window.press("minimum")
+    window.wait("!plane.isRunning()")
+    below, best = made.tasks()[number]["below"], window.text("mine")
+    window.tab.locator("#plane").focus()
+    for key in ("1", "ArrowUp", "Shift+ArrowRight"):
+        window.tab.keyboard.press(key)
+        assert window.text("task-done") == "Not yet." and window.text("mine") == best
+    window.press("descend")
+    window.wait("!plane.isRunning()")
+    assert window.number("loss") < below
+    assert window.text("task-done") == "Not yet." and window.text("mine") == best
+
+
 def test_the_pages_own_links_move_the_reader_and_nothing_else(window):
     window.load(np.random.default_rng(2).normal(size=(2, 4)), 0.2)
     window.choose("task", 0)

@@ -2,7 +2,7 @@
 
    R        (3, 3)  how the view is turned, for m = 3
    records  the lowest loss so far, a law      truth   the lowest minimum that is known
-   theirs   W as the page set it: what a search found does not count as yours                  */
+   theirs   W'W as the page found it: a search's minimum, and what is near it, is not yours     */
 
 const plane = (() => {
   "use strict";
@@ -12,14 +12,26 @@ const plane = (() => {
   const BUDGET = 8;                       // milliseconds of descent in a frame
   const ARRIVED = 1e-5;                   // slope from which on the rest is polished
   const NOTHING = 1e-9;                   // the norm of a feature that has been dropped, at most
+  const NUDGED = 0.15;                    // part of W'W up to which W is still the page's
   const AS_IT_IS = "as it is";            // among the shapes to begin with: none of them
   const AGREE = 1e-9;                     // what the two ways to the loss may differ by
 
   let records = new Map(), truth = new Map(), running = null, last = null;
   let begun = { name: "pentagon", W: "" };             // the shape that W began with
-  let theirs = "";
+  let theirs = null;
   const key = () => JSON.stringify(app.law());
   const isRunning = () => running && running.what;
+
+  /* Whether W is what the page found, but for a nudge, a descent back to it or a rotation. */
+  function isTheirs() {
+    const far = (A, B) => Math.hypot(...A.flatMap((row, i) => row.map((x, j) => x - B[i][j])));
+    const G = exact.gram(state.W), none = G.map((row) => row.map(() => 0));
+    return theirs !== null && far(G, theirs) <= NUDGED * far(theirs, none);
+  }
+
+  const forget = () => {
+    theirs = null;
+  };
 
   /* A loss as far as it is known: nothing, where rounding may be all of it. */
   const sure = ({ loss, error }) => loss > error ? loss : 0;
@@ -120,7 +132,7 @@ const plane = (() => {
       energies.follow();
       return;
     }
-    const best = records.get(key()), mine = JSON.stringify(state.W) !== theirs;
+    const best = records.get(key()), mine = !isTheirs();
     if (mine && !(best <= sure(last))) records.set(key(), sure(last));
     draw();
     words();
@@ -197,6 +209,7 @@ const plane = (() => {
   function resize(n, m, name) {
     stop();
     const kept = (a) => range(n).map((i) => a[i] ?? a[a.length - 1]);
+    if (n !== state.n || name !== AS_IT_IS) forget();
     Object.assign(state, { n, m, p: kept(state.p), I: kept(state.I) });
     if (!state.I.some((x) => x > 0)) state.I = Array(n).fill(1);
     state.chosen = Math.min(state.chosen, n - 1);
@@ -223,7 +236,7 @@ const plane = (() => {
   /* A whole configuration: {n, m, W, b, p, I}. It counts as yours unless the page found it. */
   function load(given, found = false) {
     stop();
-    if (found) theirs = JSON.stringify(given.W);
+    theirs = found ? exact.gram(given.W) : null;
     Object.assign(state, given);
     state.W = given.W.map((row) => [...row]);
     state.b = [...given.b];
@@ -414,14 +427,14 @@ const plane = (() => {
         : low ? `you were ${said(100 * (mine / low - 1), 4)} % above it`
           : `it loses nothing, and you lost ${said(mine, 4)}`;
       Object.assign(state, { W: value.W, b: value.b });
-      theirs = JSON.stringify(value.W);
+      theirs = exact.gram(value.W);
       show("jump", `${names.geometry(value.W)}, the lowest of ${starts} starts (a search, not a `
         + `proof): ${were}`);
       return true;
     });
   }
 
-  return { CHANGES, changed, event, dragged, pressed, refresh, resize, begin, load, sync, weights, stop,
-           drawColumns, turn, link, isRunning, last: () => last,
+  return { CHANGES, changed, event, dragged, pressed, refresh, resize, begin, forget, load, sync,
+           weights, stop, drawColumns, turn, link, isRunning, last: () => last,
            truth: () => truth.get(key()) };
 })();

@@ -73,6 +73,7 @@ window.toymodels = {
     let said = "";
     plane.stop();
     life.stop();
+    plane.forget();
     const usual = app.start(5, 2, 0.05);
     usual.W = null;
     try {
