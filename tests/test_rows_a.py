@@ -1,6 +1,7 @@
 """Rows 1 to 5: measures on made inputs, claims on untrained models, any size, kept minima."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ SMALL = {                                               # as small as each row c
                              "steps": 30, "linear_steps": 30},
     "phase-2-1": {"n_features": 3, "n_hidden": 1, "cells": 3, "every": 2, "starts": 2,
                   "lines": [], "steps": 30},
-    "phase-3-2": {"cells": 3, "near_cells": 2, "every": 2, "starts": 2, "steps": 30},
+    "phase-3-2": {"cells": 3, "near_cells": 2, "every": 2, "starts": 2, "lines": [],
+                  "steps": 30},
 }
 # What is said of true minima alone has a rival, or a reason; the rest must fail untrained.
 OF_MINIMA = {"2-in-1-first-order-dense", "3-in-2-joint-solution", "introduction-true-minima"}
@@ -52,7 +54,7 @@ def controls():
     found = {}
     for name in ROWS:
         row = tm.experiments[name]
-        changes = {"phase-2-1": {"lines": [], "every": 12}, "phase-3-2": {"every": 12},
+        changes = {"phase-2-1": {"lines": [], "every": 12}, "phase-3-2": {"lines": [], "every": 12},
                    "introduction": {"search": 1, "models": 4, "sweep_models": 2,
                                     "sweep": [1.0, 0.4, 0.15, 0.05]}}
         settings = row.settings(changes=changes.get(name, {}) | row.control | {"seeds": 2})
@@ -341,13 +343,37 @@ def test_minima_of_another_loss_are_not_used(monkeypatch, tmp_path):
         assert (phase_grids.minima.__wrapped__(grid) == "solved") != used
 
 
-def test_the_first_cell_in_which_the_extra_feature_is_there_gives_its_norm():
-    run = {"probability": np.array([0.1, 0.9]),
-           "true_norm": np.array([[0.0, 0], [0.9, 0.02], [1, 0.3]])}
-    assert phase_3_2.sparse_jumps([run]).tolist() == [0.9]
-    assert phase_3_2.dense_jumps([run]).tolist() == [0.02]
-    with pytest.raises(NotMeasured):
-        phase_3_2.dense_jumps([run | {"probability": np.array([0.1, 0.2])}])
+def made_up(grows):
+    """In the place of `phase_diagram`: the extra feature's norm as a function of its importance."""
+    return lambda n, m, importance, feature_probability: SimpleNamespace(
+        extra_norm=grows(importance)[:, None])
+
+
+@pytest.mark.parametrize("grows, low, high", [
+    (lambda r: np.where(r > 0.0123, 0.8, 0), 0.8, 0.8),                 # a jump
+    (lambda r: np.sqrt(np.maximum(r - 0.0123, 0)), 0.01, 0.02),         # from nothing
+    (lambda r: np.sqrt(np.maximum(r / 0.3 - 1, 0)), 0.01, 0.06)])
+def test_the_extra_features_norm_is_that_just_above_its_appearance(grows, low, high, monkeypatch):
+    monkeypatch.setattr(phase_2_1, "phase_diagram", made_up(grows))
+    assert low <= phase_2_1.appearance.__wrapped__(3, 2, 0.1) <= high
+
+
+@pytest.mark.parametrize("norm", [1.0, 0.0])
+def test_a_feature_that_is_there_everywhere_or_nowhere_does_not_appear(norm, monkeypatch):
+    monkeypatch.setattr(phase_2_1, "phase_diagram", made_up(lambda r: np.full(len(r), norm)))
+    found = phase_2_1.appearance.__wrapped__(3, 2, 0.1)
+    lines = [*phase_3_2.SPARSE, phase_3_2.DENSE]
+    run = {"n_features": 3, "n_hidden": 2, "lines": lines, "line_norms": [0.9] * 4 + [0.1]}
+    claim = claim_of("phase-3-2", "3-in-2-first-order")
+    assert (claim.check([run])["verdict"], claim.check([run])["control_verdict"]) == (HOLDS, FAILS)
+    record = claim.check([run | {"line_norms": [0.9] * 3 + [found, found]}])
+    assert np.isnan(found) and record["verdict"] == UNDECIDED
+    assert "does not appear between" in record["reason"]
+
+
+def test_sparse_features_appear_with_a_large_norm_and_dense_ones_with_a_small_one():
+    assert phase_2_1.appearance(3, 2, 0.2, low=0.1, refinements=2) > 0.5
+    assert phase_2_1.appearance(3, 2, 0.9, low=0.1, refinements=3) < 0.2
 
 
 def test_dense_features_that_matter_alike_are_an_uneven_pair_and_none_is_dropped():

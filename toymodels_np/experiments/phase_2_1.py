@@ -45,7 +45,7 @@ def run(job):
     trained_loss (T, U, S), trained_null (T, U, S, n) of each of them
     trained_phase, _norm, _sharing (T, U, S)          of the extra feature there
     near_importance, near_probability, near_phase, near_candidate_phase    the close-up, if any
-    line_norms (L,)                                   with which it appears at p of each line
+    line_norms (L,)             with which it appears at p of each line; see `appearance`
     """
     n, m = job["n_features"], job["n_hidden"]
     grid = Grid(n, m, job["cells"])
@@ -138,13 +138,19 @@ def candidate_phases(n, m, importance, probability):
 
 
 @cache
-def appearance(n, m, p, refinements=4, points=6):
-    """The norm with which the extra feature appears as its importance grows, in true minima."""
-    low, high, above = 0.1, 1.0, 0.0
+def appearance(n, m, p, low=1e-3, refinements=5, points=6):
+    """The norm with which the extra feature appears as its importance grows, in true minima.
+
+    The importance is found to 0.3 %, between `low` and 1. NaN if the feature is there at `low`
+    already, or not even at 1: then it appears where nobody looked.
+    """
+    high, above = 1.0, np.nan
     for _ in range(refinements):
-        line = np.linspace(low, high, points)
+        line = np.geomspace(low, high, points)
         norm = phase_diagram(n, m, importance=line, feature_probability=[p]).extra_norm[:, 0]
-        first = max(int(np.argmax(norm > APPEARED)), 1)
+        first = int(np.argmax(norm > APPEARED))
+        if first == 0:
+            return np.nan
         low, high, above = line[first - 1], line[first], norm[first]
     return above
 
@@ -237,6 +243,9 @@ def appears_at(p):
     """A measure: the norm with which the extra feature appears at p as its importance grows."""
     def measure(runs):
         for line, norm in zip(runs[0]["lines"], runs[0].get("line_norms", ())):
+            if np.isclose(line, p) and np.isnan(norm):
+                raise NotMeasured(f"at p = {p:g} the extra feature does not appear between the "
+                                  "importances that were looked at")
             if np.isclose(line, p):
                 return norm
         raise NotMeasured(f"the claim speaks of the line p = {p:g}, and the runs have "
