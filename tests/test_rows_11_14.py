@@ -31,7 +31,7 @@ LESS = {"energy-jumps": {"steps": 300}, "learning-dynamics": {"steps": 150},
         "privileged-basis": {"steps": 40, "first_steps": 20}}
 # Of the paper's claims so many are measured on untrained models, and fail there. Six starts are the
 # fewest that can fail a claim about half of them.
-FAIL_UNTRAINED = {"energy-jumps": 3, "learning-dynamics": 5, "adversarial": 6,
+FAIL_UNTRAINED = {"energy-jumps": 3, "learning-dynamics": 4, "adversarial": 6,
                   "privileged-basis": 7}
 OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
 PRISM, ANTIPRISM = tm.polytopes.prism(3), tm.polytopes.antiprism(3)
@@ -239,17 +239,16 @@ def test_a_run_that_ends_in_an_octahedron_and_one_that_does_not():
     experiment = learning_dynamics.EXPERIMENT
     good = verdicts(experiment, [learned(OCTAHEDRON)])
     names = ["dynamics-octahedron", "dynamics-antipodes", "dynamics-plateaus",
-             "dynamics-early-linear", "dynamics-own-geometry", "dynamics-antiprism",
-             "dynamics-late-antiprism", "dynamics-prism-before"]
+             "dynamics-early-linear", "dynamics-own-geometry", "dynamics-late-antiprism",
+             "dynamics-prism-before"]
     assert {name: good[name][1] for name in names} == dict.fromkeys(names, HOLDS)
     assert good["dynamics-few-routes"][0] == 1 and good["dynamics-few-routes"][1] != HOLDS
     bad = verdicts(experiment, [learned(PRISM, late=PRISM)])
     assert bad["dynamics-antipodes"] == (None, UNDECIDED)
-    assert not {bad[name][1] for name in (*names[:1], *names[5:7])} & {HOLDS}
+    assert not {bad[name][1] for name in (*names[:1], names[5])} & {HOLDS}
     assert bad["dynamics-few-routes"][0] == 0                       # they lead to no octahedron
     within = verdicts(experiment, [learned(OCTAHEDRON[:, [0, 3, 1, 4, 2, 5]])])
     assert within["dynamics-antipodes"] == (0, "does not reproduce")
-    assert verdicts(experiment, [learned(turned_prism(40))])["dynamics-antiprism"][0] == 0
     scattered = np.random.default_rng(0).normal(size=(3, 6))
     found = verdicts(experiment, [learned(OCTAHEDRON, middle=scattered)])
     assert found["dynamics-early-linear"][1] != HOLDS
