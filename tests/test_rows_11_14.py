@@ -15,7 +15,7 @@ from toymodels_np.experiments import (
     learning_dynamics,
     privileged_basis as privileged,
 )
-from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
 from toymodels_np.plots.animation import animate
 
 SMALL = {
@@ -131,6 +131,16 @@ def test_a_loss_that_drops_at_jumps_is_told_from_one_that_falls_anyway():
     chance = energy_jumps.faster_than_around(many, displaced=True)
     assert abs(np.mean(chance) - 0.5) < 5 * 0.5 / 800**0.5          # half of the times around
     assert energy_jumps.contrasts([jumping(D * 0, drops)]) == [1.0]
+
+
+def test_one_model_that_does_not_end_as_digons_is_seen_among_others():
+    """Of ten models nine are digons, and the tenth has 3 of 4 features elsewhere."""
+    D = np.full((1, 10, 4), 0.5)
+    run = {"D": D, "norm": np.ones((10, 4)), "probability": 0.4}
+    claim, = (each for each in energy_jumps.EXPERIMENT.claims if each.name == "jumps-end-as-digons")
+    assert claim.check([run])["verdict"] == HOLDS
+    D[0, 0, 1:] = 2 / 3
+    assert (claim.check([run])["measured"], claim.check([run])["verdict"]) == (0.25, FAILS)
 
 
 def test_what_jumps_are_said_to_do_can_hold_and_fail():
