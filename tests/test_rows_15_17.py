@@ -176,6 +176,15 @@ def test_models_that_have_learned_nothing_do_not_count():
     assert found["absolute-dense-monosemantic"][0] == found["absolute-between-both"][0] == 0
     assert found["absolute-sparse-polysemantic"][0] == 0
     assert found["absolute-important-monosemantic"] == (None, UNDECIDED)
+    assert found["absolute-one-primary"][0] == 0
+
+
+def test_neurons_of_models_that_have_learned_nothing_have_no_say_in_primary_features():
+    primary = tm.AbsoluteValue(SHARED.W1, SHARED.W2 * [[1], [1], [0.4]], SHARED.b)
+    run = crowded_run(ONE, primary, ALL_SHARED, ALL_SHARED, probabilities=(1.0, 0.1, 0.01, 0.001))
+    assert np.mean(crowded.one_primary([run])) < 1
+    run["explained"][2] = 0.05
+    assert np.mean(crowded.one_primary([run])) == 1
 
 
 def test_the_share_explained_is_0_for_a_constant_and_the_best_start_is_taken():

@@ -92,10 +92,14 @@ def between(run):
     return np.flatnonzero((p > p.min()) & (p < p.max()))
 
 
+def learned_between(run):
+    """The models between the extremes that have learned."""
+    return [model_at(run, k) for k in between(run) if run["explained"][k] > LEARNED]
+
+
 def mixed(run):
-    """The models between the extremes that have learned and in which both kinds of neurons live."""
-    learned = [model_at(run, k) for k in between(run) if run["explained"][k] > LEARNED]
-    return [model for model in learned if all(kind.any() for kind in kinds(model))]
+    """Those of them in which both kinds of neurons live."""
+    return [model for model in learned_between(run) if all(kind.any() for kind in kinds(model))]
 
 
 def count_mixed(runs):
@@ -128,12 +132,15 @@ def precedences(runs, shuffled=False):
 
 
 def one_primary(runs):
-    """1 or 0 for each polysemantic neuron between the extremes: whether it has one primary feature.
+    """1 or 0 for each polysemantic neuron of models between that have learned: has it one primary
+    feature? It does at least half of that feature's job, and at most half as much for any other.
 
-    It does at least half of that feature's job, and at most half as much for any other.
+    Where no model has learned, 0 for each neuron.
     """
-    found = []
-    for model in (model_at(run, k) for run in runs for k in between(run)):
+    found, models = [], [model for run in runs for model in learned_between(run)]
+    if not models:
+        found = [0 for run in runs for _ in between(run) for _ in range(run["W1"].shape[1])]
+    for model in models:
         slopes = np.sort(service(model), axis=-1)[:, ::-1]
         second = slopes[:, 1] if slopes.shape[1] > 1 else np.zeros(len(slopes))
         primary = (slopes[:, 0] >= AT_LEAST_HALF) & (second <= WEAKER * slopes[:, 0])
