@@ -166,6 +166,13 @@ def test_shuffled_weights_fail():
         assert records[name]["verdict"] == "does not reproduce"
 
 
+def test_a_feature_too_short_for_the_rank_does_not_exceed_it():
+    W = np.array([[[1, 0], [0, 1e-17]], np.eye(2)])
+    assert tm.leverage_scores(W).tolist() == [[1, 0], [1, 1]]
+    assert tm.feature_dimensionality(W).tolist() == [[1, 1], [1, 1]]
+    assert uniform.above_rank([{"W": W}]).tolist() == [0, 0]
+
+
 def test_features_between_the_lines_are_counted():
     assert uniform.between(np.array([0.5, 0.58, 0.667, 0.7, 0.75, 0.1])) == pytest.approx(2 / 5)
     with pytest.raises(NotMeasured):

@@ -78,7 +78,7 @@ def feature_dimensionality(W):
 def leverage_scores(W):
     """W_i' (WW')^+ W_i, (..., n): at least D_i, and their sum is the rank of W. (7.3), (7.4)
 
-    The rank is counted as `np.linalg.matrix_rank` counts it.
+    Both up to the numerical rank, as `np.linalg.matrix_rank` counts: what is shorter scores 0.
     """
     W = _weights(W)
     _, singular, Vt = np.linalg.svd(W, full_matrices=False)         # W = U diag(singular) Vt
