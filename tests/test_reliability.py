@@ -235,6 +235,13 @@ def test_an_atlas_is_read_from_files_alone(tmp_path, monkeypatch):
         tm.load_atlas("")
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "null", "3", "[3]", "[[]]", "[{}]", '{"a": 1}'])
+def test_an_atlas_is_a_list_of_entries(text, tmp_path):
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="holds no atlas"):
+        tm.load_atlas(tmp_path)
+
+
 # -- interrupted at any moment --------------------------------------------------------------------
 
 class Interrupter:

@@ -64,10 +64,18 @@ def load_atlas(folder=None):
     if not files:
         raise FileNotFoundError(f"there is no atlas in {folder}")
     try:
-        entries = [_read(e) for file in files for e in json.loads(_text(file))]
+        entries = [_read(e) for file in files for e in _listed(file)]
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{folder} holds no atlas: {error}") from None
     return sorted(entries, key=lambda e: (e.n_features, e.n_hidden, e.feature_probability, e.loss))
+
+
+def _listed(file):
+    """What the file holds, if that is a list, and not an empty one."""
+    found = json.loads(_text(file))
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"{file.name} is no list of entries")
+    return found
 
 
 def _text(file):
