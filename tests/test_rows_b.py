@@ -166,6 +166,13 @@ def test_shuffled_weights_fail():
         assert records[name]["verdict"] == "does not reproduce"
 
 
+def test_around_two_fifths_and_three_eighths_there_is_one_band():
+    lines = [2 / 5, 3 / 8]
+    assert uniform.on_lines(np.linspace(0.3551, 0.4199, 100), lines).all()
+    assert not uniform.on_lines(np.array([0.3549, 0.4201]), lines).any()
+    assert uniform.on_lines(np.full(3, 3 / 8), lines).all()     # and nothing is at 2/5
+
+
 def test_a_feature_too_short_for_the_rank_does_not_exceed_it():
     W = np.array([[[1, 0], [0, 1e-17]], np.eye(2)])
     assert tm.leverage_scores(W).tolist() == [[1, 0], [1, 1]]
