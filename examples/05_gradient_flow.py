@@ -43,8 +43,9 @@ def describe(W, groups):
     gram = tm.gram(W)
     within = [gram[np.ix_(members, members)][np.triu_indices(3, 1)] for members in SETS]
     alike = np.ptp(within) < SAME                   # two regular triangles of one size, …
-    if antipodes_cross(W):
-        return ("regular" if alike else "skew") + " octahedron"
+    if antipodes_cross(W):                          # … at the height of an octahedron, or another
+        regular = np.max(np.abs(within)) < SAME
+        return "regular octahedron" if regular else "antiprism" if alike else "skew octahedron"
     above = gram[:3, 3:].argmax(1)                  # … one straight above the other
     prism = alike and len(set(above)) == 3 and gram[:3, 3:].max() > 0
     return "prism" if prism else f"{len(groups)} directions"
