@@ -6,7 +6,9 @@ from scipy.optimize import brentq, minimize
 
 import toymodels_np as tm
 from toymodels_np import energies
+from toymodels_np.penalties import Penalty
 from toymodels_np.theory.curvature import hessian, newton
+from toymodels_np.theory.minima import NotConverged
 
 FOUR = np.ones(4)
 # pentagon and digons at p = 0.05
@@ -381,10 +383,48 @@ def test_results_show_on_one_line(crossing, fold):
 
 
 def test_a_branch_that_begins_inside_the_range_ends_where_its_second_variation_says():
-    """One feature alone loses its place when the other one may enter: seen from the dense end."""
-    law = lambda p: tm.Features(2, p, [1, 0.8])
+    """One feature alone loses its place when the other one may enter: seen from the dense end. Its
+    weight decays, so that its output is not at the kink where the feature is off.
+    """
+    law, decay = lambda p: tm.Features(2, p), Penalty(0.0, 0.01)
     alone = tm.ReluOutput([[1.0, 0.0]], [0.0, 0.475])
-    limit = tm.stability_limit(alone, tm.Parameter(law, 0.05, 0.95))
-    values = [np.linalg.eigvalsh(hessian(newton(alone, law(p))[0], law(p)))[0]
+    limit = tm.stability_limit(alone, tm.Parameter(law, 0.05, 0.95), weight_decay=0.01)
+    values = [np.linalg.eigvalsh(hessian(newton(alone, law(p), penalty=decay)[0], law(p),
+                                         penalty=decay))[0]
               for p in (limit.value - 1e-4, limit.value + 1e-4)]
     assert limit.kind == "crossing" and values[0] < 0 < values[1]
+
+
+@pytest.mark.parametrize("p", [0.3, 0.6, 0.9])
+def test_a_branch_at_a_kink_has_no_limit_by_second_derivatives(p):
+    """(6.10) has the true one, at up to half of what the mean of both sides would say."""
+    alone = tm.ReluOutput([[1.0, 0.0]], [0.0, p / 2])
+    family = tm.Parameter(lambda v: tm.Features(2, p, [1.0, v]), 0.05, 3.0)
+    with pytest.raises(NotConverged, match="the loss bends along the branch .* output 0 is"):
+        tm.stability_limit(alone, family)
+
+
+def test_limits_and_crossings_do_not_depend_on_the_unit_of_the_loss():
+    """Neither on how rare features are, to first order, nor on the unit of importance."""
+    limits = []
+    for p in (1e-5, 1e-6):
+        law = lambda v: tm.Features(5, p, [1, 1, 1, 1, v])
+        limits.append(tm.stability_limit(tm.find_minimum(law(1.0), 2), tm.Parameter(law, 0.01, 1)))
+    assert limits[0].value == pytest.approx(limits[1].value, rel=1e-3)
+    points = []
+    for unit in (1.0, 1e-9, 1e6):
+        law = lambda p: tm.Features(5, p, unit)
+        ends = [tm.find_minimum(law(p), 2) for p in (0.05, 0.3)]
+        points.append(tm.critical_point(*ends, tm.Parameter(law, 0.1, 0.3)))
+        assert points[-1].loss == pytest.approx(unit * points[0].loss, rel=1e-9)
+        assert points[-1].value == pytest.approx(points[0].value, abs=1e-10)
+
+
+def test_a_crossing_before_a_fold_is_the_limit():
+    """Whatever the range: the branch is followed beyond it as a saddle, up to the fold."""
+    law = lambda v: tm.Features(3, [v, 0.05, 0.05], [0.8, 0.5, 0.8])
+    penalties = {"interference": 0.1, "weight_decay": 0.01}
+    start = tm.find_minimum(law(0.517), 1, **penalties)
+    for low, high in ((0.002, 0.8), (0.01, 0.8), (0.0192, 0.8), (0.0192, 0.03)):
+        limit = tm.stability_limit(start, tm.Parameter(law, low, high), **penalties)
+        assert limit.value == pytest.approx(0.02051591186, abs=1e-10)

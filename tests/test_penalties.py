@@ -253,7 +253,7 @@ def isosceles(features, c):
 def test_a_bound_between_the_triangle_and_the_digon(p, c):
     """Rare features have small losses, of which a search must not leave more than of large ones."""
     features = tm.Features(3, p)
-    found = tm.find_minimum(features, 2, starts=4, coherence=c)
+    found = tm.find_minimum(features, 2, starts=2, coherence=c)
     assert found.converged and found.loss == pytest.approx(isosceles(features, c), rel=1e-5)
     assert coherence(found.model.W) == pytest.approx(c, abs=1e-6)
 

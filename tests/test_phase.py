@@ -298,3 +298,9 @@ def test_a_diagram_shows_on_one_line(diagram):
 def test_penalties_beyond_float64_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be .* at most 1e"):
         tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], **{name: 1e155})
+
+
+def test_a_large_unit_of_importance_is_no_reason_to_refuse():
+    diagram = tm.phase_diagram(2, 1, importance=[1e5], feature_probability=[0.3])
+    found = tm.find_minimum(tm.Features(2, 0.3, [1.0, 1e5]), 1)
+    assert diagram.loss[0, 0] == pytest.approx(found.loss, rel=1e-9)

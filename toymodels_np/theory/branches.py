@@ -24,9 +24,9 @@ from ..core.models import Model, ReluOutput
 from ..geometry.measures import gram
 from ..geometry.tegum import geometry_of
 from ..known import stranger
-from ..penalties import NONE, check_bounded, penalty as checked_penalty
-from .curvature import FLAT, hessian, newton, rotations
-from .descent import RTOL, evaluate, pack, settle, unpack
+from ..penalties import NONE, Penalty, check_bounded, penalty as checked_penalty
+from .curvature import FLAT, hessian, kinks, newton, rotations
+from .descent import RTOL, blank_loss, evaluate, pack, settle, unpack
 from .exact.loss import expected_loss
 from .minima import GRADIENT, Minimum, NotConverged
 
@@ -106,11 +106,11 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
               for name, branch in (("branch_a", branch_a), ("branch_b", branch_b))]
     a, b = (_Follower(model, parameter, penalty) for model in models)
     low, high = max(a.span[0], b.span[0]), min(a.span[1], b.span[1])
-    gap = lambda v: a.at(v).loss - b.at(v).loss
+    gap = lambda v: a.loss(v) - b.loss(v)
     inside = {v for v in (*a.points, *b.points) if low < v < high}
     grid = np.array(sorted({low, high, *inside})) if low < high else np.zeros(0)
     gaps = [gap(v) for v in grid]
-    noise = EQUAL * max((abs(a.at(v).loss) for v in grid), default=0)
+    noise = EQUAL * max((abs(a.loss(v)) for v in grid), default=0)
     flips = [i for i, pair in enumerate(zip(gaps, gaps[1:]))
              if pair[0] * pair[1] <= 0 and max(map(abs, pair)) > noise]
     if not flips:
@@ -118,7 +118,7 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
                          f"{b.describe()}")
     value = scipy.optimize.brentq(gap, grid[flips[0]], grid[flips[0] + 1],
                                   xtol=1e-14 * max(1, abs(high)), rtol=1e-13)
-    return CriticalPoint(value, a.at(value).loss, (a.slope(value), b.slope(value)),
+    return CriticalPoint(value, a.loss(value), (a.slope(value), b.slope(value)),
                          (a.at(value).model, b.at(value).model))
 
 
@@ -131,10 +131,15 @@ def stability_limit(branch, parameter, *, interference=0.0, weight_decay=0.0):
 
     A branch that ends on both sides has its lower limit returned: choose `low` inside the branch to
     ask for the upper. Raises ValueError if the branch is stable over the whole range, NotConverged
-    if its end cannot be reached, TypeError or ValueError on bad arguments.
+    if its end cannot be reached, or if the loss bends along it, so that second derivatives do not
+    say where it ends; TypeError or ValueError on bad arguments.
     """
     penalty = checked_penalty(interference, weight_decay)
     follower = _Follower(_check("branch", branch, parameter, penalty), parameter, penalty)
+    if bent := follower.bent():
+        raise NotConverged(f"the loss bends along the branch {follower.name}: output {bent[0]} is "
+                           f"exactly 0 with positive probability there, and to either side of it "
+                           f"second derivatives differ, so they do not say where the branch ends")
     if not follower.limits:
         if follower.lost:
             raise follower.lost
@@ -197,22 +202,39 @@ class _Follower:
     """
 
     def __init__(self, model, parameter, penalty):
-        self.features, self.penalty = parameter.features, penalty
         self.low, self.high = float(parameter.low), float(parameter.high)
+        # Losses are measured by the blank model's, so that what counts as a gradient of zero does
+        # not depend on the unit of importance, or on how rare features are.
+        self.unit = float(blank_loss(parameter.features((self.low + self.high) / 2))) or 1.0
+        self.law, self.penalty = parameter.features, Penalty(*(a / self.unit for a in penalty))
         self.name, self.points, self.limits = geometry_of(model.W), {}, []
         self.lost = None                                # why an end could not be reached
         self._anchor(model.astype(np.float64))
         self.span = (self._reach(self.low), self._reach(self.high))
 
+    def bent(self):
+        """The outputs at a kink of the loss, anywhere on the branch that is known."""
+        return next((found for v, point in self.points.items()
+                     if (found := kinks(point.model, self.features(v)))), ())
+
     def describe(self):
         return f"{self.name} is followed from {self.span[0]:.6g} to {self.span[1]:.6g}"
+
+    def features(self, v):
+        """The features at v, with importances by which the blank model loses about 1."""
+        law = self.law(v)
+        return law.replace(importance=law.importance / self.unit)
+
+    def loss(self, v):
+        """E(v), penalties included."""
+        return self.at(v).loss * self.unit
 
     def slope(self, v):
         """dE/dv: by the envelope theorem the change of the loss at fixed weights. (6.2)"""
         model, h = self.at(v).model, 1e-4 * (self.high - self.low)
         a, b = max(v - h, self.low), min(v + h, self.high)
         loss = lambda u: expected_loss(model, self.features(u), rtol=RTOL)
-        return float((loss(b) - loss(a)) / (b - a))
+        return float((loss(b) - loss(a)) / (b - a)) * self.unit
 
     def at(self, v, shortest=FINE):
         """The branch at v, from the nearest solution that is known."""
@@ -281,15 +303,28 @@ class _Follower:
         """Follow the branch towards `end` while it is a local minimum; note where it stops."""
         v = min(u for u, point in self.points.items() if point.lowest > 0)
         for target in np.linspace(v, end, SURVEY)[1:] if v != end else []:
+            lost = False
             try:
                 self.at(target, COARSE)
             except NotConverged:
+                lost = True
+            if turned := self._turned(v, end):      # on the way to where it is lost, perhaps
+                return self._crossing(*turned)
+            if lost:
                 return self._end(np.sign(end - v))
-            if self.points[target].lowest < 0:
-                stable = [u for u, point in self.points.items()
-                          if (target - u) * (target - v) > 0 and point.lowest > 0]
-                return self._crossing(min(stable, key=lambda u: abs(u - target)), target)
         return end
+
+    def _turned(self, v, end):
+        """(stable, unstable): neighbours from v towards `end` between which the branch becomes a
+        saddle, as far as is known; or None.
+        """
+        signs = [(u, point.lowest > 0) for u, point in self.points.items()]
+        saddles = [u for u, stable in signs if not stable and (u - v) * (end - v) > 0]
+        if not saddles:
+            return None
+        first = min(saddles, key=lambda u: abs(u - v))
+        before = [u for u, stable in signs if stable and (first - u) * (first - v) > 0]
+        return min(before, key=lambda u: abs(u - first)), first
 
     def _crossing(self, stable, unstable):
         value = scipy.optimize.brentq(lambda u: self.at(u).lowest, stable, unstable,
@@ -299,7 +334,7 @@ class _Follower:
         if self._sharp(ends[0]) * self._sharp(ends[1]) < 0:
             value = scipy.optimize.brentq(self._sharp, *ends, xtol=1e-13, rtol=1e-13)
         point = self.at(value)
-        self.limits.append(StabilityLimit(value, point.loss, point.model, "crossing"))
+        self.limits.append(StabilityLimit(value, self.loss(value), point.model, "crossing"))
         return value
 
     def _end(self, sign):
@@ -337,9 +372,15 @@ class _Follower:
             if nearer == last:
                 raise
             return self._fold(sign, nearer)
+        for part in BEFORE_FOLD:                # another direction may have turned down before
+            theta, v = known[part * c]
+            point = self._point(unpack(model, theta), v) if sign * v > sign * last else None
+            if point and point.lowest < -FLAT and geometry_of(point.model.W) == self.name:
+                self.points[float(v)] = point
+                return self._crossing(last, float(v))
         end, value = unpack(model, known[c][0]), known[c][1]
         loss = expected_loss(end, self.features(value), rtol=RTOL) + self.penalty.value(end.W)
-        self.limits.append(StabilityLimit(float(value), float(loss), end, "fold"))
+        self.limits.append(StabilityLimit(float(value), float(loss) * self.unit, end, "fold"))
         return self._keep(model, [known[part * c] for part in BEFORE_FOLD], sign, last)
 
     def _keep(self, model, curve, sign, last):

@@ -12,8 +12,9 @@ from itertools import combinations, islice
 import numpy as np
 import scipy
 
+from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import norms
-from .descent import evaluate, pack, unpack
+from .descent import blank_loss, evaluate, pack, unpack
 from .search import built_starts, by_worth
 
 CHOICES = 60                # choices of kept features that are tried, those worth most of each size
@@ -22,7 +23,8 @@ STARTS = 8                  # starts that a choice of features has
 ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
 ACTIVE = 1e-7               # a bound that is met to so much counts
 STEPS = 300
-DIGITS = 1e-13              # SLSQP stops once the loss moves by less, of the empty model's
+SHAKEN, SHAKE = 8, 0.1      # displaced copies of the free minimum, and by how much of the longest
+DIGITS = 1e-13              # SLSQP stops once the loss moves by less, of the blank model's
 
 
 def coherence(W):
@@ -34,23 +36,30 @@ def coherence(W):
     return float(cosine.max(initial=0))
 
 
-def empty_loss(features):
-    """What a model without weights loses at its best: the measure of losses of rare features."""
-    return float((features.importance * features.variance()).sum())
-
-
 def coherent_minimum(task, starts, bound, free, watch):
     """The lowest point (a model) with coherence `bound` that is found, its loss, and the norm of
     the gradient along what is allowed; `free` is the minimum without the bound, which breaks it.
     """
     best, lowest = None, np.inf
+    for point, f in _ends(task, starts, bound, free):
+        watch(pack(point)[None], np.array([f]), np.zeros(1))
+        if f < lowest:
+            best, lowest = point, f
+    return best, lowest, _slope_along(task, best, bound)
+
+
+def _ends(task, starts, bound, free):
+    """Where searches end, and their losses. At the free minimum itself two columns may be opposite,
+    where no bound says which way to turn: it is displaced first.
+    """
+    size = norms(free.W)
+    for number in range(SHAKEN):
+        noise = random_stream(0, SEARCH_STREAM, number).normal(size=free.W.shape)
+        start = type(free)(free.W + SHAKE * size.max() * noise * (size > 0), free.b)
+        yield slsqp(task, start, np.flatnonzero(size > 0), bound)
     for kept in choices(task.features, free.n_hidden):
         for start in _from(task.features, starts, free, kept):
-            point, f = slsqp(task, start, kept, bound)
-            watch(pack(point)[None], np.array([f]), np.zeros(1))
-            if f < lowest:
-                best, lowest = point, f
-    return best, lowest, _slope_along(task, best, bound)
+            yield slsqp(task, start, kept, bound)
 
 
 def choices(features, m):
@@ -107,7 +116,7 @@ def slsqp(task, start, kept, bound):
     ends, x = [], theta[free].copy()
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
-    for unit in empty_loss(task.features) ** np.array([0.0, 0.5, 1.0]):
+    for unit in blank_loss(task.features) ** np.array([0.0, 0.5, 1.0]):
         with suppress(ArithmeticError):
             x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
                                         constraints=rules,

@@ -23,7 +23,7 @@ from ..known import stranger
 from ..machine import check_executor, memory, progress as progress_options
 from ..penalties import LARGEST, check_bounded, penalty as checked_penalty
 from . import search
-from .coherence import ACTIVE, coherence as coherence_of, coherent_minimum, empty_loss
+from .coherence import ACTIVE, coherence as coherence_of, coherent_minimum
 from .curvature import (
     CURVED,
     FLAT,
@@ -34,11 +34,11 @@ from .curvature import (
     newton,
     rotations,
 )
-from .descent import RTOL, Pace, evaluate, pack, unpack, value
+from .descent import RTOL, Pace, blank_loss, evaluate, pack, unpack, value
 
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
-GRADIENT_BOUNDED = 1e-4     # and under a bound, as a share of the empty model's loss
+GRADIENT_BOUNDED = 1e-4     # and under a bound, as a share of the blank model's loss
 SMALL = 1e-9                # one that Newton's method leaves alone where features are many
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 RAREST = 1e-6               # where all features are rarer, losses are too small to be compared
@@ -409,7 +409,7 @@ def _finish_bounded(task, stack, points, f, bound, ends, unit, watch):
     watch.f = np.inf                            # any point that keeps the bound is better than none
     best, loss, norm = coherent_minimum(task, stack, bound, free, watch)
     return _minimum(task, unit, best, loss, norm, np.zeros(0), ends,
-                    converged=norm <= GRADIENT_BOUNDED * empty_loss(task.features), bound=bound)
+                    converged=norm <= GRADIENT_BOUNDED * blank_loss(task.features), bound=bound)
 
 
 def _orthogonal(task, model):

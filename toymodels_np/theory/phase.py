@@ -27,7 +27,7 @@ from ..geometry.tegum import geometry_of, kept
 from ..known import stranger
 from ..penalties import NONE, check_bounded, penalty as checked_penalty
 from .curvature import newton
-from .descent import RTOL, descend, select, settle
+from .descent import RTOL, blank_loss, descend, select, settle
 from .energies import dropped
 from .exact.loss import expected_loss
 from .minima import GRADIENT, NotConverged
@@ -152,11 +152,12 @@ def _described(solved, features, axes, shapes, penalty):
     """The PhaseDiagram of what Newton's method made of all cells: models, losses, gradients."""
     (model, loss, norm), (r, p) = solved, axes
     cell_p, weights = features.feature_probability[:, 0], features.importance     # (C,), (C, n)
-    if norm.max() > GRADIENT:
-        i = norm.argmax()
+    allowed = GRADIENT * np.maximum(blank_loss(features), 1)
+    if (norm > allowed).any():
+        i = (norm / allowed).argmax()
         raise NotConverged(f"the cell importance={weights[i, -1]:g}, feature_probability="
                            f"{cell_p[i]:g} ended with a gradient of norm {norm[i]:.1e}, "
-                           f"above {GRADIENT:g}")
+                           f"above {allowed[i]:g}")
 
     def fold(a):
         """(C, …) as (R, P, …)."""
