@@ -647,3 +647,14 @@ def test_a_dense_feature_beside_tiny_ones_takes_no_thousands_of_nodes():
     features = tm.Features(12, 1.0)
     loss = tm.expected_loss_and_grad(tm.ReluOutput(W, b), features, rtol=1e-9)[0]
     assert loss == pytest.approx(10 / 12, rel=1e-4)
+
+
+@pytest.mark.parametrize("v, stays", [(0.5, True), (0.54, True), (0.56, False), (0.65, False)])
+def test_a_way_down_from_a_kink_is_found(v, stays):
+    """(6.10): at p = 1/2 a second feature is drawn in above an importance of 0.5504."""
+    features = tm.Features(2, 0.5, [1.0, v])
+    alone = tm.ReluOutput([[1.0, 0.0]], [0.0, 0.25])
+    found = tm.polish(alone, features)
+    assert found.is_local_minimum and (found.kinks != ()) == stays
+    lower = found.loss < tm.expected_loss(alone, features) * (1 - 1e-6)
+    assert lower != stays

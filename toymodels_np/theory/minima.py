@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from ..core import checks
 from ..core.features import Features
 from ..core.models import Linear, Model, ReluOutput
+from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import DROPPED, norms
 from ..geometry.tegum import geometry_of
 from ..known import stranger
@@ -39,6 +40,7 @@ from .descent import RTOL, Pace, blank_loss, evaluate, pack, unpack, value
 GRADIENT = 1e-8             # a gradient norm up to this counts as zero: converged
 GRADIENT_LARGE = 1e-6       # and up to this where there is no Hessian to polish with
 GRADIENT_BOUNDED = 1e-4     # and under a bound, as a share of the blank model's loss
+BESIDE, BESIDE_BY = 16, (0.03, 0.1)     # displaced copies of a point at a kink, and by how much
 SMALL = 1e-9                # one that Newton's method leaves alone where features are many
 NEWTON = 400                # parameters up to which the whole Hessian is worked out
 RAREST = 1e-6               # where all features are rarer, losses are too small to be compared
@@ -114,7 +116,8 @@ class Minimum:
     @property
     def is_local_minimum(self):
         """True if no direction goes down to second order: the gradient is zero and no eigenvalue
-        is negative.
+        is negative. At a kink second derivatives are a mean of both sides: there it is also that
+        none of some displaced copies descended lower, or none of as many starts.
         """
         if not self.converged or not len(self.hessian_eigenvalues) or self.bound is not None:
             return False
@@ -330,6 +333,12 @@ def _finish(task, points, f, ends, unit, watch):
         if f >= loss:                                   # a kink looks like a saddle
             break
         best, loss, norm = lower, f, less
+    if task.few and len(ends) < BESIDE and (bent := kinks(best, task.features)):
+        beside = _beside(best, bent)
+        lower, f, less = _end(task, beside, watch)
+        if f < loss - 1e-9 * abs(loss):
+            best, loss, norm = lower, f, less
+            values, _ = _eigen(best, task)
     theta = pack(best)[None]
     loss = float(evaluate(best[None], theta, task.features, task.penalty)[0][0])
     if task.few and norm > GRADIENT:
@@ -339,6 +348,22 @@ def _finish(task, points, f, ends, unit, watch):
                            f"{why}, or more starts are needed")
     return _minimum(task, unit, best, loss, norm, values, ends, converged=norm <= GRADIENT,
                     kinks=kinks(best, task.features))
+
+
+def _beside(point, bent):
+    """Displaced copies (K, …) of a point at a kink, where second derivatives, which are different
+    on its two sides, do not say whether any way leads down. Biases go to the side where the outputs
+    `bent` are on.
+    """
+    n, copies = point.n_features, []
+    for number in range(BESIDE):
+        noise = random_stream(0, SEARCH_STREAM, number).normal(size=point.W.size + n)
+        size = BESIDE_BY[number % len(BESIDE_BY)] * norms(point.W).max()
+        bias = np.zeros(n, bool)
+        bias[list(bent)] = True
+        noise[-n:] = np.where(bias, abs(noise[-n:]) / 4, 0)
+        copies.append(pack(point) + size * noise)
+    return unpack(point, np.array(copies))
 
 
 def _eigen(point, task):
