@@ -188,3 +188,12 @@ def test_a_large_importance_scales_an_estimate_without_a_word():
     mean, error = tm.estimate_loss(model, features, samples=2**10)
     scaled = tm.estimate_loss(model, features.replace(importance=2.0**1000), samples=2**10)
     assert scaled == (mean * 2.0**1000, error * 2.0**1000)
+
+
+def test_samples_that_are_masked_are_refused():
+    class Masked(tm.Features):
+        def sample(self, rng, batch_size, *, dtype=np.float64):
+            return np.ma.masked_less(super().sample(rng, batch_size, dtype=dtype), 0.5)
+
+    with pytest.raises(TypeError, match="what Masked.sample returns must be a plain array"):
+        tm.estimate_loss(tm.Linear.init(5, 2), Masked(5, 0.2), samples=640)

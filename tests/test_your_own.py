@@ -344,8 +344,17 @@ def test_a_method_of_one_object_runs_at_every_step():
         return tm.ReluOutput.loss_and_grad(start(tm.ReluOutput), x, features)
 
     model.loss_and_grad = counted
-    assert tm.train(model, FEATURES, **SHORT).engine == "core.loop"
-    assert len(calls) == SHORT["steps"] + 1
+    with pytest.warns(RuntimeWarning, match="it holds loss_and_grad beside its parameters"):
+        assert tm.train(model, FEATURES, **SHORT).engine == "core.loop"
+    assert len(calls) == SHORT["steps"] + 2                     # one to look at the gradient
+
+
+def test_a_wrapped_method_that_stays_with_its_first_object_is_warned_of():
+    model = start(tm.ReluOutput)
+    forward = model._forward
+    model._forward = lambda x: forward(x)
+    with pytest.warns(RuntimeWarning, match="it holds _forward beside its parameters"):
+        tm.train(model, FEATURES, **SHORT)
 
 
 def test_a_note_on_a_model_does_not_keep_a_run_from_going_on():

@@ -238,7 +238,7 @@ def run_show(options):
         if options.figure is not None:
             check_output(options.figure, options.overwrite)
         show_sweep(options.path, options.figure)
-    elif options.figure is not None:
+    elif options.figure is not None and options.path.exists():
         raise ValueError("--figure is for the folder of a sweep")
     else:
         show_run(options.path)

@@ -72,6 +72,8 @@ def _of_law(attribute, job):
 
 def _words(value):
     """A value of a law, in few words."""
+    if np.size(value) == 0:
+        return "none"
     values = np.unique(np.asarray(value)) if np.asarray(value).dtype.kind == "f" else [value]
     return f"{values[0]}" if len(values) == 1 else " ".join(map(str, np.ravel(value)))
 

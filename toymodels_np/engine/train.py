@@ -166,11 +166,11 @@ def _train(model, features, settings, start, stop, state, progress):
 
 
 def _check_held(model, features, seed):
-    """A warning if the model holds arrays beside its parameters and its loss does not follow its
-    gradient: they may be worked out from the parameters, and stay what they were.
+    """A warning if the model holds arrays or functions beside its parameters and its loss does not
+    follow its gradient: they may be worked out from the parameters, and stay what they were.
     """
     held = [name for name, a in vars(model).items()
-            if name not in model.parameter_shapes and hasattr(a, "shape")]
+            if name not in model.parameter_shapes and (hasattr(a, "shape") or callable(a))]
     if not held:
         return
     laws = [features if features.n_instances is None else features[i]

@@ -93,7 +93,8 @@ def _called(model, features, lead, samples, seed, advance):
     B = share // pieces
     results = np.zeros((*lead, REPLICATES))
     for replicate in np.repeat(np.arange(REPLICATES), pieces):
-        x = [np.asarray(law.sample(rng, B)) for law, rng in zip(laws, rngs)]
+        x = [checks.array(f"what {type(features).__name__}.sample returns", law.sample(rng, B))
+             for law, rng in zip(laws, rngs)]
         if any(one.shape != (B, n) for one in x):
             raise ValueError(f"{type(features).__name__}.sample must return an array of shape "
                              f"{(B, n)}, got {x[0].shape}")
