@@ -77,7 +77,7 @@ class Model:
         `n_instances=None` gives one model without an instance axis: instance 0 of a stack with the
         same seed and scale. `scale` is a number, or "xavier" for (2 / (n + m))^(1/2), or "notebook"
         for the paper's notebook, where `xavier_normal_` takes K instances for the channels of a
-        convolution: (2 / (m (n + K)))^(1/2).
+        convolution: (2 / (m (n + K)))^(1/2), which alone depends on how many there are.
         """
         m, n = checks.integer("n_hidden", n_hidden), checks.integer("n_features", n_features)
         count = 1 if n_instances is None else checks.integer("n_instances", n_instances)
