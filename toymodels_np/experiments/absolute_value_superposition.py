@@ -98,7 +98,7 @@ def learned_between(run):
 
 
 def mixed(run):
-    """Those of them in which both kinds of neurons live."""
+    """The models between the extremes that have learned and in which both kinds of neurons live."""
     return [model for model in learned_between(run) if all(kind.any() for kind in kinds(model))]
 
 

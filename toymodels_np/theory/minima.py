@@ -334,8 +334,7 @@ def _finish(task, points, f, ends, unit, watch):
             break
         best, loss, norm = lower, f, less
     if task.few and len(ends) < BESIDE and (bent := kinks(best, task.features)):
-        beside = _beside(best, bent)
-        lower, f, less = _end(task, beside, watch)
+        lower, f, less = _end(task, _beside(best, bent), watch)
         if f < loss - 1e-9 * abs(loss):
             best, loss, norm = lower, f, less
             values, _ = _eigen(best, task)
@@ -355,15 +354,12 @@ def _beside(point, bent):
     on its two sides, do not say whether any way leads down. Biases go to the side where the outputs
     `bent` are on.
     """
-    n, copies = point.n_features, []
-    for number in range(BESIDE):
-        noise = random_stream(0, SEARCH_STREAM, number).normal(size=point.W.size + n)
-        size = BESIDE_BY[number % len(BESIDE_BY)] * norms(point.W).max()
-        bias = np.zeros(n, bool)
-        bias[list(bent)] = True
-        noise[-n:] = np.where(bias, abs(noise[-n:]) / 4, 0)
-        copies.append(pack(point) + size * noise)
-    return unpack(point, np.array(copies))
+    n, theta = point.n_features, pack(point)
+    noise = np.stack([random_stream(0, SEARCH_STREAM, number).normal(size=theta.size)
+                      for number in range(BESIDE)])                                     # (K, P)
+    noise[:, -n:] = np.where(np.isin(np.arange(n), bent), abs(noise[:, -n:]) / 4, 0)
+    size = np.resize(BESIDE_BY, BESIDE)[:, None] * norms(point.W).max()
+    return unpack(point, theta + size * noise)
 
 
 def _eigen(point, task):
