@@ -55,10 +55,10 @@ def test_an_instance_does_not_notice_its_company(cls, features):
 
 
 @pytest.mark.parametrize("n, m, batch_size",
-                         [(1, 1, 1), (2, 1, 3), (7, 3, 1), (20, 5, 33), (3, 8, 512)])
+                         [(1, 1, 1), (2, 1, 3), (7, 3, 1), (20, 5, 33), (3, 8, 512), (100, 5, 1)])
 def test_nor_does_it_in_other_sizes(n, m, batch_size):
     options = SHORT | {"batch_size": batch_size, "steps": 8}
-    features = tm.Features(n, 0.3)
+    features = tm.Features(n, 0.3, 0.9 ** np.arange(n))
     many, one = (tm.train(tm.ReluOutput.init(n, m, k), features, **options) for k in (9, 1))
     assert_same_bits([a[:, :1] for a in arrays(many)], arrays(one))
 

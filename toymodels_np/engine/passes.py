@@ -46,7 +46,7 @@ class Pass:
         # made of these. Both are smaller arrays, so that is where they multiply.
         importance = np.broadcast_to(features.importance, (k, n))
         self.weighted = bool((importance != 1).any())                  # times 1 would change no bit
-        self.importance = importance.astype(dtype)
+        self.importance = importance.astype(dtype, order="C")       # so that company changes no bit
         self.weights = np.repeat(self.importance[..., None], m + 1, axis=-1)     # (k, n, m + 1)
 
     def _residual(self, z, r, x):
