@@ -340,6 +340,40 @@ def test_precision_is_kept_and_changed_on_request(cls):
     assert cls(*(a.tolist() for a in double.parameters)).dtype == np.float64
 
 
+USES = {
+    "forward": lambda model, x, law: model.forward(x),
+    "loss": lambda model, x, law: model.loss(x, law),
+    "loss_and_grad": lambda model, x, law: model.loss_and_grad(x, law),
+    "check_gradient": lambda model, x, law: tm.check_gradient(model, x, law),
+    "train": lambda model, x, law: tm.train(model, law, steps=2),
+    "expected_loss": lambda model, x, law: tm.expected_loss(model, law),
+    "estimate_loss": lambda model, x, law: tm.estimate_loss(model, law, samples=64),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("name, wrong", [("b", np.zeros(4)), ("W", np.ones((2, 4))),
+                                         ("W", np.ones((3, 4, 2))), ("b", np.ones((3, 2, 1, 4)))])
+def test_a_parameter_that_is_assigned_has_the_shape_of_the_others(use, name, wrong):
+    """Not even one that NumPy would broadcast: it belongs to all instances, and has one slope."""
+    model, law = tm.ReluOutput.init(4, 2, 3, dtype=np.float64), tm.Features(4, 0.5)
+    x = law.sample(np.random.default_rng(0), 5)
+    use(model, x, law)
+    setattr(model, name, wrong)
+    with pytest.raises(ValueError, match="b must have shape .* to go with W"):
+        use(model, x, law)
+
+
+def test_a_parameter_that_is_assigned_is_an_array():
+    model, law = tm.ReluOutput.init(4, 2), tm.Features(4, 0.5)
+    model.b = [0.0] * 4
+    with pytest.raises(TypeError, match="b must be an array, got"):
+        tm.train(model, law, steps=2)
+    model.b, model.W = np.zeros(4, int), np.ones((2, 4), int)
+    with pytest.raises(ValueError, match="dtype of the parameters must be float32 or float64"):
+        tm.train(model, law, steps=2)
+
+
 @every_model
 @given(data=st.data())
 def test_nothing_that_is_given_is_changed(cls, data):

@@ -45,6 +45,26 @@ def built(cls, parameters):
     return new
 
 
+def check_parameters(shapes, arrays):
+    """TypeError or ValueError unless these are the parameters of a model, or of a stack of models.
+
+    shapes : name -> axes after the instances, as in `parameter_shapes`
+    """
+    names = list(shapes)
+    for name, a in zip(names, arrays):
+        if not hasattr(a, "shape"):
+            raise TypeError(f"{name} must be an array, got {a!r}")
+    if len(arrays[0].shape) < 2:
+        raise ValueError(f"{names[0]} must have at least 2 axes, got shape {arrays[0].shape}")
+    *lead, first, second = arrays[0].shape
+    sizes = dict(zip(shapes[names[0]], (first, second)))                            # m and n
+    for name, a in zip(names, arrays):
+        expected = (*lead, *(sizes[axis] for axis in shapes[name]))
+        if a.shape != expected:
+            raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
+                             f"{arrays[0].shape}, got {a.shape}")
+
+
 def carry(old, new):
     """`new`, with whatever else `old` holds. What is worked out from the parameters is not: cached
     properties begin anew, and methods that are bound to `old` are bound to `new`.

@@ -48,13 +48,7 @@ class Model:
                   for name in names]
         if len({array_module(a) for a in arrays}) > 1:
             raise TypeError(f"{', '.join(names)} must all be NumPy arrays or all be CuPy arrays")
-        *lead, first, second = arrays[0].shape
-        sizes = dict(zip(self.parameter_shapes[names[0]], (first, second)))         # m and n
-        for name, a in zip(names, arrays):
-            expected = (*lead, *(sizes[axis] for axis in self.parameter_shapes[name]))
-            if a.shape != expected:
-                raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
-                                 f"{arrays[0].shape}, got {a.shape}")
+        subclasses.check_parameters(self.parameter_shapes, arrays)
         common = np.result_type(*(a.dtype for a in arrays))
         dtype = checks.precision("the dtype of the parameters", common)
         for name, a in zip(names, arrays):
@@ -165,6 +159,7 @@ class Model:
 
     def _batch(self, x, *features):
         """x as an array that fits the model (and the features), else an error."""
+        subclasses.check_parameters(self.parameter_shapes, self.parameters)
         x = checks.array("x", x, min_ndim=2)
         if x.shape[-1] != self.n_features:
             raise ValueError(f"x must have shape (..., B, {self.n_features}), got {x.shape}")
@@ -185,6 +180,7 @@ def check_sizes(model, features):
         raise TypeError(f"model must be a tm.Model, such as ReluOutput, got {model!r}")
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
+    subclasses.check_parameters(model.parameter_shapes, model.parameters)
     if features.n_features != model.n_features:
         raise ValueError(f"features have n={features.n_features}, the model n={model.n_features}")
 

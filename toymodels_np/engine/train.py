@@ -119,6 +119,7 @@ def check_trainable(model, features):
         raise TypeError("model must be a model, got a History: tm.resume(history, steps=…) "
                         "continues it")
     check_sizes(model, features)
+    checks.precision("the dtype of the parameters", model.dtype)
     if len(model.instances) > 1:
         raise ValueError("train takes a single model or one instance axis, got instances "
                          f"{model.instances}")
