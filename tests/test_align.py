@@ -83,6 +83,16 @@ def test_close_neighbours_do_not_confuse_the_order(n):
         assert same(tm.align(equivalent(W, rng.integers(2**32))), tm.align(W))
 
 
+@pytest.mark.parametrize("size", [1e-5, 1e-6, 1e-8])
+def test_short_columns_have_an_order_too(size):
+    """Columns that the grid of comparison does not tell apart."""
+    W = np.array([[1.0, 0.48 * size, -0.36 * size, 0.3 * size], [0, 0.7, -0.7, 0.1]])
+    for A in (W[:1], W):
+        for seed in range(10):
+            np.testing.assert_allclose(tm.align(equivalent(A, seed)), tm.align(A),
+                                       atol=1e-14 * len(A))
+
+
 @given(solutions(), seeds, st.booleans())
 def test_a_position_is_a_rotation_of_the_features(W, seed, relabel):
     A = tm.align(W, relabel=relabel)
@@ -137,6 +147,17 @@ def test_nothing_lies_closer_than_what_align_finds(W, seed):
     np.testing.assert_allclose(tm.distance(W, R), slow_distance(W, R), rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(tm.distance(W, R, relabel=False), turned_onto(W, R), rtol=1e-7,
                                atol=1e-7)
+
+
+@pytest.mark.parametrize("W, R", [
+    ([[0, -1, 0, 1], [0, 1, 1, 1]], [[-0.25, 0.01, 1.33, -0.45], [-0.96, -0.95, 0.87, 1.84]]),
+    ([[0, -1, -1, 1], [1, 0, 0, -1]], [[-0.02, 0.7, 0.5, 0.65], [-1.21, -0.73, 0.06, 1.17]])])
+def test_relabelling_is_never_worse_than_none(W, R):
+    """The best order here is the one that is given, and no other start leads to it."""
+    W, R = np.array(W, float), np.array(R)
+    assert tm.distance(W, R) <= turned_onto(W, R) + 1e-12
+    assert tm.distance(W, R) == pytest.approx(slow_distance(W, R), rel=1e-9)
+    assert tm.distance(R, W) == pytest.approx(tm.distance(W, R), rel=1e-9)
 
 
 @given(seeds, st.floats(0, 0.05))

@@ -17,6 +17,7 @@ from ..core import checks
 from .measures import split_power
 
 SAME = 1e-6                 # relative difference up to which two lengths or coordinates are equal
+ROUNDING = 1e-12            # and up to which it is rounding
 MOST_FRAMES = 512           # starting positions tried at most; past that, ties are broken by index
 
 
@@ -78,14 +79,18 @@ def _in_order(W):
 
 
 def _canonical(W):
-    """Of all frames from a longest column, that whose sorted columns are lexicographically last."""
+    """Of all frames from a longest column, that whose sorted columns are lexicographically last.
+
+    What is alike on a coarse grid is told apart on a fine one.
+    """
     scale = np.linalg.norm(W, axis=0).max() or 1.0      # the same for all that are equivalent
     candidates = []
     for Q in _frames(W, _longest):
         A = Q @ W
-        coarse = np.round(A / scale / SAME / 10) + 0.0
-        order = np.lexsort(coarse[::-1])[::-1]
-        candidates.append((tuple(coarse[:, order].T.ravel()), A[:, order]))
+        coarse, fine = (np.round(A / scale / step) + 0.0 for step in (10 * SAME, ROUNDING))
+        order = np.lexsort(np.vstack([fine[::-1], coarse[::-1]]))[::-1]
+        keys = [grid[:, order].T.ravel() for grid in (coarse, fine)]
+        candidates.append((tuple(np.concatenate(keys)), A[:, order]))
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
@@ -100,14 +105,16 @@ def _procrustes(W, R):
 def _match(W, R):
     """The best of many starting positions of W, each improved by relabelling and turning in turn.
 
-    They are: every frame of W laid onto one of R, every frame of R laid onto one of W, and columns
-    paired by their rows of the Gram matrix. Exchanging W and R exchanges the first two, so the
-    distance has no direction.
+    They are: every frame of W laid onto one of R, every frame of R laid onto one of W, columns
+    paired by their rows of the Gram matrix, and columns paired as they stand, so that relabelling
+    is never worse than none. Exchanging W and R exchanges the first two, so the distance has no
+    direction.
     """
     frames, R_frames = _frames(W, _any), _frames(R, _any)
     rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
     unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j, W_i
     starts = [_procrustes(W[:, scipy.optimize.linear_sum_assignment(unlike)[1]], R)]
+    starts += [_procrustes(W, R)]
     starts += [R_frames[0].T @ Q @ W for Q in frames] + [Q.T @ frames[0] @ W for Q in R_frames]
     best, lowest = None, np.inf
     for start in starts:
