@@ -85,6 +85,11 @@ def test_the_other_measures_are_those_of_the_columns(W):
                                    len(W) / sum(s * s for s in length), rtol=1e-12)
 
 
+def test_small_interference_keeps_its_digits_beside_a_long_column():
+    np.testing.assert_allclose(tm.interference([[1e9, 0.5]]), [0.25, 1e18])
+    np.testing.assert_allclose(tm.interference([[1, 1e-9], [0, 1]]), [1e-18, 1e-18])
+
+
 # -- axioms
 
 @given(matrices(), seeds)

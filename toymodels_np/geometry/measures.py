@@ -54,8 +54,8 @@ def interference(W):
     W = _weights(W)
     unit, _ = directions(W)                                        # (..., m, n)
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = (unit.swapaxes(-1, -2) @ W) ** 2                  # (..., n, n)
-        return _finite(squares.sum(-1) - np.einsum("...ii->...i", squares))
+        others = np.where(np.eye(W.shape[-1]), 0, unit.swapaxes(-1, -2) @ W)    # (..., n, n)
+        return _finite((others**2).sum(-1))
 
 
 def feature_dimensionality(W):
