@@ -302,8 +302,9 @@ def test_features_keep_their_colour_and_have_one_each():
     (np.vstack([OCTAHEDRON.T, OCTAHEDRON.T]), 12),              # twice the same
 ])
 def test_edges_of_the_hull(points, edges):
-    found = hull_edges(points)
-    assert len(found) == len({frozenset(edge) for edge in found}) == edges
+    for size in (1, 1e-9, 1e90):
+        found = hull_edges(size * points)
+        assert len(found) == len({frozenset(edge) for edge in found}) == edges
 
 
 # -- bad input ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def draw_directions(axes, W, limit, *, numbers=()):
                   label=f"feature {i}")
         axes.plot(x, y, "o", color=colour, markersize=7)
     for i in numbers:
-        outwards = W[:, i] / max(np.hypot(*W[:, i]), 1e-12)
+        outwards = W[:, i] / (np.hypot(*W[:, i]) or 1.0)
         axes.annotate(str(i), W[:, i], xytext=13 * outwards, textcoords="offset points",
                       color=feature_colour(i), fontsize=STYLE["font"] + 1, fontweight="bold",
                       ha="center", va="center")
@@ -68,6 +68,7 @@ def hull_edges(points):
     """The pairs (i, j) of points (k, 3) that an edge of their hull joins, be it solid or flat."""
     if not len(points):
         return []
+    points = points / (abs(points).max() or 1.0)            # Qhull and rounding know one size
     _, first = np.unique(points.round(6), axis=0, return_index=True)
     centred = points[first] - points[first].mean(0)                                 # (k, 3)
     _, singular, Vt = np.linalg.svd(centred)
