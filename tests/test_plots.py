@@ -193,6 +193,18 @@ def test_rectangles_of_a_stack_plot_are_the_weights():
     np.testing.assert_allclose(sorted(bar.get_height() for bar in tall), [-4, 1, 1, 1, 4])
 
 
+@pytest.mark.parametrize("size", [0.05, 1, 1e5])
+def test_numbers_in_a_stack_plot_are_those_that_have_room(size):
+    """Feature 1 has a twentieth of the first bar, feature 2 a tenth."""
+    W = size * np.array([[0.85, 0.05, 0.1], [0, 0, 1]])
+    axes = tm.plots.stack(tm.ReluHidden(W, np.zeros(3)))
+    assert sorted(text.get_text() for text in axes.texts) == ["0", "2", "2"]
+
+
+def test_a_stack_plot_of_nothing_has_no_numbers():
+    assert not tm.plots.stack(tm.ReluHidden(np.zeros((2, 3)), np.zeros(3))).texts
+
+
 def test_the_motif_shows_its_weights_with_the_largest_input_at_one():
     model = neurons()
     motif = tm.asymmetric_motifs(model)[0]

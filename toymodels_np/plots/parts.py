@@ -10,6 +10,7 @@ from .colours import BLUE, GREEN, GREY, ORANGE, VERMILION, feature_colour
 from .style import STYLE, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
+LINE_OF_STACK = 0.06        # part of a stack plot's height that a number takes
 FLAT_EDGE = 1e-6            # two faces of a hull that turn by less than this are one face
 
 
@@ -86,16 +87,19 @@ def hull_edges(points):
     return [(first[i], first[j]) for i, j in edges]
 
 
-def draw_stack(axes, height, bottom, monosemanticity, *, least=0.25, thin=0, line=1.5, hatch="//"):
+def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, line=1.5, hatch="//"):
     """A stack plot: a bar of weights for each neuron, a rectangle a feature, numbered if it fits.
 
     height, bottom : (m, n) of the rectangles
     monosemanticity : (m,); monosemantic neurons are blue, polysemantic ones orange and hatched,
         idle ones (0) grey
-    least : the height that has room for the number    thin : rectangles up to this are left out
-    line : the width of the white lines around them
+    least : the height that has room for the number, None for a part of all that is drawn
+    thin : rectangles up to this are left out          line : the width of the white lines around
     """
     m = len(height)
+    if least is None:
+        tops = np.stack([bottom, bottom + height])
+        least = LINE_OF_STACK * (tops.max() - tops.min()) or np.inf
     for j in range(m):
         polysemantic = 0 < monosemanticity[j] < MONOSEMANTIC
         look = ({"color": ORANGE, "hatch": hatch} if polysemantic else
