@@ -193,6 +193,16 @@ def test_rectangles_of_a_stack_plot_are_the_weights():
     np.testing.assert_allclose(sorted(bar.get_height() for bar in tall), [-4, 1, 1, 1, 4])
 
 
+@pytest.mark.parametrize("count, ticks", [(1, [0]), (3, [0, 1, 2]), (20, [*range(0, 20, 2)])])
+def test_models_have_their_numbers_on_the_axis_of_dimensionalities(count, ticks):
+    axes = tm.plots.dimensionality(np.stack([PENTAGON] * count))
+    assert axes.get_xlabel() == "model" and axes.get_xticks().tolist() == ticks
+    assert axes.get_xlim() == (-0.6, count - 0.4)
+    assert tm.plots.dimensionality(PENTAGON).get_xlabel() == "feature"
+    given = tm.plots.dimensionality(np.stack([PENTAGON] * 2), at=[0.3, 7])
+    assert given.get_xlabel() == "" and max(given.get_xlim()) > 7
+
+
 @pytest.mark.parametrize("size", [0.05, 1, 1e5])
 def test_numbers_in_a_stack_plot_are_those_that_have_room(size):
     """Feature 1 has a twentieth of the first bar, feature 2 a tenth."""

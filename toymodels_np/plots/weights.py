@@ -102,7 +102,8 @@ def dimensionality(W, *, at=None, ax=None):
     """The dimensionality D_i of each feature, and lines at the fractions of the polytopes.
 
     W : (m, n), whose features are drawn side by side, each in its colour; or (K, m, n), a column of
-        points for each of K models            at : (K,) where on the axis these columns stand
+        points for each of K models
+    at : (K,) where on the axis these columns stand, or None for the models' numbers
     """
     W = checks.weights(W)
     at = None if at is None else checks.array("at", at)
@@ -114,19 +115,21 @@ def dimensionality(W, *, at=None, ax=None):
     if D.ndim == 1:
         axes.scatter(range(len(D)), D, s=70, color=[feature_colour(i) for i in range(len(D))],
                      zorder=3)
-        _number(axes, len(D), "x")
-        axes.set_xlim(-0.6, len(D) - 0.4)
     else:
         place = np.arange(len(D)) if at is None else at
         axes.scatter(np.repeat(place, D.shape[1]), D.ravel(), s=22, color="black", alpha=0.35,
                      linewidth=0, zorder=3)
+    if at is None:
+        _number(axes, len(D), "x")
+        axes.set_xlim(-0.6, len(D) - 0.4)
     for name, value in FRACTIONS.items():
         axes.axhline(value, color="0.75", linewidth=1.2, zorder=0)
         rise = {2 / 5: 5, 3 / 8: -5}.get(value, 0)              # these two are near each other
         axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), xytext=(6, rise),
                       textcoords="offset points", va="center", fontsize=STYLE["font"] - 2)
     axes.set_ylim(-0.04, 1.06)
-    label(axes, "feature" if D.ndim == 1 else None, r"dimensionality $D_i$")
+    label(axes, "feature" if D.ndim == 1 else "model" if at is None else None,
+          r"dimensionality $D_i$")
     return axes
 
 
