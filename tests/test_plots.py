@@ -172,6 +172,17 @@ def test_bars_are_norms_and_their_colours_the_interference():
     assert axes.get_ylim() == (2.5, -0.5)                       # feature 0 is on top
 
 
+def test_bars_of_many_features_are_seen_in_the_colour_of_each():
+    """400 bars on 350 pixels: there is no room for outlines and gaps."""
+    axes = tm.plots.norms(np.eye(400))
+    axes.figure.canvas.draw()
+    box = axes.transData.transform([(0.1, 399), (0.9, 0)]).round().astype(int)
+    image = np.asarray(axes.figure.canvas.buffer_rgba())[::-1]
+    (left, low), (right, high) = box
+    seen = np.unique(image[low:high, left:right, :3].reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(seen / 255, [colormaps["viridis"](0.0)[:3]], atol=0.01)
+
+
 def test_dimensionalities_stand_at_their_height():
     points, = tm.plots.dimensionality(PENTAGON).collections
     np.testing.assert_allclose(points.get_offsets(), [(i, 0.4) for i in range(5)])

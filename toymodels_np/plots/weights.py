@@ -17,7 +17,8 @@ from .parts import draw_directions, draw_hull, prepare_space
 from .style import STYLE, label, panel
 
 DRAWN = 0.02                # a column shorter than this part of the longest is named as dropped
-NUMBERED = 24               # up to so many features get their number
+NUMBERED = 24               # up to so many features get their number,
+OUTLINED = 100              # and up to so many a bar with an outline
 SHARED = Normalize(0, 1), "viridis"                     # the colours of interference
 LARGEST = 1e100                                         # entry of a W whose squares can be drawn
 FRACTIONS = {"3/4 tetrahedron": 3 / 4, "2/3 triangle": 2 / 3, "1/2 digon": 1 / 2,
@@ -86,7 +87,9 @@ def norms(W, *, colorbar=True, ax=None):
     W = matrix(W)
     axes = panel(ax, size=(5, 5.2))
     colours = ScalarMappable(*SHARED)
-    axes.barh(np.arange(W.shape[1]), measures.norms(W), edgecolor="0.4", linewidth=0.3,
+    many = W.shape[1] > OUTLINED            # outlines would be all that is seen, or gaps
+    axes.barh(np.arange(W.shape[1]), measures.norms(W), edgecolor="0.4",
+              linewidth=0 if many else 0.3, height=1 if many else 0.8,
               color=colours.to_rgba(np.clip(measures.interference(W), 0, 1)))
     axes.axvline(1, color="0.7", linewidth=0.8, zorder=0)
     axes.set(ylim=(W.shape[1] - 0.5, -0.5), xlim=(0, max(1.4, 1.05 * measures.norms(W).max())))
