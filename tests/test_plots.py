@@ -153,6 +153,17 @@ def test_dropped_features_are_named_and_the_others_numbered():
     assert words == ["0", "1", "2", "3", "4", "at 0: 5"]
 
 
+@pytest.mark.parametrize("space", [2, 3])
+def test_features_with_one_direction_have_one_label(space):
+    """Two numbers at one tip lie over each other."""
+    W = np.vstack([PENTAGON, np.full((space - 2, 5), 0.5)])[:, [0, 1, 0, 2, 0]] * [1, 1, 1, 1, 0.97]
+    texts = tm.plots.geometry(W).texts
+    assert [text.get_text() for text in texts] == ["0, 2, 4", "1", "3"]
+    assert [to_hex(text.get_color()).upper() for text in texts] == [
+        "#000000", *map(tm.plots.feature_colour, (1, 3))]
+    assert [text.get_text() for text in tm.plots.geometry(W[:, [0] * 24]).texts] == ["×24"]
+
+
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(0, 2**20))
 def test_the_gram_matrix_is_the_image_and_its_colours_are_fair(m, n, seed):
     W = np.random.default_rng(seed).normal(size=(m, n))

@@ -10,6 +10,7 @@ from .colours import BLUE, GREEN, GREY, ORANGE, VERMILION, feature_colour
 from .style import STYLE, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
+ONE_TIP = 0.06              # of the longest column: tips as near as this are one to the eye
 LINE_OF_STACK = 0.06        # part of a stack plot's height that a number takes
 FLAT_EDGE = 1e-6            # two faces of a hull that turn by less than this are one face
 
@@ -27,11 +28,29 @@ def draw_directions(axes, W, limit, *, numbers=()):
         axes.plot([0, x], [0, y], color=colour, linewidth=2.5, solid_capstyle="round",
                   label=f"feature {i}")
         axes.plot(x, y, "o", color=colour, markersize=7)
-    for i in numbers:
+    for i, words, colour in at_tips(W, numbers):
         outwards = W[:, i] / (np.hypot(*W[:, i]) or 1.0)
-        axes.annotate(str(i), W[:, i], xytext=13 * outwards, textcoords="offset points",
-                      color=feature_colour(i), fontsize=STYLE["font"] + 1, fontweight="bold",
-                      ha="center", va="center")
+        beside = outwards * (13 if words.isdigit() else 13 + 3 * len(words), 13)
+        axes.annotate(words, W[:, i], xytext=beside, textcoords="offset points", color=colour,
+                      fontsize=STYLE["font"] + 1, fontweight="bold", ha="center", va="center")
+
+
+def at_tips(W, numbers):
+    """(i, words, colour) of what stands at the tip of W_i, a column of W (m, n).
+
+    Features whose tips are at one place to the eye have one label in black, "2, 3" or "×4".
+    """
+    near = ONE_TIP * np.linalg.norm(W, axis=0).max()
+    groups = []
+    for i in numbers:
+        for group in groups:
+            if np.linalg.norm(W[:, i] - W[:, group[0]]) <= near:
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return [(group[0], ", ".join(map(str, group)) if len(group) <= 3 else f"×{len(group)}",
+             feature_colour(group[0]) if len(group) == 1 else "black") for group in groups]
 
 
 def draw_sets(axes, W, sets, *, limit=0.72, zoom=1.25, outline=True):

@@ -13,7 +13,7 @@ from ..core import checks
 from ..core.models import Model
 from ..geometry import measures
 from .colours import feature_colour
-from .parts import draw_directions, draw_hull, prepare_space
+from .parts import at_tips, draw_directions, draw_hull, prepare_space
 from .style import STYLE, label, panel
 
 DRAWN = 0.02                # a column shorter than this part of the longest is named as dropped
@@ -166,8 +166,8 @@ def _draw_space(axes, W, limit, far, numbers):
                   **look)
         axes.plot(*w[:, None], linestyle="", marker="o", markersize=9, **look)
     draw_hull(axes, W.T[far])
-    for i in numbers:
-        axes.text(*(1.16 * W[:, i]), str(i), color=feature_colour(i), fontsize=STYLE["font"] + 1,
+    for i, words, colour in at_tips(W, numbers):
+        axes.text(*(1.16 * W[:, i]), words, color=colour, fontsize=STYLE["font"] + 1,
                   fontweight="bold", ha="center", va="center")
     for artist in (*axes.lines, *axes.texts):       # in space they have no extent for a layout
         artist.set_in_layout(False)
