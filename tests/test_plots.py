@@ -317,6 +317,24 @@ def test_the_flow_is_its_loss_and_its_plateaus():
     np.testing.assert_allclose([line.get_ydata()[0] for line in axes.lines[1:]], saddles)
 
 
+@pytest.mark.parametrize("dpi", [50, 80, 120])
+def test_the_legend_of_a_flow_is_seen_whole(dpi):
+    axes = tm.plots.flow(gradient_flow())
+    axes.figure.set_dpi(dpi)
+    axes.figure.canvas.draw()
+    legend, page = axes.get_legend().get_window_extent(), axes.figure.bbox
+    assert page.x0 <= legend.x0 and legend.x1 <= page.x1 and page.y0 <= legend.y0
+
+
+def test_a_flow_that_stands_at_a_loss_of_zero_can_be_drawn():
+    """A loss of zero has no place on a logarithmic axis."""
+    still = tm.gradient_flow(tm.Linear(np.eye(2), np.zeros(2)), tm.Features(2, 0.2), t_final=1e2)
+    axes = tm.plots.flow(still)
+    assert axes.get_yscale() == "linear" and axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
+    axes.figure.canvas.draw()
+    assert tm.plots.flow(gradient_flow()).get_yscale() == "log"
+
+
 def test_branches_are_their_curves_with_names_crossing_and_limit():
     axes = tm.plots.branches(CURVES, point=POINT, limits={"high": LIMIT}, parameter="ratio")
     for line, (x, y) in zip(axes.lines, CURVES.values()):

@@ -71,7 +71,8 @@ def flow(flow, *, ax=None):
     if not isinstance(flow, Flow):
         raise TypeError(f"flow must be the Flow of tm.gradient_flow, got {flow!r}")
     axes = panel(ax, size=(9, 5.5))
-    draw_plateaus(axes, flow.times, flow.losses, [vars(plateau) for plateau in flow.plateaus])
+    draw_plateaus(axes, flow.times, flow.losses, [vars(plateau) for plateau in flow.plateaus],
+                  columns=2)
     return axes
 
 
@@ -209,20 +210,24 @@ def gradient_flow(times, losses, plateaus, directions, sets):
     return figure
 
 
-def draw_plateaus(axes, times, losses, plateaus):
+def draw_plateaus(axes, times, losses, plateaus, *, columns=3):
     """The loss against time on log axes, plateaus shaded and lettered, and their saddles' losses.
 
     plateaus : dicts with start, end and saddle_loss, a number or None
+    columns : of the legend below
+    A loss that is zero, or rounding on either side of it, has an axis that is not logarithmic.
     """
-    axes.loglog(times[1:], losses[1:], color="black", linewidth=2.5, zorder=3)
-    highest, lowest = 1.5 * losses[0], losses[-1] / 1.35
+    axes.semilogx(times[1:], losses[1:], color="black", linewidth=2.5, zorder=3)
+    if np.min(losses) > 0:
+        axes.set(yscale="log", ylim=(losses[-1] / 1.35, 1.5 * losses[0]))
     first = plateaus[0]["start"] / 6 if plateaus else times[1]
-    axes.set(xlim=(first, times[-1]), ylim=(lowest, highest))
+    axes.set_xlim(first, times[-1])
     for letter, plateau in zip(LETTERS, plateaus):
         span = plateau["start"], plateau["end"]
         axes.axvspan(*span, facecolor=SKY, alpha=0.3, edgecolor="white", linewidth=3)
-        axes.text((span[0] * span[1]) ** 0.5, highest / 1.05, letter, ha="center", va="top",
-                  fontsize=STYLE["title"] + 3, fontweight="bold")
+        axes.text((span[0] * span[1]) ** 0.5, 0.98, letter, ha="center", va="top",
+                  transform=axes.get_xaxis_transform(), fontsize=STYLE["title"] + 3,
+                  fontweight="bold")
         if plateau["saddle_loss"] is not None:
             axes.plot(span, [plateau["saddle_loss"]] * 2, color=ORANGE, linewidth=6,
                       solid_capstyle="butt", zorder=2)
@@ -231,5 +236,5 @@ def draw_plateaus(axes, times, losses, plateaus):
                       label="loss at the saddle or minimum it passes"),
                Patch(facecolor=SKY, alpha=0.3, label="plateau")]
     axes.legend(handles=handles, fontsize=STYLE["font"], frameon=False, loc="upper center",
-                bbox_to_anchor=(0.5, -0.13), ncols=len(handles))
+                bbox_to_anchor=(0.5, -0.13), ncols=columns)
     label(axes, r"time $t$", "expected loss", larger=1)
