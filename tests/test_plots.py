@@ -317,6 +317,18 @@ def test_the_flow_is_its_loss_and_its_plateaus():
     np.testing.assert_allclose([line.get_ydata()[0] for line in axes.lines[1:]], saddles)
 
 
+@pytest.mark.parametrize("names", [["p"], ["p", "importance"]])
+@pytest.mark.parametrize("geometry", ["pentagon", "square antiprism + 3 digons + 2 dropped",
+                                      "7 digons in 6 dimensions + 2 square antiprisms + triangle"])
+def test_the_legend_of_a_sweep_is_seen_whole(names, geometry):
+    places = [np.geomspace(0.1, 1, 8)] * len(names)
+    labels = np.array([f"{k} {geometry}" for k in range(8)])
+    figure = tm.plots.sweep_map(names, places, np.linspace(1, 2, 8), "geometry", labels)
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1
+
+
 @pytest.mark.parametrize("dpi", [50, 80, 120])
 def test_the_legend_of_a_flow_is_seen_whole(dpi):
     axes = tm.plots.flow(gradient_flow())

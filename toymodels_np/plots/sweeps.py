@@ -8,6 +8,8 @@ from .colours import FEATURE_COLOURS, GREY, PHASE_COLOURS
 from .phases import cell_edges
 from .style import STYLE, canvas, label
 
+LETTER = STYLE["font"] / 72 * 0.6           # inches that a letter of a legend takes
+
 
 def sweep_map(names, places, losses, by, labels):
     """A sweep's best models over the one or two settings that vary: what they are, what they lose.
@@ -44,8 +46,10 @@ def sweep_map(names, places, losses, by, labels):
                       color=colours[name], markeredgecolor="0.5",
                       label=name if colours[name] != GREY else "other")
                for name in colours if name in ranking[:8]]
+    widest = LETTER * (6 + max(len(handle.get_label()) for handle in handles))      # inches
     figure.legend(handles=handles, fontsize=STYLE["font"], frameon=False,
-                  loc="outside lower center", ncols=4)
+                  loc="outside lower center",
+                  ncols=int(np.clip(figure.get_figwidth() / widest, 1, 4)))
     return figure
 
 
