@@ -85,6 +85,13 @@ def test_the_other_measures_are_those_of_the_columns(W):
                                    len(W) / sum(s * s for s in length), rtol=1e-12)
 
 
+@pytest.mark.parametrize("function", [*MEASURES.values(), tm.name_geometry, tm.factors, tm.align])
+@pytest.mark.parametrize("value", [tm.ReluOutput.init(3, 2), None])
+def test_what_is_no_array_is_named_by_its_type(function, value):
+    with pytest.raises(TypeError, match=f"W must be an array.*{type(value).__name__}"):
+        function(value)
+
+
 def test_small_interference_keeps_its_digits_beside_a_long_column():
     np.testing.assert_allclose(tm.interference([[1e9, 0.5]]), [0.25, 1e18])
     np.testing.assert_allclose(tm.interference([[1, 1e-9], [0, 1]]), [1e-18, 1e-18])

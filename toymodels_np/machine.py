@@ -1,6 +1,7 @@
 """What the machine allows: memory, arrays that fit, whether a bar can be seen, executors, threads.
 """
 
+import numbers
 import sys
 import threading
 from concurrent.futures import Executor
@@ -62,9 +63,13 @@ def plain_array(name, value, library=np):
     if isinstance(value, range):                # whose numbers NumPy lists before it counts them
         memory(name, 64 * abs(value.stop - value.start) // abs(value.step))
     try:
-        return library.asarray(value)
+        result = library.asarray(value)
     except (TypeError, ValueError, MemoryError) as error:
         raise TypeError(f"{name} must be real numbers: {str(error) or 'too large'}") from None
+    if result.dtype == object and result.ndim == 0 and not isinstance(value, numbers.Number):
+        raise TypeError(f"{name} must be an array of real numbers, got an object of the type "
+                        f"{type(value).__name__}")
+    return result
 
 
 def index(value):
