@@ -473,6 +473,13 @@ def collapse_run(spreads, found=False):
             "boundaries": np.array([0.05, 0.15, 0.3])}
 
 
+def test_two_pairs_that_collapse_at_one_p_are_one_line_of_the_legend():
+    run = collapse_run([(60, 60, 60), (60, 60, 60), (0, 0, 60), (0, 0, 0)])
+    figure = row_figure(COMPONENTS, [run | {"boundaries": np.array([0.15, 0.15, 0.3])}])
+    words = figure.axes[-1].get_legend_handles_labels()[1]
+    assert words.count("a pair collapses") == 1
+
+
 def test_pairs_that_collapse_in_order_pass_and_pairs_that_never_do_fail():
     paper = collapse_run([(60, 60, 60), (0, 60, 60), (0, 0, 60), (0, 0, 0)])
     assert set(verdicts(COMPONENTS, [paper] * 2).values()) == {"holds"}

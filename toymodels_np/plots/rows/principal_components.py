@@ -28,7 +28,7 @@ def figure(p, W, pairs, merged, cosines, edges, paper):
     for k, (colour, marker) in enumerate(RANK_LOOKS):
         axes.plot(p, cosines[:, k], marker + "-", color=colour, linewidth=2.5, markersize=11,
                   label=("closest pair", "second", "third")[k])
-    for edge in edges:
+    for edge in dict.fromkeys(edges):                       # two pairs may collapse at one p
         axes.axvline(edge, color="black", linewidth=2, linestyle="--",
                      label="a pair collapses" if edge == edges[0] else None)
         axes.text(edge, 1.09, f" {edge:.3f}", fontsize=STYLE["font"] + 4)
