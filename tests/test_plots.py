@@ -173,6 +173,14 @@ def test_the_gram_matrix_is_the_image_and_its_colours_are_fair(m, n, seed):
     assert low == -high and high == max(1, abs(W.T @ W).max())
 
 
+def test_rows_of_gram_matrices_have_room_for_the_longest_column():
+    models = [PENTAGON, PENTAGON * [1, 1, 1, 1, 3]]
+    heats = [axes for axes in tm.plots.gram_rows(models, ["a", "b"]).axes if axes.images]
+    assert [axes.images[0].get_clim() for axes in heats[:2]] == [(-9, 9)] * 2
+    bars = [axes for axes in heats[0].figure.axes if len(axes.patches) == 5]
+    assert all(axes.get_xlim()[1] >= 3 for axes in bars) and len(bars) == 2
+
+
 def test_bars_are_norms_and_their_colours_the_interference():
     """Feature 0 meets 0.6² of feature 1, which meets 1.5² of feature 0: that is shown as 1."""
     axes = tm.plots.norms(np.array([[1.5, -0.6, 0], [0, 0, 2]]))

@@ -33,7 +33,9 @@ def gram_rows(models, titles):
     """WᵀW of each model as a heat map, with a bar for each feature's norm, coloured by its sharing.
 
     models : list of W (m, n)          titles : one each
+    Colours and bars are on one scale, which reaches to the largest of all models.
     """
+    longest = max(np.linalg.norm(W, axis=0).max() for W in models)
     columns = min(len(models), 4)
     rows = -(-len(models) // columns)
     figure = canvas(4.4 * columns, 4.0 * rows)
@@ -41,7 +43,7 @@ def gram_rows(models, titles):
     image = None
     for i, (W, title) in enumerate(zip(models, titles)):
         row, column = divmod(i, columns)
-        image, colours = _gram_panel(*cells[row, 2 * column:2 * column + 2], W, title)
+        image, colours = _gram_panel(*cells[row, 2 * column:2 * column + 2], W, title, longest)
     for axes in cells.ravel()[2 * len(models):]:
         axes.axis("off")
     figure.colorbar(image, ax=cells, shrink=0.6, label=r"$W^T W$", location="right")
@@ -50,17 +52,19 @@ def gram_rows(models, titles):
     return figure
 
 
-def _gram_panel(heat, bars, W, title):
+def _gram_panel(heat, bars, W, title, longest):
     norm = np.linalg.norm(W, axis=0)
     unit = W / np.where(norm > 0, norm, 1)
     shared = ((unit.T @ W)**2).sum(1) - norm**2         # sum over j != i of (W_i . W_j)^2 / |W_i|^2
-    image = heat.imshow(W.T @ W, cmap="RdBu_r", vmin=-1.2, vmax=1.2, aspect="auto")
+    most = max(1.2, longest**2)                         # no entry of WᵀW is larger
+    image = heat.imshow(W.T @ W, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
     heat.set(xticks=[], yticks=[])
     heat.set_title(title, fontsize=STYLE["title"])
     colours = ScalarMappable(*SHARED)
     bars.barh(np.arange(W.shape[1]), norm, color=colours.to_rgba(np.clip(shared, 0, 1)),
               edgecolor="0.4", linewidth=0.3)
-    bars.set(ylim=(W.shape[1] - 0.5, -0.5), xlim=(0, 1.4), yticks=[], xticks=[0, 1])
+    bars.set(ylim=(W.shape[1] - 0.5, -0.5), xlim=(0, max(1.4, 1.05 * longest)), yticks=[],
+             xticks=[0, 1])
     bars.set_xlabel(r"$\|W_i\|$", fontsize=STYLE["font"])
     bars.axvline(1, color="0.7", linewidth=0.8, zorder=0)
     return image, colours
