@@ -325,6 +325,20 @@ def test_the_flow_is_its_loss_and_its_plateaus():
     np.testing.assert_allclose([line.get_ydata()[0] for line in axes.lines[1:]], saddles)
 
 
+def test_names_of_parallel_branches_do_not_lie_over_each_other():
+    x = np.linspace(0, 1, 9)
+    axes = tm.plots.branches({f"branch {k}": (x, x + 0.01 * k) for k in range(6)})
+    axes.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 6
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+
+
+def test_a_branch_of_one_point_is_seen():
+    line, = tm.plots.branches({"alone": ([0.5], [2.0])}).lines
+    assert line.get_marker() == "o"
+
+
 @pytest.mark.parametrize("names", [["p"], ["p", "importance"]])
 @pytest.mark.parametrize("geometry", ["pentagon", "square antiprism + 3 digons + 2 dropped",
                                       "7 digons in 6 dimensions + 2 square antiprisms + triangle"])

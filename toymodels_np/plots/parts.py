@@ -138,10 +138,11 @@ def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, lin
 
 def name_curves(axes, curves, colours, *, size=STYLE["font"]):
     """Write each curve's name beside it, where the others are farthest; call it once all is drawn.
+    Of places that are about as good it is the one that is farthest from the names before.
 
     curves : {name: (x, y)} with ascending x        colours : {name: colour}
     """
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    (left, right), (low, high), taken = axes.get_xlim(), axes.get_ylim(), []
     for name, (x, y) in curves.items():
         inside = (x >= min(left, right)) & (x <= max(left, right)) & (y >= low) & (y <= high)
         span = x[inside] if inside.any() else x
@@ -149,7 +150,11 @@ def name_curves(axes, curves, colours, *, size=STYLE["font"]):
         own = np.interp(place, x, y)
         away = np.array([np.interp(place, u, v) - own for other, (u, v) in curves.items()
                          if other != name])
-        at = int(abs(away).min(0).argmax()) if len(away) else len(place) // 2
+        gap = abs(away).min(0) if len(away) else -abs(place - place.mean())
+        good = np.flatnonzero(gap >= 0.95 * gap.max())
+        at = int(max(good, key=lambda i: min((abs(place[i] - other) for other in taken),
+                                             default=gap[i])))
+        taken.append(place[at])
         below = len(away) and away[abs(away[:, at]).argmin(), at] > 0
         ends = axes.transData.transform([(place[i], own[i]) for i in (at - 1, at) if at] or
                                         [(place[i], own[i]) for i in (0, 1)])

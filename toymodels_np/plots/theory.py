@@ -54,7 +54,8 @@ def draw_branches(axes, curves, point, ends, colours=None):
     """
     colours = colours or dict(zip(curves, BRANCH_COLOURS))
     for name, (values, energies) in curves.items():
-        axes.plot(values, energies, color=colours[name], linewidth=3)
+        axes.plot(values, energies, "-" if len(values) > 1 else "o", color=colours[name],
+                  linewidth=3)
     for name, (value, energy, kind) in ends.items():
         axes.plot(value, energy, "X", color=colours[name], markersize=13, markeredgecolor="black",
                   zorder=4, label=f"its limit: {value:.6f} ({kind})")
