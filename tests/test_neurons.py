@@ -339,3 +339,9 @@ def test_products_of_weights_beyond_float64_are_refused():
             of(large)
     with pytest.raises(OverflowError, match="their products do not fit into float64"):
         tm.service(tm.ReluHidden(np.full((2, 2), 1e200), np.zeros(2)))
+
+
+@pytest.mark.parametrize("model", [motif_model(), tm.AbsoluteValue(np.eye(2), np.eye(2), [0, 0])])
+def test_too_many_samples_are_refused_by_their_name_whether_there_is_a_motif_or_not(model):
+    with pytest.raises(ValueError, match="samples is too large"):
+        tm.asymmetric_motifs(model, SIGNED, samples=10**12)
