@@ -271,7 +271,7 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     Its targets stay. Returns a History with the first and the last step alone.
 
     size : the length of the perturbation relative to E‖x‖, a number or one an instance; 0 is
-        training as usual
+        training as usual, on other batches than `tm.train` draws from the same seed
     model and the other arguments as for `tm.train`; model is a Linear or a ReluOutput
     """
     size = _check_training(model, features, size)
