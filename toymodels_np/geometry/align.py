@@ -10,6 +10,8 @@ Nothing that a model with a linear hidden layer computes changes under W -> QW, 
 found the same solution differ by a Q, and for features that are alike also by their order.
 """
 
+from itertools import permutations
+
 import numpy as np
 import scipy
 
@@ -19,6 +21,7 @@ from .measures import split_power
 SAME = 1e-6                 # relative difference up to which two lengths or coordinates are equal
 ROUNDING = 1e-12            # and up to which it is rounding
 MOST_FRAMES = 512           # starting positions tried at most; past that, ties are broken by index
+MOST_ORDERED = 6            # columns of which every order is tried, 720 at most
 
 
 def align(W, reference=None, *, relabel=True):
@@ -31,9 +34,9 @@ def align(W, reference=None, *, relabel=True):
     With relabel=False features keep their place: column 0 lies along the first axis, column 1 in
     the half plane, …
 
-    With a reference it is the position that minimises ‖QWP - R‖_F. With relabel=False that is
-    exact (Procrustes); with relabelling it is a search over starts, which finds any exact match if
-    there are at most MOST_FRAMES of them.
+    With a reference it is the position that minimises ‖QWP - R‖_F. With relabel=False, and for up
+    to MOST_ORDERED features, that is exact (Procrustes); else it is a search over starts, which
+    finds any exact match if there are at most MOST_FRAMES of them.
 
     Raises TypeError or ValueError on bad arguments, OverflowError where float64 is too small.
     """
@@ -103,13 +106,18 @@ def _procrustes(W, R):
 
 
 def _match(W, R):
-    """The best of many starting positions of W, each improved by relabelling and turning in turn.
+    """The best of all orders of W's columns, turned onto R; of more than MOST_ORDERED columns the
+    best of many starting positions, each improved by relabelling and turning in turn.
 
     They are: every frame of W laid onto one of R, every frame of R laid onto one of W, columns
     paired by their rows of the Gram matrix, and columns paired as they stand, so that relabelling
     is never worse than none. Exchanging W and R exchanges the first two, so the distance has no
     direction.
     """
+    if W.shape[1] <= MOST_ORDERED:
+        orders = np.array(list(permutations(range(W.shape[1]))))
+        overlap = np.linalg.svd(R @ W.T[orders], compute_uv=False).sum(-1)
+        return _procrustes(W[:, orders[overlap.argmax()]], R)           # (‖W‖² + ‖R‖² - d²) / 2
     frames, R_frames = _frames(W, _any), _frames(R, _any)
     rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
     unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j, W_i
