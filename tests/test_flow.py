@@ -201,7 +201,8 @@ def test_a_dip_in_which_the_loss_still_falls_is_no_plateau():
 def test_a_flow_that_starts_at_rest_has_arrived():
     model, features = CASES["linear"]
     rest = gradient_flow(model, features, t_final=1e5).parameters[-1]
-    assert [p.index for p in gradient_flow(rest, features, t_final=10.0).plateaus] == [0]
+    flow = gradient_flow(rest, features, t_final=10.0)
+    assert [(p.index, p.start, p.end) for p in flow.plateaus] == [(0, flow.times[1], 10.0)]
 
 
 # -- saddles

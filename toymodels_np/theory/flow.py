@@ -202,9 +202,9 @@ def find_plateaus(times, losses, speeds):
     still = max(ARRIVED * speeds.max(), STATIONARY)
     t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
     r = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)         # (T - 1,)           (9.10)
+    r[v <= still] = 0                                   # whatever the drop, which may be rounding
     dips = [int(i) for i in scipy.signal.find_peaks(-np.log(v), prominence=np.log(DIP))[0]]
     if speeds[-1] <= still:
-        r[-1] = 0
         dips.append(len(t) - 1)
     found, left = [], 0
     for dip, following in zip(dips, [*dips[1:], None]):
