@@ -113,6 +113,15 @@ def test_energy_and_slope_of_a_stretch_are_those_of_the_closed_form(n, p):
                    for x, c, r in zip((e.norm**2, e.bias), s.centre, s.radius))
 
 
+def test_a_stretch_may_be_p_1_alone_where_other_supports_can_never_occur():
+    this, energy = tube.stretch(3, 1, 1), tm.energies.polygon(3, 1.0).loss
+    assert this.energy[0] - 1e-12 < energy < this.energy[1] + 1e-12
+    rise = (energy - tm.energies.polygon(3, 0.9999).loss) / 1e-4
+    assert abs(rise - sum(map(float, this.slope)) / 2) < 1e-4
+    with pytest.raises(ArithmeticError, match="wave 1 around the polygon has the index 1"):
+        tube.stretch(5, 1, 1)
+
+
 def test_what_is_too_wide_or_no_minimum_is_not_proved():
     with pytest.raises(tube.NotProved, match="Krawczyk's test"):
         tube.stretch(5, Fraction(4, 100), Fraction(6, 100))

@@ -48,16 +48,17 @@ def slopes_of(n, low, high):
 
 
 def row_bounds(laws, gains, bias, order=2):
-    """The Row of a polygon's output 0 on a box of gains (n balls) and bias, for each of some Balls
-    with the same supports; without its Hessian where order is 1.
+    """The Row of a polygon's output 0 on a box of gains (n balls) and bias, for each of some Balls,
+    without its Hessian where order is 1. At p = 1 one of the Balls has only the supports that can
+    occur, the other has all.
 
     The gains of features j and n - j are the same, so that supports which mirror each other share
     their means.
     """
     n, cases, result = len(gains), {}, []
     mirror = lambda on: tuple(sorted(-j % n for j in on))
-    for _, on in laws[0].supports:
-        if mirror(on) not in cases:
+    for _, on in (support for law in laws for support in law.supports):
+        if on not in cases and mirror(on) not in cases:
             cases[on] = _case(on, gains, bias, order)
     for law in laws:
         value, slope, H = ball(0), [ball(0)] * (n + 1), flint().arb_mat(n + 1, n + 1)
