@@ -252,6 +252,7 @@ def test_an_output_whose_own_gain_is_too_large_costs_what_the_lemma_says(a):
         (tm.Features(5, 0.5), {}, ValueError, "at most 4"),
         (tm.Features(2, 0.5, correlated=[(0, 1)]), {}, ValueError, "independent"),
         (tm.Features(2, 0.5, [1, 0]), {}, ValueError, "importance must be positive"),
+        (tm.Features(2, [0.05, 1e-9]), {}, ValueError, "at least 1e-08 for a global proof"),
         (tm.Features(2, 0.5), {"interference": -1}, ValueError, "interference"),
         (tm.Features(2, 0.5), {"most_boxes": 0}, ValueError, "most_boxes"),
         (3, {}, TypeError, "int"),

@@ -27,6 +27,7 @@ from .enclose import Law, ball, bounds, flint, law_of, precise
 MOST_FEATURES = 4
 MOST_BOXES = 1_000_000
 SMALLEST = Fraction(1, 2**36)   # the width at which a box is given up
+RAREST = 1e-8                   # feature probability; below, weights have no bound in reach (13.9)
 BITS = 160                      # of midpoints while boxes are bounded
 PART = 500                      # boxes that one job of a long proof bounds: some seconds
 
@@ -60,7 +61,8 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
                    progress=None):
     """Prove what the global minimum of the exact loss of ReluOutput is, for one hidden dimension.
 
-    features : Features of at most four independent features with positive importance
+    features : Features of at most four independent features with positive importance, each with a
+        probability of at least 1e-8
     n_hidden : 1, the only size that is in reach
     interference : strength λ of the penalty λ Σ_{i≠j} (W_i·W_j)², a number, Fraction or interval
     most_boxes : int; where more are needed the answer is "not proved"       progress : bool or None
@@ -83,6 +85,9 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
     if any(low <= 0 for low, _ in law.importance):
         raise ValueError("importance must be positive for a global proof: a feature that does not "
                          "matter may have any weight")
+    if (rarest := features.feature_probability.min()) < RAREST:
+        raise ValueError(f"feature_probability must be at least {RAREST:g} for a global proof, as "
+                         f"weights of rarer features have no bound in reach, got {rarest:g}")
     options = checks.progress(progress)
     checks.integer("most_boxes", most_boxes)
     check_executor(executor)
