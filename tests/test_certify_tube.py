@@ -203,7 +203,8 @@ def test_what_is_proved_at_a_point_speaks_for_larger_or_smaller_importances():
     phase = lambda low, high: proved.phase(points, low, high, Fraction("0.02"))
     assert (phase(0.2, 0.3), phase(0.7, 0.8)) == ("dropped", "dropped")
     assert (phase(0.8, 0.9), phase(0.9, 1.0)) == ("", "pair")
-    for importance, kept in ((0.8, 1), (0.9, 2), (1.0, 2)):
+    assert phase(1.0, 5.0) == phase(2.0, 5.0) == ""     # at 5 feature 0 is dropped, see below
+    for importance, kept in ((0.8, 1), (0.9, 2), (1.0, 2), (5.0, 1)):
         features = tm.Features(2, 0.1, [1, importance])
         found = tm.find_minimum(features, 1, starts=8, interference=0.02)
         assert (abs(found.model.W[0]) > 1e-3).sum() == kept

@@ -72,8 +72,11 @@ def phase(points, low, high, strength):
     """What is proved for every importance in [low, high]: "pair", "dropped" or "" for neither.
 
     points : Criticals of one p       strength : λ
-    λ_c never falls with the importance, so that one point speaks for a range (13.13).
+    λ_c never falls with an importance up to 1, so that one point speaks for a range (13.13). Beyond
+    1 the other feature is the one to drop, and nothing is said.
     """
+    if high > 1:
+        return ""
     if any(c.importance <= low and strength <= c.low for c in points):
         return "pair"
     if any(c.importance >= high and strength >= c.high for c in points):
