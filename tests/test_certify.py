@@ -573,6 +573,7 @@ def false_claims(good):
     yield "format", put(good, ("format",), lambda _: "another")
     yield "n", put(good, ("law", "n"), lambda _: 3)
     yield "more", good | {"more": 1}
+    yield "more of a law", put(good, ("law",), lambda law: law | {"signed": True})
     yield (
         "kink",
         put(put(good, ("W",), lambda _: [["0", "0"]]), ("b",), lambda _: ["0", "0"])

@@ -118,7 +118,7 @@ def read_law(law):
     """The law in balls, with all (weight, active features) that can occur."""
     n, sets, p = law["n"], law["sets"], [span(pair, 0, 1) for pair in law["probability"]]
     importance = [span(pair, 0) for pair in law["importance"]]
-    need(len(p) == len(importance) == n and all(q > 0 for q in p)
+    need(len(law) == 6 and len(p) == len(importance) == n and all(q > 0 for q in p)
          and sorted(i for _, members in sets for i in members) == list(range(n)),
          "the law is not one of n features")
     cases = [(arb(1), [])]
