@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +196,20 @@ def test_an_upper_bound_of_the_critical_surface_is_proved_anew():
     (c,) = [c for c in proved.load_critical() if (c.importance, c.p) == (0.3, 0.05)]
     assert c.bounded_above()
     assert not c.bounded_above(most_boxes=100)
+
+
+@pytest.mark.parametrize("W, b, drops", [
+    ((1, 0), (0, "0.025"), True), ((0, -1), ("0.0251", "0.0001"), True),
+    ((1, 0), (0, "0.03"), False), (("0.9", 0), (0, "0.025"), False), ((1, 0), (0, "-0.025"), False),
+])
+def test_a_zero_at_the_centre_of_a_box_alone_does_not_prove_that_a_feature_is_dropped(
+        monkeypatch, W, b, drops):
+    (c,) = [c for c in proved.load_critical() if (c.importance, c.p) == (0.3, 0.05)]
+    known = SimpleNamespace(W=(tuple(map(Fraction, W)),), b=tuple(map(Fraction, b)),
+                            radius=Fraction(1, 1000))
+    found = SimpleNamespace(proved=True, minimisers=(known,))
+    monkeypatch.setattr(proved, "certify_global", lambda *args, **options: found)
+    assert c.bounded_above() == drops
 
 
 def test_what_is_proved_at_a_point_speaks_for_larger_or_smaller_importances():

@@ -58,7 +58,15 @@ class Critical(NamedTuple):
         """Prove λ_c <= high anew: whether all global minimisers at λ = high drop a feature."""
         proof = certify_global(self.features, interference=self.high, most_boxes=most_boxes,
                                progress=False)
-        return proof.proved and all(0 in c.W[0] for c in proof.minimisers)
+        return proof.proved and all(map(self._drops, proof.minimisers))
+
+    def _drops(self, certificate):
+        """Whether one feature alone, w = (1, 0) and b = (0, p/2) or the other way round, lies in
+        the box of a Certificate: as it is stationary, it is the only stationary point there.
+        """
+        here, half = [*map(abs, certificate.W[0]), *certificate.b], Fraction(repr(self.p)) / 2
+        return any(all(abs(x - y) <= certificate.radius for x, y in zip(here, alone))
+                   for alone in ((1, 0, 0, half), (0, 1, half, 0)))
 
 
 def load_critical():
