@@ -344,6 +344,23 @@ def test_what_is_too_rare_for_float64_is_refused(p):
         expected_loss(ReluOutput.init(2, 1), Features(2, p))
 
 
+NEARLY_OFF = ([[-3.5910354538372316e-17, -0.325000453859792, 0.09225014061417922],
+               [-2.0693579859150774e-17, -1.371764407187533, -1.8477911926081756]],
+              [-7.498227718291573e-17, 0, 0], Features(3, [1e-88, 0.5, 0.5], [1, 0, 0]))
+
+
+@pytest.mark.parametrize("W, b, features", [
+    ([[1e-8]], [1e-8], Features(1, 1e-15, signed=True)),
+    ([[1e-6, 1e-4]], [1e-9, 0], Features(2, [1e-20, 0.5], [1, 0], signed=True)),
+    NEARLY_OFF,
+])
+def test_rounding_that_is_much_beside_a_rare_feature_is_an_error(W, b, features):
+    """It was not seen, and these losses were off by 2e-9, 4e-8 and 1.7e-10."""
+    model = ReluOutput(np.array(W), np.array(b))
+    with pytest.raises(ArithmeticError, match="estimated error of .* more than rtol=1e-10 allows"):
+        expected_loss(model, features)
+
+
 def test_accuracy_out_of_reach_is_an_error():
     rng = np.random.default_rng(9)
     with pytest.raises(ArithmeticError, match="estimated error of .* more than rtol=1e-16 allows"):
