@@ -605,6 +605,29 @@ def test_what_is_no_certificate_is_refused(tmp_path):
             tm.check_certificate(what)
 
 
+@pytest.mark.parametrize("path", [("radius",), ("W", 0, 0), ("law", "importance", 0, 1)])
+def test_a_number_that_would_take_for_ever_is_refused(good, path):
+    """Python writes out 1e999999999."""
+    mutant = put(good, path, lambda _: "1e1000")
+    mutant["digest"] = digest(mutant)
+    with pytest.raises(ValueError, match="not a decimal or a fraction: '1e1000'"):
+        tm.check_certificate(mutant)
+
+
+def test_a_law_of_too_many_features_is_refused_before_its_supports_are_listed(good):
+    n = 40
+    law = good["law"] | {
+        "n": n,
+        "probability": [["0.1", "0.1"]] * n,
+        "importance": [["1", "1"]] * n,
+        "sets": [["correlated", [i]] for i in range(n)],
+    }
+    mutant = good | {"law": law, "W": [["0.1"] * n], "b": ["0"] * n}
+    mutant["digest"] = digest(mutant)
+    with pytest.raises(ValueError, match="n features, at most 8"):
+        tm.check_certificate(mutant)
+
+
 def test_reading_is_the_inverse_of_writing(good):
     assert from_dict(good).to_dict() == good
 

@@ -44,15 +44,15 @@ def need(condition, sentence):
 
 
 def point(text):
-    need(type(text) is str, f"a number must be written as a string, got {text!r}")
+    need(type(text) is str and "e" not in text.lower(), f"not a decimal or a fraction: {text!r}")
     return arb(fmpq(*Fraction(text).as_integer_ratio()))
 
 
 def span(pair, least=None, most=None):
-    low, high = map(Fraction, pair)
+    (first, last), (low, high) = map(point, pair), map(Fraction, pair)
     need(low <= high and (least is None or low >= least) and (most is None or high <= most),
          f"the interval {pair} is upside down or out of range")
-    return point(pair[0]).union(point(pair[1]))
+    return first.union(last)
 
 
 def verify(record):
@@ -118,9 +118,9 @@ def read_law(law):
     """The law in balls, with all (weight, active features) that can occur."""
     n, sets, p = law["n"], law["sets"], [span(pair, 0, 1) for pair in law["probability"]]
     importance = [span(pair, 0) for pair in law["importance"]]
-    need(len(law) == 6 and len(p) == len(importance) == n and all(q > 0 for q in p)
+    need(len(law) == 6 and len(p) == len(importance) == n <= 8 and all(q > 0 for q in p)
          and sorted(i for _, members in sets for i in members) == list(range(n)),
-         "the law is not one of n features")
+         "the law is not one of n features, at most 8")
     cases = [(arb(1), [])]
     for kind, members in sets:
         need(kind in ("correlated", "anticorrelated") and len(
