@@ -38,9 +38,10 @@ class GlobalCertificate:
 
     proved : whether every box was settled; if not, `reason` says how many were not, and
         `open_boxes` lists some of their weights
-    loss_interval : (low, high), Fractions around the global minimum
+    loss_interval : (low, high), Fractions around the global minimum; where it is not proved, around
+        the lowest stationary point that is known, so that the minimum is no more than high
     minimisers : a Certificate each; every global minimiser lies, up to the sign of w, in one of
-        their boxes, and is the stationary point there
+        their boxes, and is the stationary point there; where that is not proved, the lowest known
     radius : the weights lie within this of 0 at every global minimiser, by (13.9)
     boxes : how many were bounded, before a kill too        seconds : how long this call took
     law : the exact Law
