@@ -229,6 +229,20 @@ def test_the_ladder_of_principal_components():
     assert flow.plateaus[-1].end == 1e5
 
 
+def test_the_unit_of_importance_is_one_of_time_and_of_nothing_else():
+    """Two correlated pairs in one dimension, from near nothing."""
+    unit = 1e-8
+    start = tm.ReluOutput([[0.011, 0.014, -0.012, -0.017]], np.zeros(4))
+    law = tm.Features(4, 0.05, correlated=[(0, 1), (2, 3)])
+    flow, other = (gradient_flow(start, law.replace(importance=scale),
+                                 t_final=1e4 / scale).plateaus for scale in (1.0, unit))
+    assert [(p.geometry, p.index) for p in other] == [(p.geometry, p.index) for p in flow]
+    assert len(flow) >= 2 and flow[0].geometry == "4 dropped"
+    for p, q in zip(flow, other):
+        found = np.array([q.start, q.end, 1 / q.saddle_loss]) * unit
+        np.testing.assert_allclose(found, [p.start, p.end, 1 / p.saddle_loss], rtol=1e-4)
+
+
 def test_a_saddle_that_cannot_be_polished_is_not_reported(monkeypatch):
     model, features = CASES["linear"]
     monkeypatch.setattr(module, "STATIONARY", 1e-40)

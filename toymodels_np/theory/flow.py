@@ -32,9 +32,9 @@ ACCURACY = {"rtol": 1e-6, "atol": 1e-9}     # of the integration, for each param
 POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many decades up to t_final
 SLOW = 0.03                 # r on a plateau, at most
 DIP = 1.5                   # the speed dips there: before and after it is this many times higher
-ARRIVED = 1e-6              # part of the highest speed at which the flow has arrived, or STATIONARY
+ARRIVED = 1e-6              # part of the highest speed at which the flow has arrived, or at rest
 FASTEST = 1e100             # speed at the start, at most, so that its square is float64
-STATIONARY = 1e-9           # gradient norm of a polished saddle, at most
+STATIONARY = 1e-9           # gradient norm of a polished saddle, at most, at importances up to 1
 STEP, FINE = 1e-7, 1e-10    # of one-sided differences of g: short, not to reach across a kink
 NEAR = 0.5                  # distance of a saddle from the slowest point of its plateau, at most; a
                             # represented feature has a norm of about 1
@@ -129,7 +129,7 @@ def gradient_flow(model, features, *, t_final, interference=0.0, weight_decay=0.
     losses, g = loss.at(theta)                                          # (T,), (T, P)
     speeds = np.linalg.norm(g, axis=1)                                  # (T,)
     plateaus = tuple(_plateau(loss, theta[slowest], times[start], times[end], losses[slowest])
-                     for start, slowest, end in find_plateaus(times, losses, speeds))
+                     for start, slowest, end in find_plateaus(times, losses, speeds, loss.rest))
     return Flow(times, losses, speeds, unpack(model, theta), plateaus)
 
 
@@ -143,6 +143,11 @@ class _Loss(NamedTuple):
     def at(self, theta):
         """Loss (K,) and gradient (K, P) at rows theta (K, P)."""
         return evaluate(self.model, theta, self.features, self.penalty)
+
+    @property
+    def rest(self):
+        """The gradient norm up to which a point is stationary: as large as importances are."""
+        return STATIONARY * (self.features.importance.max() or 1.0)
 
     def slopes(self, theta, directions, step):
         """Columns (P, D): how the gradient changes along each row of `directions` (D, P).
@@ -189,17 +194,17 @@ def _integrated(loss, start, t_final, bar):
 
 # -- plateaus
 
-def find_plateaus(times, losses, speeds):
+def find_plateaus(times, losses, speeds, rest=STATIONARY):
     """Where a flow rests: a list of (start, slowest, end), indices into the arrays (T,).
 
     times : 0, then a grid that is even in log t        losses : falling
-    speeds : norms of the gradient there
+    speeds : norms of the gradient there                rest : the speed up to which it is at rest
 
     A plateau lies around a dip of the speed, DIP times deeper than the speed's peaks to its left
     and right, and reaches as far as r <= SLOW and no farther than those peaks. A flow that has
     ARRIVED ends with one. They come in order of time. (9.10)
     """
-    still = max(ARRIVED * speeds.max(), STATIONARY)
+    still = max(ARRIVED * speeds.max(), rest)
     t, v, drop = times[1:], np.maximum(speeds[1:], still), losses[0] - losses[-1]
     r = np.log(10) * t * v**2 / max(drop, np.finfo(float).tiny)         # (T - 1,)           (9.10)
     r[v <= still] = 0                                   # whatever the drop, which may be rounding
@@ -223,16 +228,16 @@ def _plateau(loss, theta, start, end, level):
     """The record of one plateau; theta (P,) is its slowest point, `level` the loss there."""
     found, norm, distance = _polish(loss, theta)
     times = float(start), float(end), float(level)
-    if norm <= STATIONARY and distance <= NEAR:
+    if norm <= loss.rest and distance <= NEAR:
         saddle, value = unpack(loss.model, found), float(loss.at(found[None])[0][0])
         index, kinked = loss.index(found)
         note = ("the curvature jumps at this saddle, where a ReLU is at its kink: the index counts "
                 "the directions that go down on both sides") if kinked else ""
         return Plateau(*times, saddle, value, norm, index, geometry_of(saddle.W), note)
     note = f"the saddle that was found is {distance:.2f} away, more than {NEAR:g}"
-    if norm > STATIONARY:
+    if norm > loss.rest:
         note = (f"the search for a saddle ended with a gradient norm of {norm:.1e}, "
-                f"above {STATIONARY:g}")
+                f"above {loss.rest:g}")
     geometry = geometry_of(unpack(loss.model, theta).W)
     return Plateau(*times, None, None, None, None, geometry, note)
 
@@ -259,7 +264,7 @@ def _polish(loss, theta):
         found = S @ search.x
         norm = float(np.linalg.norm(loss.at(found[None])[1]))
         distance = float(np.linalg.norm(found - theta))
-        if norm <= STATIONARY and distance <= NEAR:
+        if norm <= loss.rest and distance <= NEAR:
             break
         if not held:
             start = found
