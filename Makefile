@@ -12,11 +12,11 @@ demo: .venv/demo
 # on two cores one mostly waits, for a browser or a process; each has one thread of BLAS.
 test: .venv/test lint
 	$(BIN)/python -m compileall -q toymodels_np
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The suite with the oldest and with the newest versions, each in an environment of its own.
 test-oldest test-newest: test-%: .venv-%/ready
-	.venv-$*/bin/python -m pytest -n 3 --dist loadfile
+	.venv-$*/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .venv-%/ready: constraints-%.txt setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-$*

@@ -1,4 +1,6 @@
-"""Hypothesis profiles: "ci" draws the same few examples; HYPOTHESIS_PROFILE=nightly draws many."""
+"""Hypothesis profiles: "ci" draws the same few examples; HYPOTHESIS_PROFILE=nightly draws many.
+And which files begin.
+"""
 
 import gc
 import os
@@ -16,6 +18,18 @@ settings.register_profile("ci", derandomize=True, max_examples=25, deadline=None
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+LONGEST = [f"test_{name}" for name in (
+    "explorer_browser", "derivations", "rows_11_14", "rows_a", "examples", "certify_tube", "minima",
+    "book", "exercises", "walkthrough_later", "walkthrough", "flow", "certify_global", "sweep",
+    "cli", "explorer", "plots", "exact", "fuzz", "dask")]
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first, so that no worker begins one when the others are done."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture
