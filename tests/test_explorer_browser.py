@@ -304,6 +304,20 @@ def test_biases_by_slider(window):
     assert check_shown(window) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("W, p", [
+    ([[-1.0189, -0.122, -0.1882]], 0.01),
+    ([[0.7443, -1.1224, -1.9199, -0.2876, -0.2744, -0.4585]], 0.05),
+    ([[-0.0634, 0.3159, -0.4707]], 0.01)])
+def test_best_biases_are_the_best_of_all(window, W, p):
+    window.load(W, p)
+    law, b, grid = law_of(window.state), window.state["b"], np.linspace(-1.5, 0.5, 401)
+    for i in range(len(b)):
+        others = np.tile(b, (len(grid), 1))
+        others[:, i] = grid
+        model = tm.ReluOutput(np.tile(W, (len(grid), 1, 1)), others)
+        assert window.number("loss") <= tm.expected_loss(model, law).min() * (1 + 1e-9)
+
+
 @pytest.mark.parametrize("n, m", [(1, 1), (3, 1), (8, 2), (6, 3)])
 def test_sizes(window, n, m):
     window.choose("n", n)

@@ -9,7 +9,7 @@ const search = (() => {
   const STATIONARY = 1e-9;        // gradient norm of a minimum, for a loss of an empty model of 1
   const STEPS = 600;              // of BFGS, at most; and so many without a lower loss are enough
   const IDLE = 6, ROUNDING = 1e-15;
-  const SCAN = 24;                // biases at which the slope is looked at, and
+  const SCAN = 24;                // biases, evenly apart, at which the slope is looked at, and
   const REFINE = 60;              // steps between two of them, at most
   const RANDOM = 16;              // random starts of a search
   const SAME = 1e-9;              // part of a loss up to which another one is no improvement
@@ -38,14 +38,18 @@ const search = (() => {
     const slope = (b) => exact.output(g, b, p, i, false).db;
     const low = -g.reduce((x, y) => x + Math.max(y, 0), 0) - 0.1;
     const high = 1.1 - g.reduce((x, y) => x + Math.min(y, 0), 0);
+    // Where features are rare most samples have z = b or z = b + g_j x: the slope bends where these
+    // reach 0, in the middle of a step as like as not.
+    const even = Array.from({ length: SCAN }, (_, s) => low + (high - low) * (s + 1) / SCAN);
+    const all = [...even, 0, ...g.map((x) => -x)].sort((x, y) => x - y);
     let best = p[i] / 2, lowest = Infinity, before = low, slopeBefore = slope(low);
     const consider = (b) => {
       const { l } = exact.output(g, b, p, i, false);
       if (l < lowest) [best, lowest] = [b, l];
     };
     consider(low);
-    for (let s = 1; s <= SCAN; s++) {
-      const b = low + (high - low) * s / SCAN, here = slope(b);
+    for (const b of all) {
+      const here = slope(b);
       if (slopeBefore < 0 && here >= 0) consider(zero(slope, before, b, slopeBefore, here));
       [before, slopeBefore] = [b, here];
     }
