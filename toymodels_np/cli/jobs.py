@@ -15,7 +15,7 @@ from ..core import checks
 from ..core.features import Features
 from ..core.models import MODELS, Linear, ReluOutput
 from ..engine.backends import BACKENDS
-from ..engine.train import check_settings, train
+from ..engine.train import check_settings, step_count, train
 from ..geometry.measures import dimensions_per_feature
 from ..geometry.tegum import geometry_of
 from ..penalties import penalty
@@ -86,7 +86,7 @@ def training_settings(job):
     """The arguments of `train` that a job carries, checked; the end is the only record."""
     names = ("batch_size", "learning_rate", "schedule", "weight_decay", "interference", "l2",
              "seed", "backend")
-    steps = checks.integer("steps", job["steps"])
+    steps = step_count("steps", job["steps"])
     return check_settings(**{name: job[name] for name in names}, record_every=steps) | {
         "steps": steps
     }

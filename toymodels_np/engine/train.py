@@ -38,6 +38,7 @@ from .histories import KITS, check_records, check_state
 TILE = 2**19                # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many are worth a thread: threads wait between kernels
 HELD = 0.01                 # relative error of a gradient that is worth a warning
+LARGEST = 2**63 - 1         # number of a step: arrays hold no larger integer
 LISTED = 0.75               # of a dense instance's time is what one with lists takes, about
 
 
@@ -73,7 +74,7 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
         batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
         weight_decay=weight_decay, interference=interference, l2=l2, seed=seed,
         record_every=record_every, backend=backend)
-    return _train(model, features, settings, 0, checks.integer("steps", steps), None, progress)
+    return _train(model, features, settings, 0, step_count("steps", steps), None, progress)
 
 
 def resume(history, *, steps, progress=None):
@@ -99,7 +100,7 @@ def resume(history, *, steps, progress=None):
         raise ValueError(f"the schedule {settings['schedule']!r} has taken the learning rate to "
                          "zero: only runs with schedule='constant' can be continued")
     start = int(history.steps[-1])
-    stop = start + checks.integer("steps", steps)
+    stop = start + step_count("steps", steps)
     engine = engine_of(history.model, history.features, settings["backend"])
     if history.engine not in ("", engine):
         raise ValueError(f"this history was made by {history.engine}, but here it would go on by "
@@ -133,6 +134,13 @@ def check_trainable(model, features):
                          f"{features.importance.max():g}")
 
 
+def step_count(name, value):
+    """`value` as an int from 1 to LARGEST, else TypeError or ValueError."""
+    if checks.integer(name, value) > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}, got {value}")
+    return int(value)
+
+
 def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, record_every,
                    interference=0.0, l2=0.0, backend=BACKENDS[0]):
     """The settings of a run as a dictionary, if they are good ones, else an error."""
@@ -143,7 +151,7 @@ def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, r
             "weight_decay": checks.real("weight_decay", weight_decay, minimum=0),
             "interference": added.interference, "l2": added.weight_decay,
             "seed": checks.seed(seed),
-            "record_every": checks.integer("record_every", record_every),
+            "record_every": step_count("record_every", record_every),
             "backend": checks.choice("backend", backend, BACKENDS)}
 
 
