@@ -364,10 +364,16 @@ def test_a_parameter_that_is_assigned_has_the_shape_of_the_others(use, name, wro
         use(model, x, law)
 
 
-def test_a_parameter_that_is_assigned_is_an_array():
+def test_a_parameter_that_is_assigned_is_a_finite_array_of_the_others_dtype():
     model, law = tm.ReluOutput.init(4, 2), tm.Features(4, 0.5)
     model.b = [0.0] * 4
     with pytest.raises(TypeError, match="b must be an array, got"):
+        tm.train(model, law, steps=2)
+    model.b = np.zeros(4)
+    with pytest.raises(ValueError, match="b must be of float32 like the first .*, got float64"):
+        tm.train(model, law, steps=2)
+    model.b = np.full(4, np.nan, np.float32)
+    with pytest.raises(ValueError, match="b must be finite"):
         tm.train(model, law, steps=2)
     model.b, model.W = np.zeros(4, int), np.ones((2, 4), int)
     with pytest.raises(ValueError, match="dtype of the parameters must be float32 or float64"):

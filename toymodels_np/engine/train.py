@@ -121,6 +121,10 @@ def check_trainable(model, features):
                         "continues it")
     check_sizes(model, features)
     checks.precision("the dtype of the parameters", model.dtype)
+    for name, a in zip(model.parameter_shapes, model.parameters):
+        if a.size and checks.array(name, a).dtype != model.dtype:
+            raise ValueError(f"{name} must be of {model.dtype} like the first parameter, "
+                             f"got {a.dtype}")
     if len(model.instances) > 1:
         raise ValueError("train takes a single model or one instance axis, got instances "
                          f"{model.instances}")
