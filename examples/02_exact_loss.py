@@ -96,7 +96,7 @@ def main(arguments=None):
     deviation, rate = float(np.mean(deviations)), SEEDS * samples[-1] / spent
     needed = (deviation / (RTOL * exact)) ** 2
     print(f"one sample has a standard deviation of {deviation / exact:.2f} losses; Monte Carlo "
-          f"would need {needed:.1e} samples\nfor an error bar of {RTOL:g}: "
+          f"would need {needed:.1e} samples\nfor an error bar of {RTOL:g} of the loss: "
           f"{needed / rate / 3.156e7:.0e} years at {rate:.1e} samples a second")
 
     figure = tm.plots.exact_loss(exact, RTOL, seconds, samples, mean, error, deviation,

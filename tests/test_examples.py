@@ -65,7 +65,7 @@ def test_the_exact_line_is_the_loss_of_the_model_that_it_keeps(estimates):
 
 def test_the_estimates_gather_on_the_exact_line(estimates):
     """Three runs of 30 000: within 4.5 standard errors, which shrink like 1/sqrt(N) to 30 %."""
-    record, _ = estimates
+    record, lines = estimates
     mean, error = np.array(record["mean"]), np.array(record["standard_error"])
     z = (mean - record["exact_loss"]) / error
     np.testing.assert_allclose(record["z"], z, rtol=1e-9)
@@ -76,6 +76,8 @@ def test_the_estimates_gather_on_the_exact_line(estimates):
     assert (abs(quasi - record["exact_loss"]) < 4.5 * quasi_error).all()
     needed = (record["standard_deviation"] / (record["rtol"] * record["exact_loss"])) ** 2
     assert abs(record["samples_needed"] / needed - 1) < 1e-12
+    assert any(line.startswith(f"for an error bar of {record['rtol']:g} of the loss: ")
+               for line in lines)
 
 
 def test_running_estimates_are_those_of_all_samples_so_far():
