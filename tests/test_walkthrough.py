@@ -62,6 +62,10 @@ def test_the_last_notebook_claims_no_more_than_is_there():
     assert "writes it down, for one feature." in text
     assert "for one hidden dimension and at most four independent features." in text
     assert "at most four independent features" in tm.certify_global.__doc__
+    assert "with three none was finished" in text and "can prove it" not in text
+    chapter = (ROOT / "derivations" / "13-open-problems.md").read_text(encoding="utf-8")
+    assert "Three equal features were *not* proved." in chapter
+    assert "three more than 25 minutes" in tm.certify_global.__doc__
 
 
 def assert_runs(path):

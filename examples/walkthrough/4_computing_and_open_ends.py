@@ -153,8 +153,9 @@ print(f"the energies cross at importance {point.value:.9f}, "
 #
 # 1. **Which shapes are the minima?** For more features than a simplex has and more than three
 #    dimensions, most sparse minima are "irregular". Is there an order in them that we cannot name?
-# 2. **Is it the global minimum?** `tm.certify_global` can prove it for one hidden dimension and
-#    at most four independent features. What would it take for two dimensions?
+# 2. **Is it the global minimum?** `tm.certify_global` looks for a proof for one hidden dimension
+#    and at most four independent features. With two it takes seconds, with three none was finished
+#    (chapter 13). What would it take for two dimensions?
 # 3. **Does training find it?** How often, and does the answer get worse as models get larger?
 # 4. **What does hysteresis do to real training**, in which the data change slowly?
 # 5. **How do correlations of real features look**, and which of the shapes survive them?
