@@ -164,3 +164,14 @@ def test_the_evening_is_as_long_as_the_readme_says():
         {path: lines_of(path) for path, *_ in rows}
     total = [sum(int(row[k]) for row in rows) for k in (1, 2)]
     assert total[0] <= EVENING and "{} lines, {} minutes and".format(*total) in text
+
+
+def test_the_sizes_where_jax_comes_nearest_are_those_that_the_readme_names():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\(\d+, \d+\))[^|\n]*(?:\|[^|\n]*){4}\| ([\d.]+) \|", text,
+                      re.MULTILINE)
+    least = {size: min(float(ratio) for other, ratio in rows if other == size) for size, _ in rows}
+    nearest = [size for size in least if size in sorted(least, key=least.get)[:2]]
+    assert len(least) == 6 and len(nearest) == 2
+    assert "what holds {} and {} back, where JAX comes nearest".format(*nearest) in \
+        " ".join(text.split())
