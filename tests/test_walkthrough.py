@@ -69,12 +69,14 @@ def test_the_last_notebook_claims_no_more_than_is_there():
 
 
 def assert_runs(path):
-    """The script's notebook runs from top to bottom without a word on stderr."""
+    """The script's notebook runs from top to bottom without a word on stderr, but for the bars of
+    what takes longer than two seconds on a busy machine.
+    """
     notebook = jupytext.read(path)
     NotebookClient(notebook, timeout=180, kernel_name="python3",
                    resources={"metadata": {"path": str(FOLDER)}}).execute()
     said = [output.text for cell in notebook.cells for output in cell.get("outputs", [])
-            if output.get("name") == "stderr"]
+            if output.get("name") == "stderr" and "%|" not in output.text]
     assert said == []
 
 
