@@ -115,6 +115,15 @@ def test_the_standard_error_is_true(case):
     assert not spread_as_said(z / 2) and not spread_as_said(2 * z)
 
 
+@pytest.mark.parametrize("p", [1e-12, 1e-17, 1e-30, 1e-150])
+def test_features_of_any_rarity_are_not_left_out(p):
+    """Without biases nothing is lost where nothing is on, however likely that is."""
+    model, features = tm.ReluOutput([[1.2, -1.1, 0.7]], np.zeros(3)), tm.Features(3, p)
+    mean, error = tm.estimate_loss(model, features, samples=2**12)
+    assert 0 < error < 0.01 * mean
+    assert abs(mean - tm.expected_loss(model, features)) < 5 * error
+
+
 @pytest.mark.parametrize("options", [{}, {"correlated": [(0, 1)], "anticorrelated": [(2, 3)]}])
 def test_both_ways_of_sampling_agree_with_the_exact_loss(options):
     model, features = tm.ReluOutput.init(4, 2, 3, seed=1), tm.Features(4, 0.3, **options)

@@ -31,7 +31,7 @@ REPLICATES = 32
 MOST_SAMPLES = 2**34            # of an instance: scipy's Sobol' points repeat after 2^30
 STRATA = 6                      # so few sets on are a stratum each, more are one together
 SOBOL = 64                      # uniform numbers after the first so many are plain random
-NEGLECT = 1e-16                 # what is less likely than this is left out
+NEGLECT = 1e-16                 # a stratum that is so much less likely than another is left out
 CHUNK = 2**20                   # numbers in one work array
 
 
@@ -59,8 +59,9 @@ def estimate_loss(model, features, *, samples=2**20, seed=0, progress=None):
 
     Returns mean (...) and standard_error (...), the standard deviation of the mean of 32
     independent replicates. The error over it follows Student's t with 31 degrees of freedom, almost
-    a normal law. For a class of your own a replicate is the mean of `model.loss` over batches that
-    `features.sample` draws.
+    a normal law, unless rare samples carry much of the loss, as where the rarest feature is by far
+    the most important: of what no sample shows the error knows nothing. For a class of your own a
+    replicate is the mean of `model.loss` over batches that `features.sample` draws.
 
     Raises TypeError or ValueError on bad arguments, OverflowError if a sampled loss is not finite.
     """
@@ -151,15 +152,16 @@ def _replicates(model, law, samples, rng, advance):
     chance = np.exp(law.tail[0])                                        # (J + 1,)  P(k sets are on)
     strata = [(k, k + 1) for k in range(min(STRATA, len(chance)))] + [(STRATA, len(chance))]
     weight = np.array([chance[low:high].sum() for low, high in strata])
+    on = weight[len(law.sure) == 0:]                                    # those with something on
     result = np.zeros(REPLICATES)
     with np.errstate(over="ignore", invalid="ignore"):
         for (low, high), part in zip(strata, weight):
-            if part < NEGLECT:
+            if part <= NEGLECT * on.max():
                 continue
             if high == 1 and not len(law.sure):                         # nothing is on: one point
                 result += part * _losses(model, law, np.zeros((2, law.features.n_features)))[0]
                 continue
-            share = samples / REPLICATES * part / weight[len(law.sure) == 0:].sum()
+            share = samples / REPLICATES * part / on.sum()
             size = 2 ** max(0, int(np.log2(max(1.0, share))))           # samples of one replicate
             given = np.cumsum(chance[low:high]) / part                  # P(up to k on | stratum)
             for losses in _stratum(model, law, low, given, size, rng):
