@@ -85,6 +85,15 @@ def test_other_settings_run_and_what_they_do_not_show_is_undecided(name, changes
     ("privileged-basis", {"probabilities": [0.3, 0.2, 0.1]},
      ["dense-neurons-monosemantic", "five-features-in-three-neurons", "features-in-pairs"]),
     ("privileged-basis", {"decay": 0.5}, ["three-features-in-two-neurons"]),
+    ("adversarial", {"trained_features": 2, "trained_hidden": 2, "inverse_probabilities": [1.0]},
+     ["attack-grows", "attack-training-removes", "attack-training-depends-on-sparsity",
+      "attack-training-against-the-worst"]),
+    ("adversarial", {"penalties": [0.0]}, ["penalty-removes-superposition"]),
+    ("privileged-basis", {"n_features": 1, "n_hidden": 1, "probabilities": [1.0], "steps": 300,
+                          "first_steps": 300},
+     ["dense-keeps-the-top-features", "polysemantic-from-about-a-half",
+      "sparse-neurons-polysemantic", "both-kinds-in-one-model", "relu-breaks-the-rotation",
+      "relu-aligns-with-neurons", "relu-aligns-at-any-sparsity", "linear-rotated-arbitrarily"]),
 ])
 def test_claims_look_for_the_settings_that_they_speak_of(name, changes, silent):
     experiment, runs = run_small(name, **LESS[name] | changes)
@@ -330,9 +339,12 @@ def test_the_size_that_removes_superposition_is_interpolated_and_never_a_bound()
     size = adversarial.removing_size
     assert size([0, 0.5, 0.9], [3, 2.05, 0.05], 1) == pytest.approx(0.7)
     assert size([0.9, 0, 0.5], [0.05, 3, 2.05], 1) == pytest.approx(0.7)
-    assert size([0, 0.5], [1.0, 0.9], 1) == 0 and size([0, 1.5], [3, 2], 1) == 1.5
+    assert size([0, 1.5], [3, 2], 1) == 1.5
     with pytest.raises(NotMeasured, match="more than 1"):
         size([0, 0.5, 1.0], [3, 2, 1.2], 1)
+    for gone, words in (([1.0, 0.9], "smallest perturbation, 0"), ([3, 0.9], "from 0 to 0.5")):
+        with pytest.raises(NotMeasured, match=words):
+            size([0, 0.5], gone, 1)
 
 
 def test_growth_is_from_p_one_to_where_features_share_most():
@@ -507,6 +519,14 @@ def test_polysemantic_neurons_begin_between_two_p():
         return privileged.begins(privileged_run(W, [ONE]))
     assert begins(ONE, ONE, BOTH, SEVERAL) == pytest.approx((0.75 + 0.4) / 2)
     assert begins(BOTH, ONE, ONE, ONE) == 1 and begins(ONE, ONE, ONE, ONE) == 0
+
+
+@pytest.mark.parametrize("p, W, words", [
+    ((1.0, 0.02), (ONE, BOTH), "from p = 0.02 to 1"), ((0.6, 0.5), (BOTH, BOTH), "p = 0.6 to 1"),
+    ((1.0, 0.75), (ONE, ONE), "from p = 0 to 0.75")])
+def test_where_polysemantic_neurons_begin_is_not_read_off_two_p_that_are_far_apart(p, W, words):
+    with pytest.raises(NotMeasured, match=words):
+        privileged.begins(privileged_run(W, [ONE], p=p))
 
 
 def test_the_claims_of_row_14_hold_for_the_papers_picture_and_not_for_its_opposite():

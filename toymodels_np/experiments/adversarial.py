@@ -161,6 +161,8 @@ def correlation(run):
 
 def growth(run):
     """Vulnerability where features share dimensions most, relative to p = 1."""
+    if len(run["vulnerability"]) < 2:
+        raise NotMeasured("the claim speaks of sparser features than those of p = 1, too")
     return run["vulnerability"][np.argmax(run["per_dimension"])] / densest(run)
 
 
@@ -174,7 +176,8 @@ def removing_size(sizes, per_dimension, beyond):
     """The size at which features per dimension fall to LEFT, interpolated.
 
     If they never do, it is more than the largest of `sizes`, which stands for it; that must lie
-    beyond the number that it is compared with, else NotMeasured.
+    beyond the number that it is compared with, else NotMeasured. So it is where they are there at
+    the smallest size already, or come there in a step that is as wide as ABOUT.
     """
     sizes, per_dimension = (np.asarray(a, float) for a in (sizes, per_dimension))
     order = np.argsort(sizes)
@@ -187,7 +190,11 @@ def removing_size(sizes, per_dimension, beyond):
         return float(sizes[-1])
     k = below[0]
     if k == 0:
-        return float(sizes[0])
+        raise NotMeasured("the claim speaks of superposition that training removes, and there is "
+                          f"none left at the smallest perturbation, {sizes[0]:g}")
+    if sizes[k] - sizes[k - 1] > ABOUT[1] - ABOUT[0] + 1e-9:
+        raise NotMeasured(f"superposition goes somewhere from {sizes[k - 1]:g} to {sizes[k]:g}, "
+                          f"and training had no perturbations between them")
     return float(np.interp(-LEFT, -per_dimension[k - 1:k + 1], sizes[k - 1:k + 1]))
 
 
@@ -208,7 +215,9 @@ def shared(W):
 def least_shared(run):
     """The least interference among the penalised models that still represent features."""
     found = []
-    for W in run["penalised_W"]:
+    for W, penalty in zip(run["penalised_W"], run["penalties"]):
+        if penalty == 0:
+            continue
         try:
             found.append(shared(W))
         except NotMeasured:

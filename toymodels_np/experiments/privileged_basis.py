@@ -33,6 +33,8 @@ from .claims import Claim, NotMeasured, place, requires
 
 DENSE = 0.5                         # the paper's "about": above it all neurons are monosemantic
 FILLED = 0.95                       # of m: a linear model whose D_i add up to this uses its room
+ONSET = 1 / 3, 3 / 4                # p about 1/2, within a factor of 1.5
+STEP = 1.5                          # to the next p, at most, where something appears between them
 TURNS = 1000                        # random rotations that an alignment is compared with
 SECTION = "Superposition in a Privileged Basis"
 SIZE = {"n_features": 10, "n_hidden": 5, "decay": 0.75}         # what the named structures are of
@@ -122,6 +124,8 @@ def alignment(W):
 
 def rank(W, count=TURNS):
     """The share of random rotations of W (m, n) that are less aligned: 1/2 if W is one itself."""
+    if len(W) < 2:
+        raise NotMeasured("the claim speaks of rotations, and a single neuron has none")
     return (alignment(rotations(len(W), count) @ W) < alignment(W)).mean()
 
 
@@ -199,6 +203,8 @@ def relative_cost(run, has, low, high):
 
 def both_kinds(run):
     """At how many p the best model has features that share neurons, and neurons of one feature."""
+    if len(run["probabilities"]) < 3:
+        raise NotMeasured("the claim speaks of three or more p, and there are fewer")
     found = [blocks(W) for W in best(run)]
     return sum((1, 1) in sizes and max(sizes)[0] > 1 for sizes in found)
 
@@ -249,6 +255,9 @@ def excess(runs):
     for run in runs:
         above = dense(run)
         exact = dropping(run, np.array(run["probabilities"])[above])
+        if not exact.all():
+            raise NotMeasured("the claim speaks of features that are dropped, and there is a "
+                              "neuron for each")
         found += list(abs(run["loss"][above] / exact - 1))
     return found
 
@@ -257,13 +266,20 @@ def begins(run):
     """The p at which polysemantic neurons appear.
 
     It is midway between the last p without and the first with them; 0 if there are none; and the
-    densest p if they are there from the start.
+    densest p if they are there from the start. NotMeasured where they may as well appear elsewhere
+    about ONSET: beyond the run's p, or in a long step between two of them.
     """
     p, several = sparser(run)[1], shares(run)[1] > 0
+    k = int(several.argmax()) if several.any() else len(p)
+    before, after = (p[k - 1] if k else 1.0), (p[k] if k < len(p) else 0.0)
+    told = (before <= ONSET[0] or after >= ONSET[1]         # the same verdict at either end
+            or ONSET[0] <= after and before <= ONSET[1])
+    if not told and after < before / STEP - 1e-9:
+        raise NotMeasured(f"polysemantic neurons appear somewhere from p = {after:g} to "
+                          f"{before:g}, and the runs have no p between them")
     if not several.any():
         return 0.0
-    k = int(several.argmax())
-    return float(p[0] if k == 0 else (p[k] + p[k - 1]) / 2)
+    return float(p[0] if k == 0 else (before + after) / 2)
 
 
 def trend(run):
@@ -279,7 +295,16 @@ def trend(run):
 def gain(run):
     """The share of polysemantic neurons at the sparsest p, less that at the densest."""
     several = shares(run)[1]
+    if len(several) < 2:
+        raise NotMeasured("the claim compares two p, and there is only one")
     return several[-1] - several[0]
+
+
+def least_turned(runs):
+    """The least loss of a rotated model over its own, of each seed."""
+    if runs[0]["n_hidden"] < 2:
+        raise NotMeasured("the claim speaks of rotations, and a single neuron has none")
+    return [run["turned"].min() for run in runs]
 
 
 def linear_rank(run):
@@ -331,7 +356,7 @@ CLAIMS = (
           "the relative difference.", excess, high=0.02, summary="largest", kind="ours"),
     Claim("polysemantic-from-about-a-half", SECTION,
           "The first polysemantic neurons appear at p about 1/2, within a factor of 1.5.",
-          lambda runs: [begins(run) for run in runs], low=1 / 3, high=3 / 4),
+          lambda runs: [begins(run) for run in runs], low=ONSET[0], high=ONSET[1]),
     Claim("sparser-more-polysemantic", SECTION,
           "The sparser the features, the more neurons are polysemantic: Spearman's correlation of "
           "their share with sparsity.", lambda runs: [trend(run) for run in runs], low=0.8),
@@ -362,8 +387,8 @@ CLAIMS = (
           decided_by="the best of more models, of which few end so, would decide it (--full)"),
     Claim("relu-breaks-the-rotation", SECTION,
           "With a ReLU on the hidden layer no random rotation of W is as good: the least loss of a "
-          "rotated model over its own.", lambda runs: [run["turned"].min() for run in runs],
-          low=1 + 1e-6, summary="smallest", expected="above 1"),
+          "rotated model over its own.", least_turned, low=1 + 1e-6, summary="smallest",
+          expected="above 1"),
     Claim("linear-keeps-the-rotation", SECTION,
           "With a linear hidden layer every rotation of W has the same loss: the largest relative "
           "difference.", lambda runs: [abs(run["linear_turned"] - 1).max() for run in runs],
