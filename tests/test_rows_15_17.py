@@ -86,7 +86,7 @@ def absolute_run(*models):
     x = law.sample(np.random.default_rng(0), 1000)
     stack = {name: np.stack([getattr(m, name) for m in models]) for name in ("W1", "W2", "b")}
     return stack | {"loss": np.array([model.loss(x, law) for model in models]),
-                    "n_features": 2, "n_hidden": 4}
+                    "n_features": 2, "n_hidden": 4, "feature_probability": 1.0}
 
 
 @pytest.mark.parametrize("model, exactly, served", [
@@ -128,6 +128,15 @@ def test_the_claims_of_row_15_and_runs_that_fail_them():
     run["loss"][1] = 1e-5                           # computed, and yet a side is missing
     measured, verdict = verdicts(absolute.EXPERIMENT, [run])["sides-are-what-it-takes"]
     assert measured == 0 and verdict != HOLDS
+
+
+def test_a_small_loss_of_very_rare_features_computes_nothing():
+    """A model that answers with 0 loses p/3 a feature, which is 7e-5 here."""
+    zero = tm.AbsoluteValue(np.zeros((4, 2)), np.zeros((2, 4)), np.zeros(2))
+    run = absolute_run(zero) | {"feature_probability": 1e-4, "loss": np.array([2e-4 / 3])}
+    found = verdicts(absolute.EXPERIMENT, [run])
+    for name in ("absolute-value-computed", "sides-are-what-it-takes", "each-side-with-slope-1"):
+        assert found[name] == (None, UNDECIDED)
 
 
 def test_a_short_training_finds_all_sides():
@@ -201,7 +210,7 @@ def test_the_share_explained_is_0_for_a_constant_and_the_best_start_is_taken():
 # -- row 17 ---------------------------------------------------------------------------------------
 
 LAW = tm.Features(2, 0.2, signed=True)
-JOB = {"n_features": 2, "n_hidden": 3, "room": 4}
+JOB = {"n_features": 2, "n_hidden": 3, "room": 4, "feature_probability": 0.2, "decay": 1.0}
 
 
 def by_hand(inhibition, read=2.0):
@@ -218,7 +227,8 @@ def motif_run(*models, room=0, samples=2**12):
     loss = tm.estimate_loss(stack, LAW, samples=samples)[0]
     return (motif.shared_in(stack, LAW, samples, 0) | JOB | {"loss": loss}
             | dict(zip(("W1", "W2", "b"), stack.parameters))
-            | {"motifs": motif.count_motifs(stack), "room_motifs": np.full(len(models), room)})
+            | {"motifs": motif.count_motifs(stack), "room_motifs": np.full(len(models), room),
+               "room_loss": np.zeros(len(models))})
 
 
 def test_the_numbers_of_the_papers_motif():
@@ -240,6 +250,15 @@ def test_the_numbers_of_the_papers_motif():
 def stack_of(run):
     """The run's models."""
     return tm.AbsoluteValue(run["W1"], run["W2"], run["b"])
+
+
+def test_models_with_room_that_have_learned_nothing_do_not_show_that_there_is_no_motif():
+    run = motif_run(by_hand(-4.0), by_hand(-4.0), by_hand(-4.0)) | {"room": 4}
+    run["room_loss"][1:] = 1
+    assert motif.motif_counts([run], "room_motifs").tolist() == [0]
+    run["room_loss"][:] = 1
+    with pytest.raises(NotMeasured, match="has learned"):
+        motif.motif_counts([run], "room_motifs")
 
 
 def test_a_symmetric_shared_neuron_is_measured_and_is_no_motif():

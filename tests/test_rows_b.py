@@ -424,6 +424,14 @@ def test_the_rate_counts_models_with_all_pairs_good():
     assert rate("a", antipodal)([{"a_cosines": cos - 1}]).tolist() == [True, False, False, False]
 
 
+def test_one_model_of_each_kind_does_not_tell_which_initial_weights_are_better():
+    beside, apart = np.full((1, 3), 0.5), np.full((1, 3), -0.5)
+    run = {"no_room_cosines": beside, "no_room_other_cosines": apart}
+    with pytest.raises(NotMeasured, match="of 1 models"):
+        sets.scale_matters([run])
+    assert sets.scale_matters([run] * 40) == [1]
+
+
 # -- row 9 ----------------------------------------------------------------------------------------
 
 def test_interference_within_and_across():
@@ -490,6 +498,21 @@ def test_pairs_that_collapse_in_order_pass_and_pairs_that_never_do_fail():
         "collapse-onto-the-component"}
     assert {name for name, verdict in judged.items() if verdict == "undecided"} == {
         "first-pair-collapses", "second-pair-collapses", "third-pair-collapses"}
+
+
+def test_one_and_three_collapsed_pairs_are_not_two_on_average():
+    run = collapse_run([(60, 60, 60), (0, 60, 60), (0, 0, 0), (0, 0, 0)])
+    run["sorted_probabilities"] = np.array([0.02, 0.16, 0.2, 0.75])
+    assert run["collapsed"].tolist() == [0, 1, 3, 3]
+    assert verdicts(COMPONENTS, [run])["two-collapsed-0.15-to-0.2"] == FAILS
+    assert components.two_collapsed([run | {"collapsed": np.array([0, 2, 2, 3])}]).all()
+
+
+def test_two_p_do_not_show_whether_pairs_collapse_one_by_one():
+    run = collapse_run([(60, 60, 60), (0, 0, 0)]) | {"loss": np.ones(2)}
+    run["sorted_probabilities"] = np.array([0.02, 0.75])
+    with pytest.raises(NotMeasured, match="fewer than four p"):
+        components.one_by_one([run])
 
 
 def test_the_principal_loss_is_that_of_the_best_linear_model():

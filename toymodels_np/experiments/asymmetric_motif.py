@@ -39,16 +39,19 @@ def run(job):
     """All shared neurons of many models that are short of neurons, and the motifs in all models.
 
     W1, W2, b, loss (models,); NUMBERS (Q,) of each shared neuron, as `shared_neurons` says, and the
-    index of its model; "motifs" and "room_motifs" (models,): how many neurons store one.
+    index of its model; "motifs" and "room_motifs" (models,): how many neurons store one; and
+    "room_loss" (models,), since only models with room that have learned count.
     """
     n, count, law = job["n_features"], job["models"], features_of(job)
     short, roomy = (fit(AbsoluteValue.init(n, m, count, seed=job["seed"]), law, job,
                         schedule="cosine", record_every=max(1, job["steps"]))
                     for m in (job["n_hidden"], job["room"]))
-    loss = estimate_loss(short, law, samples=job["samples"])[0]
+    loss, room_loss = (estimate_loss(models, law, samples=job["samples"])[0]
+                       for models in (short, roomy))
     return (dict(zip(("W1", "W2", "b"), short.parameters)) | {"loss": loss}
             | shared_in(short, law, job["samples"], job["seed"])
-            | {"motifs": count_motifs(short), "room_motifs": count_motifs(roomy)})
+            | {"motifs": count_motifs(short), "room_motifs": count_motifs(roomy),
+               "room_loss": room_loss})
 
 
 def features_of(job):
@@ -87,7 +90,7 @@ def shared_neurons(model, law, x):
     model = normalise_neurons(model)
     sides = served_features(model) * (service(model) >= AT_WORK)                        # (m, n)
     rows, loss = [], model.loss(x, law)
-    if loss > (1 - LEARNED) * constant_loss(law):
+    if not learned(loss, law):
         return rows
     for j in np.flatnonzero((sides != 0).sum(1) >= 2):
         pair = np.argsort(-service(model)[j])[:2]
@@ -100,6 +103,11 @@ def shared_neurons(model, law, x):
         rows.append((read, write, read / write, taken[first], taken[second],
                      *(_without(model, b, k, law, x) / loss for k in (first, other))))
     return rows
+
+
+def learned(loss, law):
+    """Whether a model with this loss, a number or an array, clearly beats the best constant."""
+    return loss <= (1 - LEARNED) * constant_loss(law)
 
 
 def _without(model, output, neuron, law, x):
@@ -125,13 +133,21 @@ def asymmetry(run):
 
 
 def motif_counts(runs, name="motifs"):
-    """How many neurons of each model store a motif, all runs in a row."""
+    """How many neurons of each model store a motif, all runs in a row; of models with room only
+    those that have learned, since random weights hardly ever do.
+    """
     if name == "motifs" and runs[0]["n_hidden"] >= 2 * runs[0]["n_features"]:
         raise _not_short(runs)
     if name == "room_motifs" and runs[0]["room"] < 2 * runs[0]["n_features"]:
         raise NotMeasured("the claim speaks of a neuron for every side of every feature, and "
                           f"there are {runs[0]['room']} for {2 * runs[0]['n_features']} sides")
-    return np.concatenate([run[name] for run in runs])
+    counts = [run[name] for run in runs]
+    if name == "room_motifs":
+        counts = [count[learned(run["room_loss"], features_of(run))]
+                  for count, run in zip(counts, runs)]
+    if not sum(map(len, counts)):
+        raise NotMeasured("no model with a neuron for every side has learned")
+    return np.concatenate(counts)
 
 
 def _not_short(runs):
