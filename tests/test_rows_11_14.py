@@ -76,6 +76,9 @@ def test_other_settings_run_and_what_they_do_not_show_is_undecided(name, changes
 
 @pytest.mark.parametrize("name, changes, silent", [
     ("energy-jumps", {"polish": 0, "probability": 0.1}, ["jumps-end-as-digons"]),
+    ("energy-jumps", {"polish": 0, "record_every": 50},
+     ["jumps-of-single-features", "jumps-with-loss-drops", "jumps-to-fractions",
+      "jumps-between-fractions", "jumps-with-loss-drops-not-by-chance"]),
     ("adversarial", {"inverse_probabilities": [2.0, 4.0, 8.0]},
      ["attack-spares-the-dense", "attack-grows"]),
     ("adversarial", {"trained_probabilities": [0.2], "sizes": [0.0, 0.5]},
@@ -252,6 +255,12 @@ def learned(last, late=None, middle=SUMS, starts=16):
     return {"steps_at": t, "learning_rate": 1.0, "losses": np.stack([losses] * starts),
             "W": np.stack([W] * starts), "seed": 0, "starts": starts, "final": losses[[-1]],
             "minimum": 0.01, "regular": 0.0101, "symmetric": 0.0101}
+
+
+def test_a_tenth_of_less_than_ten_starts_is_no_route():
+    with pytest.raises(NotMeasured, match="a tenth of 9 starts"):
+        learning_dynamics.common_routes(learned(OCTAHEDRON, starts=9))
+    assert learning_dynamics.common_routes(learned(OCTAHEDRON, starts=10)) == 1
 
 
 def test_a_run_that_ends_in_an_octahedron_and_one_that_does_not():

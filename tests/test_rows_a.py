@@ -135,6 +135,12 @@ def test_the_introductions_claims_speak_of_five_in_two_and_of_their_p():
         assert record["verdict"] == UNDECIDED and "not measured" in record["reason"]
 
 
+def test_with_a_dimension_for_each_feature_nothing_is_said_of_the_least_loss():
+    run = introduction_run(ORTHOGONAL, PAIRS, PENTAGON, minimum=0.0) | {"n_hidden": 5}
+    for name in ("introduction-finds-the-minimum", "introduction-sparser-keeps-more"):
+        assert verdict("introduction", name, [run]) == UNDECIDED
+
+
 def test_the_looks_of_the_introduction():
     assert introduction.keeps_top(ORTHOGONAL) and not introduction.keeps_top(ORTHOGONAL[:, ::-1])
     three = np.eye(3, 7)
@@ -296,6 +302,19 @@ def test_the_best_of_all_models_counts_and_the_rate_is_the_mean_over_phases():
                   "true_phase": np.array([["superposed"] * 3 + ["not learned"]]),
                   "trained_phase": np.full((1, 4, 2), "superposed")}
     assert phase_2_1.success([both]) == [0.5]               # right in 3 of 4 cells, and blind
+
+
+@pytest.mark.parametrize("name", ["phase-2-1", "phase-3-2"])
+def test_few_cells_decide_nothing(name):
+    """The kept minima are there; of these every 30th cell is trained, not at all."""
+    row = tm.experiments[name]
+    exact = "-regions", "-decide", "-dropped"
+    for changes, known in (({"cells": 1}, ()), ({"every": 30}, exact)):
+        settings = row.settings(changes={"lines": [], "near_cells": 1, "steps": 0, "seeds": 1,
+                                         "starts": 10} | changes)
+        for record in row.check([job | row.run(job) for job in row.jobs(settings)]):
+            measured = record["kind"] == "identity" or record["name"].endswith(known)
+            assert (record["measured"] is not None) == measured, record["name"]
 
 
 def test_the_mean_of_ten_is_without_the_worst():

@@ -165,6 +165,18 @@ def jumps_of(run):
     return [(k, jump) for k in range(run["D"].shape[1]) for jump in jumps(run["D"][:, k])]
 
 
+def jumps_in_time(run):
+    """`jumps_of` a run whose records are close enough to see how long a change takes.
+
+    Controls, which are not trained, have one record and no jumps.
+    """
+    records = len(run["D"])
+    if 1 < records < 2 / WINDOW:
+        raise NotMeasured(f"the claim speaks of changes within {WINDOW:.0%} of training, and the "
+                          f"runs have {records} records of it: record_every must be smaller")
+    return jumps_of(run)
+
+
 def ends_as_digons(runs):
     """The share of the features represented in the end with D at 1/2, of each model."""
     requires(runs, probability=SETTINGS["probability"])
@@ -178,7 +190,7 @@ def ends_as_digons(runs):
 
 def models_that_jump(runs):
     """1 or 0 a model: whether at least one feature jumps."""
-    jumping = [{k for k, _ in jumps_of(run)} for run in runs]
+    jumping = [{k for k, _ in jumps_in_time(run)} for run in runs]
     return [k in found for run, found in zip(runs, jumping) for k in range(run["D"].shape[1])]
 
 
@@ -189,19 +201,19 @@ def at_fraction(share):
 
 def to_a_fraction(runs):
     """1 or 0 a jump: whether it ends at a fraction."""
-    return [at_fraction(jump.after) for run in runs for _, jump in jumps_of(run)] or [0]
+    return [at_fraction(jump.after) for run in runs for _, jump in jumps_in_time(run)] or [0]
 
 
 def midway_at_a_fraction(runs):
     """1 or 0 a jump: whether the share is at a fraction where it changes fastest."""
     return [at_fraction(run["D"][jump.record, k, jump.feature])
-            for run in runs for k, jump in jumps_of(run)] or [0]
+            for run in runs for k, jump in jumps_in_time(run)] or [0]
 
 
 def between_fractions(runs):
     """How many jumps of each seed begin at a fraction and end at another."""
-    return [sum(at_fraction(jump.before) and at_fraction(jump.after) for _, jump in jumps_of(run))
-            for run in runs]
+    return [sum(at_fraction(jump.before) and at_fraction(jump.after)
+                for _, jump in jumps_in_time(run)) for run in runs]
 
 
 def contrasts(runs, displaced=False):
@@ -212,7 +224,7 @@ def contrasts(runs, displaced=False):
     found = []
     for run in runs:
         rng = random_stream(run["seed"], CHANCE_STREAM, 0)
-        pairs = [around(run["loss"][:, k], jump.record) for k, jump in jumps_of(run)]
+        pairs = [around(run["loss"][:, k], jump.record) for k, jump in jumps_in_time(run)]
         at = sum(rng.choice(near) if displaced else fall for fall, near in pairs)
         found.append(at / sum(near.mean() for _, near in pairs) if pairs else 1.0)
     return found
@@ -223,7 +235,7 @@ def faster_than_around(runs, displaced=False):
     won = []
     for run in runs:
         rng = random_stream(run["seed"], CHANCE_STREAM, 1)
-        for k, jump in jumps_of(run):
+        for k, jump in jumps_in_time(run):
             fall, near = around(run["loss"][:, k], jump.record)
             won.append((rng.choice(near) if displaced else fall) > np.median(near))
     return won or [0]

@@ -146,8 +146,17 @@ def minima_look_so(runs):
     return [look(runs[0]["minimum_W"][five_in_two(runs, p)]) for p, look in LOOKS.items()]
 
 
+def short_of_dimensions(runs):
+    """NotMeasured unless there are more features than dimensions: else nothing need be lost."""
+    n, m = runs[0]["n_features"], runs[0]["n_hidden"]
+    if n <= m:
+        raise NotMeasured(f"the claim speaks of more features than dimensions, and the runs have "
+                          f"{n} in {m}")
+
+
 def finds_the_minimum(runs):
     """1 or 0 a seed and p: whether the best trained model costs within 1 % of the true minimum."""
+    short_of_dimensions(runs)
     return np.concatenate([run["best_loss"] <= 1.01 * run["minimum_loss"] for run in runs])
 
 
@@ -156,6 +165,7 @@ def keeps_more(runs):
 
     Never fewer features than at the probability before, and at the end more than at the start.
     """
+    short_of_dimensions(runs)
     p = np.array(runs[0]["sweep"])
     if len(p) < 2:
         raise NotMeasured("the claim speaks of a sweep of two or more probabilities")

@@ -280,6 +280,8 @@ def routes(run):
 
 def common_routes(run):
     """How many routes there are that at least TAKEN of the starts take."""
+    if TAKEN * run["starts"] < 1:
+        raise NotMeasured(f"a tenth of {run['starts']} starts is not even one")
     return sum(count >= TAKEN * run["starts"] for count in routes(run).values())
 
 
