@@ -235,6 +235,14 @@ def test_what_training_leaves_is_its_loss_above_the_minimum_at_the_worst_p():
         claim.measure([run | {"polished_loss": np.full(3, np.nan)}])
 
 
+@pytest.mark.parametrize("rounding", [-1e-17, 0.0, 1e-17])
+def test_of_a_minimum_that_loses_nothing_no_part_is_left(rounding):
+    run = {"trained_loss": np.array([0.1]), "polished_loss": np.array([rounding]),
+           "empty_loss": np.ones(1)}
+    record = leaves_little("x", "y").check([run])
+    assert (record["measured"], record["verdict"]) == (None, UNDECIDED)
+
+
 def test_polished_losses_are_those_of_the_minima_next_to_each_model():
     features = tm.Features(3, [[0.1], [0.5]], [1, 0.9, 0.8])
     model = tm.train(tm.ReluOutput.init(3, 2, 2), features, steps=300, batch_size=128,

@@ -295,7 +295,8 @@ def shared_claims(n, m):
 
     return (
         claim("three-regions", "the extra feature has three phases: not learned, superposed, own "
-              "dimension.", over_cells(regions), low=3, high=3, control=of_size(n, m, linear_regions)),
+              "dimension.", over_cells(regions), low=3, high=3,
+              control=of_size(n, m, linear_regions)),
         claim("candidates-decide", "the best fixed candidate tells the true phase: share of cells "
               "where it does not.", over_cells(wrong_candidates), high=0.01,
               control=of_size(n, m, wrong_linear),
@@ -321,7 +322,8 @@ CLAIMS = (
                      "{measured} just above it",
           control="none: the claim itself fails; at p = 0.3 the same measure finds a jump"),
     Claim("2-in-1-success-rate", SECTION, "2 in 1: most single training runs end in the true "
-          "phase, whichever it is.", of_size(2, 1, over_cells(success, trained=True)), low=0.5, kind="ours",
+          "phase, whichever it is.", of_size(2, 1, over_cells(success, trained=True)), low=0.5,
+          kind="ours",
           expected="at least half in the mean over the phases; chance is a third"),
 )
 

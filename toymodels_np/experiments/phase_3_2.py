@@ -91,8 +91,8 @@ CLAIMS = (
           control=of_size(3, 2, appears_at(DENSE)),
           expected="at least 0.5 at each of these p; the control is p = 0.9"),
     Claim("3-in-2-four-candidates", SECTION, "3 in 2: the best trained model has the geometry of "
-          "one of the four candidates: share of cells.", of_size(3, 2, over_cells(candidates_seen, trained=True)),
-          low=0.9),
+          "one of the four candidates: share of cells.",
+          of_size(3, 2, over_cells(candidates_seen, trained=True)), low=0.9),
     Claim("3-in-2-no-other-is-dropped", SECTION, "3 in 2: W orthogonal to (1, 0, 0) is the best "
           "fixed candidate among dense features, and nowhere the true minimum, where the two "
           "features that matter alike are an uneven pair: share of cells where it is.",

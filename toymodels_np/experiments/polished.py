@@ -8,6 +8,8 @@ from ..theory.exact.loss import expected_loss
 from ..theory.minima import polish
 from .claims import Claim, NotMeasured
 
+NOTHING = 1e-9              # a loss up to this part of an empty model's is rounding
+
 
 def polished(model, features, sought):
     """Of a stack of K models: trained_loss, polished_loss and empty_loss, (K,) each.
@@ -36,6 +38,9 @@ def left_by_training(runs, name="trained"):
     if not np.isfinite([run["polished_loss"] for run in runs]).any():
         raise NotMeasured("no trained model was polished: the setting `polish` says which are, "
                           "or the models are not trained")
+    if any((run["polished_loss"] <= NOTHING * run["empty_loss"]).any() for run in runs):
+        raise NotMeasured("the minimum next to a trained model loses nothing but rounding, of "
+                          "which no loss is within 5 %")
     return [np.nanmax(left_on_the_table(run, name)) for run in runs]
 
 
