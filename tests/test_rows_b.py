@@ -37,7 +37,7 @@ SMALL = {
     "perturbed-pentagon": {"ratios": [1.5, 1.0, 0.6], "starts": 2, "steps": 60},
     "correlated-sets": {"instances": 3, "starts": 1, "steps": 60},
     "local-bases": {"size": 3, "instances": 2, "steps": 60},
-    "principal-components": {"probabilities": [0.045, 0.16, 0.5], "starts": 2, "steps": 60,
+    "principal-components": {"probabilities": [0.045, 0.1, 0.16, 0.5], "starts": 2, "steps": 60,
                              "bisections": 1}}
 ROWS = {row.name: row for row in (UNIFORM, PENTAGON, SETS, BASES, COMPONENTS)}
 NEED_NO_TRAINING = {"pentagon-change-first-order", "pentagon-deforms-smoothly"}      # exact curves
