@@ -38,7 +38,7 @@ class Window:
     def __init__(self, browser, address, width):
         self.wrong, self.requests, self.address = [], [], address
         self.tab = browser.new_page(viewport={"width": width, "height": 900})
-        self.tab.set_default_timeout(10_000)            # milliseconds
+        self.tab.set_default_timeout(60_000)            # milliseconds, on a busy machine
         self.tab.on("console", lambda message: self.wrong.append(message.text)
                     if message.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))

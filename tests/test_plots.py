@@ -339,6 +339,11 @@ def test_a_branch_of_one_point_is_seen():
     assert line.get_marker() == "o"
 
 
+def test_one_branch_has_its_name_in_the_middle():
+    text, = tm.plots.branches({"alone": ([0.1, 0.2, 0.3], [1.0, 0.5, 0.2])}).texts
+    assert text.xy == pytest.approx((0.2, 0.5))
+
+
 @pytest.mark.parametrize("names", [["p"], ["p", "importance"]])
 @pytest.mark.parametrize("geometry", ["pentagon", "square antiprism + 3 digons + 2 dropped",
                                       "7 digons in 6 dimensions + 2 square antiprisms + triangle"])

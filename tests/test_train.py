@@ -6,6 +6,8 @@ optimum that is known in closed form for the linear model: the loss left over is
 covariance's smallest eigenvalues.
 """
 
+import sys
+
 import numpy as np
 import pytest
 from engine_law import as_engine_law, engine_sample
@@ -312,6 +314,7 @@ def test_many_instances_show_a_bar_before_their_first_step(cls, progress, monkey
 
     for module in (models, streams):
         monkeypatch.setattr(module, "tqdm", noted)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)    # of a test that ran a notebook
     tm.train(cls.init(3, 2, 5), tm.Features(3, 0.5), steps=1, batch_size=1, progress=progress)
     disabled = True if progress is False else None          # None: where nobody can see it
     assert [(bar["desc"], bar["delay"], bar["disable"]) for bar in bars] == [

@@ -54,8 +54,8 @@ def interference(W):
     W = _weights(W)
     unit, _ = directions(W)                                        # (..., m, n)
     with np.errstate(over="ignore", invalid="ignore"):
-        others = np.where(np.eye(W.shape[-1]), 0, unit.swapaxes(-1, -2) @ W)    # (..., n, n)
-        return _finite((others**2).sum(-1))
+        squares = np.where(np.eye(W.shape[-1]), 0, unit.swapaxes(-1, -2) @ W) ** 2
+        return _finite(squares.sum(-1))
 
 
 def feature_dimensionality(W):

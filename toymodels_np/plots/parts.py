@@ -150,7 +150,8 @@ def name_curves(axes, curves, colours, *, size=STYLE["font"]):
         own = np.interp(place, x, y)
         away = np.array([np.interp(place, u, v) - own for other, (u, v) in curves.items()
                          if other != name])
-        gap = abs(away).min(0) if len(away) else -abs(place - place.mean())
+        middle = np.arange(len(place)) == len(place) // 2
+        gap = abs(away).min(0) if len(away) else middle
         good = np.flatnonzero(gap >= 0.95 * gap.max())
         at = int(max(good, key=lambda i: min((abs(place[i] - other) for other in taken),
                                              default=gap[i])))
