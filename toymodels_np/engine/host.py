@@ -48,11 +48,11 @@ to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peak
 6 measured: there it is calls of kernels that take the time, which is why ten such instances share
 theirs.
 
-What bounds (80, 20) and (100, 40) with seven instances, where JAX takes two and a half to three
-times as long: one thread needs 280 to 300 and 610 to 640 an instance, two threads 340 to 450 and
-650 to 750. Again and again one of them finds the lock taken and sleeps; the virtual machine wakes
-it after 70. More threads than cores, threads tied to cores and smaller chunks gained no more than
-noise. In two processes, whose locks are their own, it is 300 and 740 to 770.
+What bounds (80, 20) and (100, 40) with seven instances, where JAX comes nearest: one thread needs
+280 to 300 and 610 to 640 an instance, two threads 340 to 450 and 650 to 750. Again and again one of
+them finds the lock taken and sleeps; the virtual machine wakes it after 70. More threads than
+cores, threads tied to cores and smaller chunks gained no more than noise. In two processes, whose
+locks are their own, it is 300 and 740 to 770.
 
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
