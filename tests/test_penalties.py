@@ -258,6 +258,18 @@ def test_a_bound_between_the_triangle_and_the_digon(p, c):
     assert coherence(found.model.W) == pytest.approx(c, abs=1e-6)
 
 
+def test_a_search_that_has_nothing_left_ends(monkeypatch):
+    """Five columns cannot keep this bound, and all fall to zero: hundreds of looks at the loss of
+    an empty model would follow, which is what the search ends at.
+    """
+    looks, seen = [], coherent.evaluate
+    monkeypatch.setattr(coherent, "evaluate", lambda *args: looks.append(args) or seen(*args))
+    features = tm.Features(5, 0.05)
+    found = tm.find_minimum(features, 2, starts=1, coherence=0.2)
+    assert found.loss == pytest.approx(3 * 0.05 * (4 - 3 * 0.05) / 12, rel=1e-9)        # (14.6)
+    assert len(looks) < 5000
+
+
 def test_coherence_is_the_largest_cosine():
     assert coherence(np.array([[1.0, 0, 2, 0], [0, 3, 2, 0]])) == pytest.approx(0.5**0.5)
     assert coherence(np.eye(3)) == 0 and coherence(np.zeros((2, 2))) == 0

@@ -23,8 +23,14 @@ STARTS = 8                  # starts that a choice of features has
 ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
 ACTIVE = 1e-7               # a bound that is met to so much counts
 STEPS = 300
+NOTHING = 1e-6              # columns that are shorter are as good as zero
 SHAKEN, SHAKE = 8, 0.1      # displaced copies of the free minimum, and by how much of the longest
 DIGITS = 1e-13              # SLSQP stops once the loss moves by less, of the blank model's
+
+
+class Vanished(Exception):
+    """All columns are as good as zero, where SLSQP would be busy with the roots' slopes for long.
+    """
 
 
 def coherence(W):
@@ -104,6 +110,8 @@ def slsqp(task, start, kept, bound):
 
     def loss(x, unit):
         theta[free] = x
+        if norms(x[:m * count].reshape(m, count)).max() < NOTHING:
+            raise Vanished
         f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
         return float(f[0]) / unit, g[0, free] / unit
 
@@ -118,10 +126,11 @@ def slsqp(task, start, kept, bound):
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
     for unit in blank_loss(task.features) ** np.array([0.0, 0.5, 1.0]):
         with suppress(ArithmeticError):
-            x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
-                                        constraints=rules,
-                                        options={"maxiter": STEPS, "ftol": DIGITS}).x
-            theta[free] = x
+            with suppress(Vanished):                            # theta is where that happened
+                theta[free] = scipy.optimize.minimize(
+                    loss, x, (unit,), jac=True, method="SLSQP", constraints=rules,
+                    options={"maxiter": STEPS, "ftol": DIGITS}).x
+            x = theta[free]
             point = unpack(whole, _inside(theta, m, n))
             f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
             legal = coherence(point.W) <= bound + ACTIVE
@@ -151,7 +160,7 @@ def _room(x, m, count, pairs, bound):
 def _inside(theta, m, n):
     """theta with columns that SLSQP left as good as zero at zero."""
     W = theta[:m * n].reshape(m, n).copy()
-    W[:, norms(W) < 1e-6] = 0
+    W[:, norms(W) < NOTHING] = 0
     return np.append(W.ravel(), theta[m * n:])
 
 
