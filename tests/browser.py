@@ -9,6 +9,7 @@ import pytest
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
          "--disable-background-networking --disable-component-update --disable-sync").split()
+PATIENCE = 180_000                  # milliseconds: a busy disk takes a minute to read a browser
 REQUIRED = "TOYMODELS_BROWSER"      # with the value "required": without a browser tests fail
 
 
@@ -29,7 +30,8 @@ def chromium():
     if not CHROMIUM.is_file():
         missing(f"these tests need Debian's chromium at {CHROMIUM}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS,
+                                             timeout=PATIENCE)
         try:
             yield browser
         finally:

@@ -197,7 +197,7 @@ def test_a_browser_opens_it_from_a_file(text, tmp_path):
         return subprocess.run(
             [CHROMIUM, *FLAGS, "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
              "--window-size=500,1200", *options, (tmp_path / name).as_uri()],
-            check=True, capture_output=True, timeout=120, text=True)
+            check=True, capture_output=True, timeout=300, text=True)
 
     open_in_browser("book.html", f"--screenshot={tmp_path / 'phone.png'}")
     assert f"<title>{PHONE} wide</title>" in open_in_browser("frame.html", "--dump-dom").stdout

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from browser import chromium
+from browser import PATIENCE, chromium
 
 import toymodels_np as tm
 from toymodels_np.cli import parser as cli
@@ -38,7 +38,7 @@ class Window:
     def __init__(self, browser, address, width):
         self.wrong, self.requests, self.address = [], [], address
         self.tab = browser.new_page(viewport={"width": width, "height": 900})
-        self.tab.set_default_timeout(60_000)            # milliseconds, on a busy machine
+        self.tab.set_default_timeout(PATIENCE)
         self.tab.on("console", lambda message: self.wrong.append(message.text)
                     if message.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
