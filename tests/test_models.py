@@ -364,6 +364,29 @@ def test_a_parameter_that_is_assigned_has_the_shape_of_the_others(use, name, wro
         use(model, x, law)
 
 
+class Wide(tm.ReluOutput):
+    """With a third width, k, of a parameter that the forward pass does not use."""
+
+    parameter_shapes = {"W": "mn", "V": "km", "b": "n"}
+
+    def _forward(self, x):
+        return tm.ReluOutput(self.W, self.b)._forward(x)
+
+    def _backward(self, x, cache, d_output):
+        dW, db = tm.ReluOutput(self.W, self.b)._backward(x, cache, d_output)
+        return dW, np.zeros_like(self.V), db
+
+
+def test_a_parameter_may_have_a_width_of_its_own():
+    model, law = Wide(np.ones((3, 2, 4)), np.ones((3, 7, 2)), np.zeros((3, 4))), tm.Features(4, 0.5)
+    x = law.sample(np.random.default_rng(0), 5)
+    assert model.loss_and_grad(x, law)[1].V.shape == (3, 7, 2)
+    assert tm.train(model, law, steps=2).model.V.shape == (3, 7, 2)
+    model.V = np.ones((3, 7, 4))
+    with pytest.raises(ValueError, match=r"V must have shape \(3, 7, 2\) to go with W"):
+        model.loss(x, law)
+
+
 def test_a_parameter_that_is_assigned_is_a_finite_array_of_the_others_dtype():
     model, law = tm.ReluOutput.init(4, 2), tm.Features(4, 0.5)
     model.b = [0.0] * 4

@@ -59,7 +59,8 @@ def check_parameters(shapes, arrays):
     *lead, first, second = arrays[0].shape
     sizes = dict(zip(shapes[names[0]], (first, second)))                            # m and n
     for name, a in zip(names, arrays):
-        expected = (*lead, *(sizes[axis] for axis in shapes[name]))
+        sizes = dict(zip(shapes[name], a.shape[len(lead):])) | sizes    # other letters: any size
+        expected = (*lead, *(sizes.get(axis, axis) for axis in shapes[name]))
         if a.shape != expected:
             raise ValueError(f"{name} must have shape {expected} to go with {names[0]} "
                              f"{arrays[0].shape}, got {a.shape}")
