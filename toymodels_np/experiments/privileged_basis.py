@@ -122,10 +122,15 @@ def alignment(W):
     return (squares.max(-1) / np.maximum(squares.sum(-1), 1e-300)).mean(-1)
 
 
+def check_rotations(m):
+    """NotMeasured for one neuron alone."""
+    if m < 2:
+        raise NotMeasured("the claim speaks of rotations, and a single neuron has none")
+
+
 def rank(W, count=TURNS):
     """The share of random rotations of W (m, n) that are less aligned: 1/2 if W is one itself."""
-    if len(W) < 2:
-        raise NotMeasured("the claim speaks of rotations, and a single neuron has none")
+    check_rotations(len(W))
     return (alignment(rotations(len(W), count) @ W) < alignment(W)).mean()
 
 
@@ -302,8 +307,7 @@ def gain(run):
 
 def least_turned(runs):
     """The least loss of a rotated model over its own, of each seed."""
-    if runs[0]["n_hidden"] < 2:
-        raise NotMeasured("the claim speaks of rotations, and a single neuron has none")
+    check_rotations(runs[0]["n_hidden"])
     return [run["turned"].min() for run in runs]
 
 

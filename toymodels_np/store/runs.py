@@ -18,6 +18,7 @@ from ..core.loop import History, TrainingState
 from ..core.models import MODELS, Model
 from ..engine.histories import check_records, check_state
 from ..engine.train import check_settings
+from ..subclasses import check_parameters
 from ..version import __version__
 from .files import KINDS, check_path, clear_leftovers, read_arrays, write_arrays
 from .source import module_name
@@ -241,18 +242,16 @@ def _take_extras(header, arrays, key):
 def _take_model(header, arrays, key, cls):
     """A model of the class, whose arrays have the shapes that its letters say; any numbers."""
     parameters = _take(arrays, key, len(cls.parameter_shapes))
-    axes = list(cls.parameter_shapes.values())
-    lead = parameters[0].shape[:parameters[0].ndim - len(axes[0])]
-    sizes = {}
-    for a, letters in zip(parameters, axes, strict=True):
-        own = a.shape[len(lead):]
-        fits = a.shape[:len(lead)] == lead and len(own) == len(letters) and all(own)
-        if not fits or any(sizes.setdefault(letter, size) != size
-                           for letter, size in zip(letters, own)):
-            raise ValueError(f"the parameters of its {key} have shapes that do not go together: "
-                             f"{[b.shape for b in parameters]}")
-        if a.dtype not in (np.float32, np.float64) or a.dtype != parameters[0].dtype:
-            raise ValueError(f"its {key} must be of float32 or of float64 throughout")
+    try:
+        check_parameters(cls.parameter_shapes, parameters)
+        fit = all(parameters[0].shape[-2:])
+    except ValueError:
+        fit = False
+    if not fit:
+        raise ValueError(f"the parameters of its {key} have shapes that do not go together: "
+                         f"{[a.shape for a in parameters]}")
+    if {a.dtype for a in parameters} not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
+        raise ValueError(f"its {key} must be of float32 or of float64 throughout")
     model = cls.from_parameters(parameters)
     vars(model).update(_take_extras(header, arrays, key))
     return model

@@ -66,8 +66,7 @@ def drawn(exercise):
 
 def smallest(exercise, condition):
     """The simplest arguments that Hypothesis finds for which `condition(arguments)` holds."""
-    return library().find(_strategy(exercise), condition,
-                          settings=_settings(exercise))
+    return library().find(_strategy(exercise), condition, settings=_settings(exercise))
 
 
 def _settings(exercise):
