@@ -12,6 +12,7 @@ function of a notebook is its own text and that of the functions and classes it 
 
 import ast
 import inspect
+import os
 import site
 import sys
 import sysconfig
@@ -19,7 +20,7 @@ import time
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
@@ -129,14 +130,14 @@ def _elsewhere():
 
 def followed(name, path, roots):
     """{module: file} of a module and of what it imports from `roots`, [(folder, package or "")]."""
-    found, asked, waiting = {}, {name}, [(name, path)]
+    found, asked, waiting, inside = {}, {name}, [(name, path)], cache(_names_in)
     while waiting:
         module, file = waiting.pop()
         found[module] = file
         _check_unchanged(module, file)
         new = set().union(*map(_packages, {module, *imports_of(module, file)})) - asked
         asked |= new
-        places = {other: _place(other, roots) for other in new if not _left_out(other)}
+        places = {other: _place(other, roots, inside) for other in new if not _left_out(other)}
         waiting += [(other, place) for other, place in places.items() if place]
     return found
 
@@ -154,15 +155,31 @@ def _left_out(name):
     return name == NOT_FOLLOWED or name.startswith(f"{NOT_FOLLOWED}.")
 
 
-def _place(name, roots):
-    """The file of the module `name` under one of the roots, or None."""
+def _names_in(folder):
+    """The names of all that lies in a folder, as Python's import sees them."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
+
+
+def _place(name, roots, inside):
+    """The file of the module `name` under one of the roots, or None. Most names are none of theirs:
+    `inside(folder)`, the names in a folder, says so without asking the disk for each.
+    """
+    *packages, last = name.split(".")
     for folder, package in roots:
         if package and name.partition(".")[0] != package:
             continue
-        stem = folder.joinpath(*name.split("."))
-        for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
-            if file.is_file():
-                return file
+        place = str(folder)
+        for part in packages:
+            if part not in inside(place):
+                break
+            place = os.path.join(place, part)
+        else:
+            for first, *more in ((last, "__init__.py"), (f"{last}.py",)):
+                if first in inside(place) and (file := Path(place, first, *more)).is_file():
+                    return file
     return None
 
 

@@ -56,7 +56,7 @@ def examine(exercise, function):
         if isinstance(answer, Raised):
             return _on_error(exercise, function, arguments, answer, printed)
         answers.append(answer)
-    wrong = [case for case in zip(inputs, answers) if _fault(exercise, *case)]
+    wrong = [(*case, said) for case in zip(inputs, answers) if (said := _fault(exercise, *case))]
     if not wrong:
         return Verdict(True, "")
     mistake = diagnose(exercise, answers)
@@ -164,11 +164,11 @@ def _raises(answer, kind):
 def _on_wrong(exercise, function, wrong, mistake):
     """The Verdict on wrong answers, with the smallest example that shows it.
 
-    wrong : the (arguments, answer) that are wrong, from which an answer is taken that is not even
+    wrong : the (arguments, answer, what is wrong), from which an answer is taken that is not even
         almost right, if there is one
     """
-    grave = [case for case in wrong if not almost(_fault(exercise, *case))]
-    arguments, answer = (grave or wrong)[0]
+    grave = [case for case in wrong if not almost(case[-1])]
+    arguments, answer, _ = (grave or wrong)[0]
 
     def as_wrong(one, given):
         said = _fault(exercise, one, given)

@@ -13,6 +13,7 @@ Equations (6.k) are in derivations/06-phase-changes.md.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -207,6 +208,7 @@ class _Follower:
         # not depend on the unit of importance, or on how rare features are.
         self.unit = float(blank_loss(parameter.features((self.low + self.high) / 2))) or 1.0
         self.law, self.penalty = parameter.features, Penalty(*(a / self.unit for a in penalty))
+        self.features = cache(self._features_at)        # asked for many times at every value
         self.name, self.points, self.limits = geometry_of(model.W), {}, []
         self.lost = None                                # why an end could not be reached
         self._anchor(model.astype(np.float64))
@@ -220,7 +222,7 @@ class _Follower:
     def describe(self):
         return f"{self.name} is followed from {self.span[0]:.6g} to {self.span[1]:.6g}"
 
-    def features(self, v):
+    def _features_at(self, v):
         """The features at v, with importances by which the blank model loses about 1."""
         law = self.law(v)
         return law.replace(importance=law.importance / self.unit)

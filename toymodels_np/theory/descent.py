@@ -17,7 +17,7 @@ import scipy
 from ..geometry.measures import gram, norms
 from ..machine import one_blas_thread
 from ..penalties import NONE
-from .exact.loss import expected_loss, expected_loss_and_grad
+from .exact.loss import check_known, expected_loss, loss_and_slopes
 
 RTOL = 1e-9                 # of the exact loss: ten times what rounding makes of a loss near zero
 ROUGH = 1e-5                # what will do on the way
@@ -52,23 +52,25 @@ def pack(model):
 
 def unpack(model, theta):
     """Models of `model`'s class and size from rows theta (..., P)."""
-    m, n = model.n_hidden, model.n_features
-    W = theta[..., :m * n].reshape(*theta.shape[:-1], m, n)
-    return model.from_parameters([W, theta[..., m * n:]])
+    return model.from_parameters(split(model, theta))
+
+
+def split(model, theta):
+    """W (..., m, n) and b (..., n) of rows theta (..., P)."""
+    *_, m, n = model.W.shape
+    return theta[..., :m * n].reshape(*theta.shape[:-1], m, n), theta[..., m * n:]
 
 
 def evaluate(model, theta, features, penalty=NONE, rtol=RTOL):
     """The exact loss with its penalty (K,) and gradient (K, P) at rows theta: to rtol, or to ROUGH
     where a row on the way has no more digits.
     """
-    stack = unpack(model, theta)
-    loss, gradient = to_rtol(expected_loss_and_grad, stack, features, rtol=rtol)
-    loss, gradient = np.array(loss), pack(gradient)
+    check_known(model, features)
+    W, b = split(model, theta)
+    loss, dW, db = to_rtol(loss_and_slopes, type(model), features, W, b, rtol=rtol)
     if penalty:
-        R, dR = penalty.value_and_grad(stack.W)
-        loss = loss + R
-        gradient[..., :dR[0].size] += dR.reshape(*loss.shape, -1)
-    return loss, gradient
+        loss, (dW, db) = penalty.on(loss, [dW, db], [W, b])
+    return loss, np.concatenate([dW.reshape(*loss.shape, -1), db], axis=-1)
 
 
 def value(stack, features, penalty=NONE, rtol=RTOL):

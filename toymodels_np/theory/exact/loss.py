@@ -83,17 +83,24 @@ def _solve(model, features, rtol, with_grad):
     check_known(model, features)
     W, b = (to_host(a).astype(np.float64) for a in model.parameters)
     W = np.broadcast_to(W, lead + W.shape[-2:])
+    loss, *slopes = loss_and_slopes(type(model), features, W, b, rtol, with_grad)
+    return loss, model.from_parameters(slopes) if with_grad else None
+
+
+def loss_and_slopes(kind, features, W, b, rtol, with_grad=True):
+    """[L (...), dL/dW (..., m, n), dL/db (..., n)], or [L] without `with_grad`, of models of class
+    `kind` that are known and fit: the loss without its checks, for those who ask again and again.
+    """
     # Products are small here: a second thread would only be waited for.
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        G = transpose(W) @ W
-        loss, *slopes = loss_of_gains(type(model), features, G, b, rtol, with_grad)
+        loss, *slopes = loss_of_gains(kind, features, transpose(W) @ W, b, rtol, with_grad)
         if not with_grad:
-            return loss, None
+            return [loss]
         db, dG = slopes
         dW = W @ (dG + transpose(dG))                                                       # (4.3)
     if not np.isfinite(dW).all():
         raise OverflowError(TOO_LARGE)
-    return loss, model.from_parameters([dW, db])
+    return [loss, dW, db]
 
 
 def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
@@ -105,7 +112,8 @@ def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
     lead, n = G.shape[:-2], G.shape[-1]
 
     def flat(a, *axes):
-        return np.broadcast_to(a, lead + axes).reshape(-1, *axes)
+        a = a if a.shape == lead + axes else np.broadcast_to(a, lead + axes)
+        return a.reshape(-1, *axes)
 
     G, b, importance = flat(G, n, n), flat(b, n), flat(features.importance, n)
     reuse_pages()
