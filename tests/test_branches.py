@@ -409,12 +409,13 @@ def test_limits_and_crossings_do_not_depend_on_the_unit_of_the_loss():
     limits = []
     for p in (1e-5, 1e-6):
         law = lambda v: tm.Features(5, p, [1, 1, 1, 1, v])
-        limits.append(tm.stability_limit(tm.find_minimum(law(1.0), 2), tm.Parameter(law, 0.01, 1)))
+        limits.append(tm.stability_limit(tm.find_minimum(law(1.0), 2, starts=4),
+                                         tm.Parameter(law, 0.01, 1)))
     assert limits[0].value == pytest.approx(limits[1].value, rel=1e-3)
     points = []
     for unit in (1.0, 1e-9):
         law = lambda p: tm.Features(5, p, unit)
-        ends = [tm.find_minimum(law(p), 2) for p in (0.05, 0.3)]
+        ends = [tm.find_minimum(law(p), 2, starts=4) for p in (0.05, 0.3)]
         points.append(tm.critical_point(*ends, tm.Parameter(law, 0.1, 0.3)))
         assert points[-1].loss == pytest.approx(unit * points[0].loss, rel=1e-9)
         assert points[-1].value == pytest.approx(points[0].value, abs=1e-10)
@@ -424,7 +425,7 @@ def test_a_crossing_before_a_fold_is_the_limit():
     """Whatever the range: the branch is followed beyond it as a saddle, up to the fold."""
     law = lambda v: tm.Features(3, [v, 0.05, 0.05], [0.8, 0.5, 0.8])
     penalties = {"interference": 0.1, "weight_decay": 0.01}
-    start = tm.find_minimum(law(0.517), 1, **penalties)
+    start = tm.find_minimum(law(0.517), 1, starts=4, **penalties)
     for low, high in ((0.002, 0.8), (0.0192, 0.03)):
         limit = tm.stability_limit(start, tm.Parameter(law, low, high), **penalties)
         assert limit.value == pytest.approx(0.02051591186, abs=1e-10)
