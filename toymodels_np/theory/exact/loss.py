@@ -94,13 +94,10 @@ def loss_and_slopes(kind, features, W, b, rtol, with_grad=True):
     # Products are small here: a second thread would only be waited for.
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss, *slopes = loss_of_gains(kind, features, transpose(W) @ W, b, rtol, with_grad)
-        if not with_grad:
-            return [loss]
-        db, dG = slopes
-        dW = W @ (dG + transpose(dG))                                                       # (4.3)
+        dW = W @ (slopes[1] + transpose(slopes[1])) if with_grad else 0.0                   # (4.3)
     if not np.isfinite(dW).all():
         raise OverflowError(TOO_LARGE)
-    return [loss, dW, db]
+    return [loss, dW, slopes[0]] if with_grad else [loss]
 
 
 def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
