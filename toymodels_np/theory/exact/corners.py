@@ -50,20 +50,23 @@ def work(sets, signed):
 
 @lru_cache(maxsize=64)
 def cases(sets, signed):
-    """All combinations of the options: on (J, C) 1, 0 or NaN for None, share (C,), sign (n, C) with
-    0 for absent, and the set of each feature, set_of (n,).
+    """All combinations of the options: weight and chance (2, J, C, 1), the a and b of a + b p_j
+    that a set gives to the case's probability and to its members' inside it; share (C, 1), sign
+    (n, C, 1) with 0 for absent, and the set of each feature, set_of (n,).
     """
     n = sum(len(s.members) for s in sets)
     set_of = np.empty(n, int)
     for j, s in enumerate(sets):
         set_of[list(s.members)] = j
-    on, share, sign = [], [], []
+    weight, chance, share, sign = [], [], [], []
     for case in product(*(options(s, signed) for s in sets)):
-        on.append([np.nan if o is None else float(o) for o, _, _ in case])
+        weight.append([{True: (0, 1), False: (1, -1), None: (1, 0)}[on] for on, _, _ in case])
+        chance.append([(0, 1) if on is None else (1, 0) for on, _, _ in case])
         share.append(np.prod([f for _, f, _ in case]))
         present = {j: s for _, _, signs in case for j, s in signs.items()}
         sign.append([present.get(j, 0) for j in range(n)])
-    return np.array(on).T, np.array(share), np.array(sign, float).T, set_of
+    weight, chance = (np.array(a, float).T[..., None] for a in (weight, chance))
+    return weight, chance, np.array(share)[:, None], np.array(sign, float).T[..., None], set_of
 
 
 def enumerate_rows(sets, signed, p, b, g, own, with_grad):
@@ -72,11 +75,9 @@ def enumerate_rows(sets, signed, p, b, g, own, with_grad):
 
     p (J, N) set probabilities, b (N,), g (n, N), own (N,).
     """
-    on, share, sign, set_of = cases(sets, signed)
-    on, sign, p_case = on[..., None], sign[..., None], p[:, None]
-    weight = np.where(on == 1, p_case, np.where(on == 0, 1 - p_case, 1)).prod(0)
-    weight *= share[:, None]                                            # (C, N)            (4.5)
-    chance = np.where(np.isnan(on), p_case, 1)[set_of] * abs(sign)      # (n, C, N)
+    weight, chance, share, sign, set_of = cases(sets, signed)
+    weight = (weight[0] + weight[1] * p[:, None]).prod(0) * share       # (C, N)            (4.5)
+    chance = (chance[0] + chance[1] * p[:, None])[set_of] * abs(sign)   # (n, C, N)
     is_own = np.arange(len(g))[:, None, None] == own
     signed_g = g[:, None] * sign
     value, d_y, d_g = box(b, signed_g, chance, is_own, with_grad)
@@ -351,10 +352,15 @@ def shifts(x):
     return np.ndarray((n, *x.shape[1:], n), x.dtype, x, strides=(*x.strides, x.strides[0]))
 
 
+@lru_cache(maxsize=64)
+def reciprocals(order):
+    """1 / q for q = 1 … order + 1."""
+    return 1 / np.arange(1.0, order + 2)
+
+
 def powers(x, order):
     """x^q / q! for q = 0 … order, along a new first axis."""
-    x = np.asarray(x)
-    result = x * (1 / np.arange(1.0, order + 2)).reshape(-1, *[1] * x.ndim)
+    result = np.multiply.outer(reciprocals(order), x)
     result[1:] = result[:-1]
     result[0] = 1
     return np.multiply.accumulate(result, axis=0)

@@ -122,8 +122,10 @@ def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
         result += [importance * slopes[0], importance[..., None] * slopes[1]]
     if not all(np.isfinite(a).all() for a in (error, *result)):
         raise OverflowError(TOO_LARGE)
-    blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
-    missed = np.flatnonzero(error > rtol * np.maximum(loss, FLOOR * blank))
+    missed = np.flatnonzero(error > rtol * loss)
+    if len(missed):                                         # seldom
+        blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
+        missed = missed[error[missed] > rtol * FLOOR * blank[missed]]
     if len(missed):
         k = missed[0]
         raise ArithmeticError(f"the loss of instance {k} is {loss[k]:.6g} with an estimated error "
@@ -151,21 +153,20 @@ def _relu(features, flat, b, G, rtol, with_grad):
     """E (y - z_+)^2 (K, n), d/db (K, n), d/dG (K, n, n) and the estimated error (K, n): one row an
     output. (4.4)
     """
-    rarest = features.feature_probability.min()
-    if rarest < RAREST:
-        raise ValueError(f"feature_probability must be at least {RAREST:g} for the exact loss to "
-                         f"keep its digits, got {rarest:g}")
     K, n = b.shape
-    q = np.ravel(flat(features.active_probability, n))      # (N,) of the own features
-    g, b = np.moveaxis(G, -1, 0).reshape(n, K * n), b.reshape(-1)       # (n, N), (N,)
-    chance, own = flat(features.feature_probability, n).T, np.tile(np.arange(n), K)
+    q, chance = flat(features.active_probability, n).ravel(), flat(features.feature_probability, n)
+    if chance.min() < RAREST:
+        raise ValueError(f"feature_probability must be at least {RAREST:g} for the exact loss to "
+                         f"keep its digits, got {chance.min():g}")
+    g, b = np.ascontiguousarray(G.reshape(K * n, n).T), b.reshape(-1)   # (n, N), (N,) as q is
+    instance, own = np.divmod(np.arange(K * n), n)
     l, db, error = np.empty(K * n), np.empty(K * n), np.empty(K * n)
     dg = np.empty((K * n, n) if with_grad else 0)
 
     def solve(r, law):
         """Fill in the rows r by the series or, if `law` is None, by enumeration."""
         sets = features.sets if law is None else law.sets
-        p = chance[[s.members[0] for s in sets]][:, r // n]             # (J, rows)
+        p = chance.T[[s.members[0] for s in sets]][:, instance[r]]      # (J, rows)
         row = (p, b[r], g[:, r], own[r])
         if law is None:
             parts, error[r] = enumerate_rows(sets, features.signed, *row, with_grad)
@@ -175,19 +176,18 @@ def _relu(features, flat, b, G, rtol, with_grad):
         if with_grad:
             db[r], dg[r] = parts[1], parts[2].T
 
-    size, everyone = work(features.sets, features.signed), np.arange(K * n)
+    size = work(features.sets, features.signed)
     law = None if size <= FEW else Law(features.sets, features.signed)
-    for r in _chunks(everyone, n if law else size):
+    for r in _chunks(K * n, n if law else size):
         solve(r, law)
     if law and size <= AFFORDABLE:
-        missed = error > rtol * np.maximum(q / 3 + l, FLOOR * q / 3)
-        for r in _chunks(everyone[missed], size):
-            solve(r, None)
-    share = (q / 3 + l).reshape(K, n)                       # E[y^2] + l
-    return share, db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)
+        missed = np.flatnonzero(error > rtol * np.maximum(q / 3 + l, FLOOR * q / 3))
+        for r in _chunks(len(missed), size):
+            solve(missed[r], None)
+    return (q / 3 + l).reshape(K, n), db.reshape(K, n), dg.reshape(K, n, -1), error.reshape(K, n)
 
 
-def _chunks(rows, size):
-    """The rows in parts, such that each has at most WORK values of so many a row, or one row."""
+def _chunks(count, size):
+    """Slices of so many rows, each of at most WORK values, `size` a row, or of one row."""
     step = max(1, int(WORK / size))
-    return [rows[i:i + step] for i in range(0, len(rows), step)]
+    return [slice(i, i + step) for i in range(0, count, step)]
