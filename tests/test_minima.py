@@ -277,7 +277,7 @@ def test_the_hessian_against_differences_of_the_loss_that_enumeration_gives(pent
     (tm.Linear, tm.Features(4, [0.1, 0.2, 0.2, 0.7], correlated=[(1, 2)]), Penalty(0.2, -0.05)),
     (tm.ReluOutput, tm.Features(12, 0.1, 0.8 ** np.arange(12)), Penalty(0.1, 0.0))])
 def test_the_hessian_is_how_the_gradient_changes(cls, law, penalty):
-    """In every parameter, where the code varies gains. (4.27)"""
+    """In every parameter, where the code varies gains. (4.25)"""
     rng, n, h = np.random.default_rng(3), law.n_features, 1e-5
     model = cls(rng.normal(size=(2, n)) / 2, rng.normal(size=n) / 5)
     theta, e = pack(model), h * np.eye(3 * n)

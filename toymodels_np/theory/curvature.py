@@ -28,7 +28,7 @@ SHORTER = 0.5 ** np.arange(1, 11)       # of a step that leads across a kink
 
 def hessian(model, features, difference=DIFFERENCE, *, penalty=NONE, rtol=RTOL):
     """The Hessian (..., P, P) of the exact loss in the order W, b. What an output loses depends on
-    its n gains and its bias alone: only there are differences taken. (4.27)
+    its n gains and its bias alone: only there are differences taken. (4.25)
     """
     W = model.W.astype(np.float64)                                      # (..., m, n)
     *lead, m, n = W.shape

@@ -148,7 +148,7 @@ def _law(features, p, importance):
 
 
 def _replicates(model, law, samples, rng, advance):
-    """The R estimates of one instance. (4.23)"""
+    """The R estimates of one instance. (4.27)"""
     chance = np.exp(law.tail[0])                                        # (J + 1,)  P(k sets are on)
     strata = [(k, k + 1) for k in range(min(STRATA, len(chance)))] + [(STRATA, len(chance))]
     weight = np.array([chance[low:high].sum() for low, high in strata])
@@ -195,7 +195,7 @@ def _losses(model, law, x):
 
 
 def count_law(p):
-    """tail[i, c] = ln P(exactly c of the sets i, i + 1, … are on), for p (J,) below 1. (4.22)"""
+    """tail[i, c] = ln P(exactly c of the sets i, i + 1, … are on), for p (J,) below 1. (4.26)"""
     J = len(p)
     tail = np.full((J + 1, J + 1), -np.inf)
     tail[J, 0] = 0
@@ -206,7 +206,7 @@ def count_law(p):
 
 
 def _sample(law, u, k):
-    """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.22)"""
+    """x (B, n) from u (B, d): `k` of the unsure sets are on, and all of the sure ones. (4.26)"""
     sets, n = law.features.sets, law.features.n_features
     sizes = np.array([len(s.members) for s in sets])
     padded = np.array([[*s.members, *[n] * (max(sizes) - len(s.members))] for s in sets])
@@ -228,7 +228,7 @@ def _sample(law, u, k):
 
 
 def _chosen(law, u, k):
-    """Which unsure sets are on, in ascending order: k arrays (B,), from u (B, k). (4.22)"""
+    """Which unsure sets are on, in ascending order: k arrays (B,), from u (B, k). (4.26)"""
     J = len(law.unsure)
     all_off = np.append(0, np.cumsum(np.log1p(-law.p[law.unsure])))     # (J + 1,)  ln P(none on
     i = np.zeros(len(u), int)               # (B,) the first that may still be on       before i)

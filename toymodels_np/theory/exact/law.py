@@ -1,4 +1,4 @@
-"""The law of the sets of features as arrays, and the moments of a sum of theirs. (4.15), (4.25)
+"""The law of the sets of features as arrays, and the moments of a sum of theirs. (4.15), (4.23)
 
     p    (J, N) one probability a set and row           q    (n, N) P(x_j != 0)
     g    (n, N) gains                                   t    sum_j g_j x_j

@@ -36,7 +36,7 @@ STEADY = 0.1            # what is left of a product if it does not shrink
 CAUTION = 20.0          # by which corners count as dearer, since nodes are guessed too high
 NEGLIGIBLE = 1e-40      # supports rarer than this part of any feature's being on are left out
 ROUNDING = 4 * np.finfo(float).eps
-# 1 / (1 + e^-x) as a power series                                                         (4.24)
+# 1 / (1 + e^-x) as a power series                                                         (4.22)
 SIGMOID = (1 / 2, 1 / 4, 0, -1 / 48, 0, 1 / 480, 0, -17 / 80640, 0, 31 / 1451520, 0,
            -691 / 319334400, 0)
 
@@ -290,7 +290,7 @@ class Ends:
         return leaf
 
     def _polynomial(self):
-        """The part of h_q in moments, of what is left without the few supports. (4.25)"""
+        """The part of h_q in moments, of what is left without the few supports. (4.23)"""
         law, own = self.law, np.where(self.meeting.own_here[self.rows], self.small.own, -1)
         self.few = few = Supports(law, self.small, own, self.Q)
         mu = self.meeting.moments.mu[:, self.rows] - few.mu.sum(1)

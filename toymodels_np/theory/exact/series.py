@@ -8,7 +8,7 @@
     S, p' one set's part of E e^{iwt}: off has probability S, the rest is p' (`t` in 4.15)
     F, D  the other sets' part of E e^{iwt}; the part of F where at least two of them are on
 
-On |z| <= P the identity (4.24) turns h_q into moments and a sum of products over independent sets.
+On |z| <= P the identity (4.22) turns h_q into moments and a sum of products over independent sets.
 Supports with few active features, whose terms decay slowly, are taken out of the sum, and `rows.py`
 puts them back in closed form. All orders q and all corners of a row share their products, and the
 gradient is that of one weighted sum of them, sum u h. Rows N are outputs of instances; the sum runs
@@ -184,7 +184,7 @@ class Block:
         on = self.T_on - sums.v[:, None] * self.iw * self.t_y
         T_all, F = self.T_off + on, self.before[len(sums.p)]
         T_closed = np.where(closed, T_all, self.T_off)
-        Y = T_closed * self.D + np.where(closed, 0, on) * F                                 # (4.26)
+        Y = T_closed * self.D + np.where(closed, 0, on) * F                                 # (4.24)
         turn = waves(np.pi * sums.c / sums.P, self.kappa)               # (L, N, K)
         table, V = self._table(turn, Y)
         if not with_grad:
@@ -206,7 +206,7 @@ class Block:
         """The terms' sums of all h, (Q, L, N, pieces), and the weight V (N, K) of Y in sum u h."""
         P, u, Q = self.sums.P, self.sums.u, len(self.sums.u)
         order = np.arange(1, Q + 1)[:, None]
-        basis = (1 / (1j * self.kappa)) ** (order + 1)                  # (Q, K)            (4.24)
+        basis = (1 / (1j * self.kappa)) ** (order + 1)                  # (Q, K)            (4.22)
         unit = 2 / P * (P / np.pi) ** (order + 1)                       # (Q, N)
         weight = np.moveaxis(u * unit[:, None], 0, -1)                  # (L, N, Q)
         V = (turn * (weight @ basis)).sum(0)
