@@ -499,7 +499,7 @@ BODIES = {
     "loop": ("while True: pass", "still running"),
     "print": ("while True: print('a' * 1000)", "still running"),
     "exit": ("import os; os._exit(0)", "ended the program"),
-    "memory": ("return [bytearray(2**28) for _ in range(100)]", "memory"),
+    "memory": ("import numpy as np; return [np.empty(2**25) for _ in range(100)]", "memory"),
     "input": ("return float(input())", "EOFError"),
 }
 

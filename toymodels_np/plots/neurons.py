@@ -8,7 +8,7 @@ import numpy as np
 from ..core.models import AbsoluteValue, Model
 from ..geometry.neurons import Motif, normalise_neurons, stack_plot
 from .colours import BLUE, VERMILION
-from .parts import draw_stack
+from .parts import draw_stack, key_of_stack
 from .style import STYLE, label, panel
 
 FAINT = 0.02                # a weight below this gets no arrow
@@ -26,6 +26,7 @@ def stack(model, *, weights="input", ax=None):
     plot = stack_plot(model, weights=weights)
     axes = panel(ax, size=(max(5, 0.55 * len(plot.height) + 1.5), 5))
     draw_stack(axes, plot.height, plot.bottom, plot.monosemanticity)
+    key_of_stack(axes, plot.monosemanticity)
     scaled = ", largest input 1" if isinstance(model, AbsoluteValue) else ""
     label(axes, "neuron", f"{weights} weights{scaled}")
     return axes

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import scipy
+from matplotlib.patches import Patch
 
 from ..geometry.neurons import MONOSEMANTIC
 from .colours import BLUE, GREEN, GREY, ORANGE, VERMILION, feature_colour
@@ -134,6 +135,18 @@ def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, lin
     axes.axhline(0, color="black", linewidth=1)
     axes.set_xticks(range(m))
     label(axes)
+
+
+def key_of_stack(axes, monosemanticity, *, hatch="//"):
+    """Below a stack plot, what its colours mean, of the kinds of neurons that are there."""
+    look = {"monosemantic": (monosemanticity >= MONOSEMANTIC, {"color": BLUE}),
+            "polysemantic": ((monosemanticity > 0) & (monosemanticity < MONOSEMANTIC),
+                             {"facecolor": ORANGE, "edgecolor": "white", "hatch": hatch}),
+            "idle": (monosemanticity == 0, {"color": GREY})}
+    handles = [Patch(label=name, **colours) for name, (which, colours) in look.items()
+               if which.any()]
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13),
+                ncols=len(handles), fontsize=STYLE["font"] - 1, frameon=False)
 
 
 def name_curves(axes, curves, colours, *, size=STYLE["font"]):
