@@ -131,6 +131,21 @@ def test_what_is_not_imported_does_not_count(loaded, tmp_path):
     assert source.identify(loaded().f) == before
 
 
+def test_a_folder_that_may_be_entered_and_not_listed_is_looked_into(loaded, tmp_path, monkeypatch):
+    """One of mode 711, of somebody else: a module loaded by its path may lie in it."""
+    listed = os.listdir
+
+    def forbidden(folder):
+        if Path(folder) == tmp_path:
+            raise PermissionError(13, "Permission denied", folder)
+        return listed(folder)
+
+    f = loaded().f
+    before = source.identify(f)
+    monkeypatch.setattr(os, "listdir", forbidden)
+    assert source.identify(f) == before
+
+
 def test_a_library_of_ones_own_on_the_path_counts(loaded, tmp_path, monkeypatch):
     library = tmp_path / "library"
     library.mkdir()

@@ -26,7 +26,8 @@ def stack(model, *, weights="input", ax=None):
     plot = stack_plot(model, weights=weights)
     axes = panel(ax, size=(max(5, 0.55 * len(plot.height) + 1.5), 5))
     draw_stack(axes, plot.height, plot.bottom, plot.monosemanticity)
-    key_of_stack(axes, plot.monosemanticity)
+    if ax is None:                      # in a figure of others there is no room for a key each
+        key_of_stack(axes, plot.monosemanticity)
     scaled = ", largest input 1" if isinstance(model, AbsoluteValue) else ""
     label(axes, "neuron", f"{weights} weights{scaled}")
     return axes

@@ -146,7 +146,7 @@ def key_of_stack(axes, monosemanticity, *, hatch="//"):
     handles = [Patch(label=name, **colours) for name, (which, colours) in look.items()
                if which.any()]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13),
-                ncols=len(handles), fontsize=STYLE["font"] - 1, frameon=False)
+                ncols=len(handles), fontsize=STYLE["font"] - 2, frameon=False, columnspacing=1)
 
 
 def name_curves(axes, curves, colours, *, size=STYLE["font"]):

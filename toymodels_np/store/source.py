@@ -130,14 +130,14 @@ def _elsewhere():
 
 def followed(name, path, roots):
     """{module: file} of a module and of what it imports from `roots`, [(folder, package or "")]."""
-    found, asked, waiting, inside = {}, {name}, [(name, path)], cache(_names_in)
+    found, asked, waiting, names_in = {}, {name}, [(name, path)], cache(_names_in)
     while waiting:
         module, file = waiting.pop()
         found[module] = file
         _check_unchanged(module, file)
         new = set().union(*map(_packages, {module, *imports_of(module, file)})) - asked
         asked |= new
-        places = {other: _place(other, roots, inside) for other in new if not _left_out(other)}
+        places = {other: _place(other, roots, names_in) for other in new if not _left_out(other)}
         waiting += [(other, place) for other, place in places.items() if place]
     return found
 
@@ -156,29 +156,35 @@ def _left_out(name):
 
 
 def _names_in(folder):
-    """The names of all that lies in a folder, as Python's import sees them."""
+    """The names of all that lies in a folder, or None if it does not let itself be listed."""
     try:
         return frozenset(os.listdir(folder))
+    except PermissionError:
+        return None
     except OSError:
         return frozenset()
 
 
-def _place(name, roots, inside):
+def _place(name, roots, names_in):
     """The file of the module `name` under one of the roots, or None. Most names are none of theirs:
-    `inside(folder)`, the names in a folder, says so without asking the disk for each.
+    `names_in(folder)` says so without asking the disk for each.
     """
+    def may_lie(place, name):
+        names = names_in(place)
+        return names is None or name in names
+
     *packages, last = name.split(".")
     for folder, package in roots:
         if package and name.partition(".")[0] != package:
             continue
         place = str(folder)
         for part in packages:
-            if part not in inside(place):
+            if not may_lie(place, part):
                 break
             place = os.path.join(place, part)
         else:
             for first, *more in ((last, "__init__.py"), (f"{last}.py",)):
-                if first in inside(place) and (file := Path(place, first, *more)).is_file():
+                if may_lie(place, first) and (file := Path(place, first, *more)).is_file():
                     return file
     return None
 
