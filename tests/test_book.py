@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axes_of_p import dense_to_sparse
-from browser import CHROMIUM, FLAGS, chromium, missing
+from browser import CHROMIUM, FLAGS, PATIENCE, chromium, missing
 
 from toymodels_np.cli import parser as cli
 from toymodels_np.teaching import book, figures
@@ -197,7 +197,7 @@ def test_a_browser_opens_it_from_a_file(text, tmp_path):
         return subprocess.run(
             [CHROMIUM, *FLAGS, "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
              "--window-size=500,1200", *options, (tmp_path / name).as_uri()],
-            check=True, capture_output=True, timeout=300, text=True)
+            check=True, capture_output=True, timeout=PATIENCE / 1000, text=True)
 
     open_in_browser("book.html", f"--screenshot={tmp_path / 'phone.png'}")
     assert f"<title>{PHONE} wide</title>" in open_in_browser("frame.html", "--dump-dom").stdout

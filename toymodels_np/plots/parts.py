@@ -11,6 +11,8 @@ from .colours import BLUE, GREEN, GREY, ORANGE, VERMILION, feature_colour
 from .style import STYLE, label
 
 SET_LOOKS = (BLUE, "o"), (VERMILION, "^"), (GREEN, "s")             # a set's colour and marker
+NEURONS = {"monosemantic": BLUE, "polysemantic": ORANGE, "idle": GREY}
+HATCH = "//"                # of polysemantic neurons
 ONE_TIP = 0.06              # of the longest column: tips as near as this are one to the eye
 LINE_OF_STACK = 0.06        # part of a stack plot's height that a number takes
 FLAT_EDGE = 1e-6            # two faces of a hull that turn by less than this are one face
@@ -107,7 +109,7 @@ def hull_edges(points):
     return [(first[i], first[j]) for i, j in edges]
 
 
-def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, line=1.5, hatch="//"):
+def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, line=1.5, hatch=HATCH):
     """A stack plot: a bar of weights for each neuron, a rectangle a feature, numbered if it fits.
 
     height, bottom : (m, n) of the rectangles
@@ -121,12 +123,12 @@ def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, lin
         tops = np.stack([bottom, bottom + height])
         least = LINE_OF_STACK * (tops.max() - tops.min()) or np.inf
     for j in range(m):
-        polysemantic = 0 < monosemanticity[j] < MONOSEMANTIC
-        look = ({"color": ORANGE, "hatch": hatch} if polysemantic else
-                {"color": BLUE if monosemanticity[j] else GREY})
+        kind = kind_of_neuron(monosemanticity[j])
+        polysemantic = kind == "polysemantic"
         thick = abs(height[j]) > thin
         axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick], width=0.85,
-                 edgecolor="white", linewidth=line, **look)
+                 color=NEURONS[kind], edgecolor="white", linewidth=line,
+                 hatch=hatch if polysemantic else None)
         for i in np.flatnonzero(abs(height[j]) >= least):
             box = {"boxstyle": "round,pad=0.12", "color": ORANGE} if polysemantic else None
             axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
@@ -137,14 +139,18 @@ def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, lin
     label(axes)
 
 
-def key_of_stack(axes, monosemanticity, *, hatch="//"):
+def kind_of_neuron(monosemanticity):
+    """Which of NEURONS a neuron is."""
+    return ("idle" if monosemanticity == 0 else
+            "polysemantic" if monosemanticity < MONOSEMANTIC else "monosemantic")
+
+
+def key_of_stack(axes, monosemanticity):
     """Below a stack plot, what its colours mean, of the kinds of neurons that are there."""
-    look = {"monosemantic": (monosemanticity >= MONOSEMANTIC, {"color": BLUE}),
-            "polysemantic": ((monosemanticity > 0) & (monosemanticity < MONOSEMANTIC),
-                             {"facecolor": ORANGE, "edgecolor": "white", "hatch": hatch}),
-            "idle": (monosemanticity == 0, {"color": GREY})}
-    handles = [Patch(label=name, **colours) for name, (which, colours) in look.items()
-               if which.any()]
+    there = set(map(kind_of_neuron, monosemanticity))
+    handles = [Patch(label=kind, facecolor=colour, edgecolor="white",
+                     hatch=HATCH if kind == "polysemantic" else None)
+               for kind, colour in NEURONS.items() if kind in there]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13),
                 ncols=len(handles), fontsize=STYLE["font"] - 2, frameon=False, columnspacing=1)
 

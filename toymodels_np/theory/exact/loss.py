@@ -94,10 +94,13 @@ def loss_and_slopes(kind, features, W, b, rtol, with_grad=True):
     # Products are small here: a second thread would only be waited for.
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss, *slopes = loss_of_gains(kind, features, transpose(W) @ W, b, rtol, with_grad)
-        dW = W @ (slopes[1] + transpose(slopes[1])) if with_grad else 0.0                   # (4.3)
+        if not with_grad:
+            return [loss]
+        db, dG = slopes
+        dW = W @ (dG + transpose(dG))                                                       # (4.3)
     if not np.isfinite(dW).all():
         raise OverflowError(TOO_LARGE)
-    return [loss, dW, slopes[0]] if with_grad else [loss]
+    return [loss, dW, db]
 
 
 def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
@@ -109,8 +112,7 @@ def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
     lead, n = G.shape[:-2], G.shape[-1]
 
     def flat(a, *axes):
-        a = a if a.shape == lead + axes else np.broadcast_to(a, lead + axes)
-        return a.reshape(-1, *axes)
+        return (a if a.shape == lead + axes else np.broadcast_to(a, lead + axes)).reshape(-1, *axes)
 
     G, b, importance = flat(G, n, n), flat(b, n), flat(features.importance, n)
     reuse_pages()
@@ -122,10 +124,8 @@ def loss_of_gains(kind, features, G, b, rtol, with_grad=True):
         result += [importance * slopes[0], importance[..., None] * slopes[1]]
     if not all(np.isfinite(a).all() for a in (error, *result)):
         raise OverflowError(TOO_LARGE)
-    missed = np.flatnonzero(error > rtol * loss)
-    if len(missed):                                         # seldom
-        blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
-        missed = missed[error[missed] > rtol * FLOOR * blank[missed]]
+    blank = (importance * flat(features.active_probability / 3, n)).sum(-1)
+    missed = np.flatnonzero(error > rtol * np.maximum(loss, FLOOR * blank))
     if len(missed):
         k = missed[0]
         raise ArithmeticError(f"the loss of instance {k} is {loss[k]:.6g} with an estimated error "
