@@ -19,8 +19,8 @@ from toymodels_np.experiments.claims import FAILS, HOLDS, UNDECIDED, NotMeasured
 from toymodels_np.plots.animation import animate
 
 SMALL = {
-    "energy-jumps": {"models": 3, "many_features": 12, "many_hidden": 4, "evaluation": 256,
-                     "polish": 1, "seeds": 2},
+    "energy-jumps": {"models": 3, "n_features": 8, "n_hidden": 3, "many_features": 12,
+                     "many_hidden": 4, "evaluation": 256, "polish": 1, "seeds": 2},
     "learning-dynamics": {"starts": 6, "minimum_starts": 1, "seeds": 1},
     "adversarial": {"n_features": 10, "n_hidden": 3, "inverse_probabilities": [1.0, 4.0, 10.0],
                     "samples": 60, "searched": 10, "seeds": 2},

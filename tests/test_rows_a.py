@@ -22,7 +22,7 @@ from toymodels_np.theory import energies
 
 ROWS = ("introduction", "demonstration", "demonstration-larger", "phase-2-1", "phase-3-2")
 SMALL = {                                               # as small as each row can be, and odd
-    "introduction": {"n_features": 4, "n_hidden": 3, "probabilities": [0.5], "models": 2,
+    "introduction": {"n_features": 3, "n_hidden": 1, "probabilities": [0.5], "models": 2,
                      "sweep": [0.7, 0.2], "sweep_models": 2, "search": 2, "steps": 30},
     "demonstration": {"n_features": 4, "n_hidden": 2, "probabilities": [0.02, 0.2, 0.9],
                       "steps": 30, "linear_steps": 30, "polish": [0.2]},

@@ -10,6 +10,7 @@ import io
 import traceback
 import warnings
 from contextlib import redirect_stdout
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,9 @@ def examine(exercise, function):
         if isinstance(answer, Raised):
             return _on_error(exercise, function, arguments, answer, printed)
         answers.append(answer)
-    wrong = [(*case, said) for case in zip(inputs, answers) if (said := _fault(exercise, *case))]
+    wrong = [(arguments, answer, said)
+             for arguments, answer, right in zip(inputs, answers, right_answers(exercise))
+             if (said := judged(exercise, answer, right))]
     if not wrong:
         return Verdict(True, "")
     mistake = diagnose(exercise, answers)
@@ -96,9 +99,15 @@ def overheard(function, arguments):
                              for line in lines)
 
 
-def judged(exercise, answer, arguments):
+@cache
+def right_answers(exercise):
+    """What the package answers on the drawn inputs."""
+    return [call(exercise.answer, arguments) for arguments in drawn(exercise)]
+
+
+def judged(exercise, answer, right):
     """What is wrong with an answer, half a sentence, or ""."""
-    expected = exercise.view(call(exercise.answer, arguments))
+    expected = exercise.view(right)
     if answer is None:
         return trouble(None, expected, exercise.tolerance)
     seen = call(exercise.view, (answer,))
@@ -189,7 +198,9 @@ def _on_wrong(exercise, function, wrong, mistake):
 
 def _fault(exercise, arguments, answer):
     """What is wrong with an answer, or "" where it is right or where nothing was answered."""
-    return "" if isinstance(answer, Raised) else judged(exercise, answer, arguments)
+    if isinstance(answer, Raised):
+        return ""
+    return judged(exercise, answer, call(exercise.answer, arguments))
 
 
 def _smallest(exercise, arguments, condition):

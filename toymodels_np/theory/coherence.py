@@ -105,22 +105,21 @@ def slsqp(task, start, kept, bound):
     b = start.b.copy()
     b[off] = q[off] / 2
     whole = type(start)(np.where(np.isin(np.arange(n), off), 0, start.W), b)
+    stack = whole[None]
     free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
     theta = pack(whole)
 
     def loss(x, unit):
         theta[free] = x
-        if norms(x[:m * count].reshape(m, count)).max() < NOTHING:
+        if np.linalg.norm(x[:m * count].reshape(m, count), axis=0).max() < NOTHING:
             raise Vanished
-        f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
+        f, g = evaluate(stack, theta[None], task.features, task.penalty)
         return float(f[0]) / unit, g[0, free] / unit
 
     rules = []
     if count > 1:
-        pairs = np.triu_indices(count, 1)
-        kind = "eq" if bound == 0 else "ineq"
-        rules = [{"type": kind, "fun": lambda x: _room(x, m, count, pairs, bound)[0],
-                  "jac": lambda x: _room(x, m, count, pairs, bound)[1]}]
+        rules = [{"type": "eq" if bound == 0 else "ineq", "fun": _room, "jac": _room_slopes,
+                  "args": (m, count, np.triu_indices(count, 1), bound)}]
     ends, x = [], theta[free].copy()
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
@@ -132,7 +131,7 @@ def slsqp(task, start, kept, bound):
                     options={"maxiter": STEPS, "ftol": DIGITS}).x
             x = theta[free]
             point = unpack(whole, _inside(theta, m, n))
-            f, _ = evaluate(point[None], pack(point)[None], task.features, task.penalty)
+            f, _ = evaluate(stack, pack(point)[None], task.features, task.penalty)
             legal = coherence(point.W) <= bound + ACTIVE
             ends.append((float(f[0]) if legal else np.inf, len(ends), point))
     if not ends:
@@ -142,19 +141,32 @@ def slsqp(task, start, kept, bound):
 
 
 def _room(x, m, count, pairs, bound):
-    """What is left of the bound, for all pairs and both signs, and its slopes (rules, len(x))."""
-    W, (i, j) = x[:m * count].reshape(m, count), pairs
-    size = np.sqrt((W * W).sum(0) + ROOT)
-    rows, product = np.arange(len(i)), (W[:, i] * W[:, j]).sum(0)
-    by_product, by_size = np.zeros((2, len(i), m, count))
+    """What is left of the bound, for all pairs and both signs, (rules,)."""
+    W, size, (i, j) = *_sized(x, m, count), pairs
+    most, product = bound * size[i] * size[j], (W[:, i] * W[:, j]).sum(0)
+    return np.concatenate([most - s * product for s in _signs(bound)])
+
+
+def _room_slopes(x, m, count, pairs, bound):
+    """The slopes of `_room`, (rules, len(x))."""
+    W, size, (i, j) = *_sized(x, m, count), pairs
+    rows, (by_product, by_size) = np.arange(len(i)), np.zeros((2, len(i), m, count))
     by_product[rows, :, i], by_product[rows, :, j] = W[:, j].T, W[:, i].T
     by_size[rows, :, i] = (W[:, i] * size[j] / size[i]).T
     by_size[rows, :, j] = (W[:, j] * size[i] / size[j]).T
-    signs = (1,) if bound == 0 else (1, -1)
-    room = [bound * size[i] * size[j] - s * product for s in signs]
-    slope = [bound * by_size - s * by_product for s in signs]
-    slope = np.concatenate(slope).reshape(-1, m * count)
-    return np.concatenate(room), np.hstack([slope, np.zeros((len(slope), count))])
+    slope = np.concatenate([bound * by_size - s * by_product for s in _signs(bound)])
+    return np.hstack([slope.reshape(-1, m * count), np.zeros((len(slope), count))])
+
+
+def _sized(x, m, count):
+    """The columns W (m, count) in x, and their norms, which have slopes at 0, too."""
+    W = x[:m * count].reshape(m, count)
+    return W, np.sqrt((W * W).sum(0) + ROOT)
+
+
+def _signs(bound):
+    """Of the products that are bounded; two columns that must be orthogonal have but one."""
+    return (1,) if bound == 0 else (1, -1)
 
 
 def _inside(theta, m, n):
@@ -173,8 +185,8 @@ def _slope_along(task, point, bound):
     g = g[0, free]
     if len(kept) < 2:
         return float(np.linalg.norm(g))
-    room, slope = _room(pack(point)[free], m, len(kept), np.triu_indices(len(kept), 1), bound)
-    slope = slope[abs(room) < 1e3 * ACTIVE]
+    where = pack(point)[free], m, len(kept), np.triu_indices(len(kept), 1), bound
+    slope = _room_slopes(*where)[abs(_room(*where)) < 1e3 * ACTIVE]
     if not len(slope):
         return float(np.linalg.norm(g))
     low = -np.inf if bound == 0 else 0
