@@ -201,6 +201,8 @@ CALLS = [
      ["learning_rate", "real number", "True"]),
     ("train: negative decay", train(weight_decay=-0.01), ValueError,
      ["weight_decay", "at least 0", "-0.01"]),
+    ("train: decay that takes all away", train(weight_decay=1e4, learning_rate=1e-3), ValueError,
+     ["weight_decay", "1 / learning_rate = 1000", "10000"]),
     ("train: decay NaN", train(weight_decay=NAN), ValueError, ["weight_decay", "finite", "nan"]),
     ("train: decay None", train(weight_decay=None), TypeError,
      ["weight_decay", "real number", "None"]),

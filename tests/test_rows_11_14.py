@@ -510,8 +510,10 @@ def test_a_structure_costs_what_the_best_with_it_costs():
     worse = run | {"losses": 1000 * run["losses"]}
     exact = privileged.dropping(run, 0.2)
     assert cost(worse, privileged.has_block(3, 1), 0.2, 0.2) == pytest.approx(4 / exact)
-    for features, p, settings in ((4, 0.2, {}), (3, 0.5, {}), (3, 0.2, {"n_hidden": 4})):
-        with pytest.raises(NotMeasured):
+    for features, p, settings, words in ((4, 0.2, {}, "no model has the structure"),
+                                         (3, 0.5, {}, "there is no p from 0.5 to 0.5"),
+                                         (3, 0.2, {"n_hidden": 4}, "n_hidden")):
+        with pytest.raises(NotMeasured, match=words):
             cost(run | settings, privileged.has_block(features, 1), p, p)
 
 

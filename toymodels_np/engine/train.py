@@ -53,7 +53,8 @@ def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,
     features : Features; with an instance axis, one row an instance
     steps, batch_size, record_every : int
     learning_rate : float, with `schedule` "constant", "linear" or "cosine" (both fall to zero)
-    weight_decay : float; above 0 the optimiser is AdamW. The paper's notebook has 0.01.
+    weight_decay : float up to 1 / learning_rate; above 0 the optimiser is AdamW. The paper's
+        notebook has 0.01.
     interference, l2 : float; terms of the loss, lam sum_{i != j} (W_i . W_j)^2 + mu ||W||^2 (14.1),
         what `find_minimum` calls interference and weight_decay. AdamW's decay is no term of it.
     seed : int; instance i's samples depend on (seed, i) alone
@@ -149,10 +150,14 @@ def check_settings(*, batch_size, learning_rate, schedule, weight_decay, seed, r
                    interference=0.0, l2=0.0, backend=BACKENDS[0]):
     """The settings of a run as a dictionary, if they are good ones, else an error."""
     added = penalty(interference, l2, names=("interference", "l2"))
-    return {"batch_size": checks.integer("batch_size", batch_size),
-            "learning_rate": checks.real("learning_rate", learning_rate, above=0),
+    rate = checks.real("learning_rate", learning_rate, above=0)
+    decay = checks.real("weight_decay", weight_decay, minimum=0)
+    if rate * decay > 1:
+        raise ValueError(f"weight_decay must be at most 1 / learning_rate = {1 / rate:g}, got "
+                         f"{decay:g}: each step would take more than the parameters away")
+    return {"batch_size": checks.integer("batch_size", batch_size), "learning_rate": rate,
             "schedule": checks.choice("schedule", schedule, tuple(SCHEDULES)),
-            "weight_decay": checks.real("weight_decay", weight_decay, minimum=0),
+            "weight_decay": decay,
             "interference": added.interference, "l2": added.weight_decay,
             "seed": checks.seed(seed),
             "record_every": step_count("record_every", record_every),

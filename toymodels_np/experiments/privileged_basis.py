@@ -194,13 +194,14 @@ def relative_cost(run, has, low, high):
     such model is there.
     """
     named_size(run)
-    costs = []
+    within, costs = [p for p in run["probabilities"] if low <= p <= high], []
+    if not within:
+        raise NotMeasured(f"there is no p from {low:g} to {high:g}")
     for p, Ws, losses in zip(run["probabilities"], run["W"], run["losses"]):
-        if low <= p <= high:
-            having = np.array([has(W) for W in Ws])
-            if having.any():
-                rest = [*losses[~having], dropping(run, p)]
-                costs.append(losses[having].min() / min(rest))
+        having = np.array([has(W) for W in Ws])
+        if p in within and having.any():
+            rest = [*losses[~having], dropping(run, p)]
+            costs.append(losses[having].min() / min(rest))
     if not costs:
         raise NotMeasured(f"no model has the structure, at p from {low:g} to {high:g}")
     return float(min(costs))
