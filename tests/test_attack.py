@@ -376,3 +376,12 @@ def test_more_steps_than_anybody_waits_for_are_refused():
             tm.adversarial_training(tm.ReluOutput.init(6, 2), LAW, size=0.1, steps=steps)
         with pytest.raises(ValueError, match="steps must be at most"):
             tm.strongest_attack(tm.ReluOutput.init(6, 2), X, LAW, 0.1, steps=steps)
+
+
+def test_more_starts_than_fit_into_memory_are_refused(monkeypatch):
+    """Each start is kept for every sample: here 400 of them take 320 MB, and x takes 0.8 MB."""
+    law, x = tm.Features(200, 0.1), np.zeros((500, 200))
+    monkeypatch.setattr("toymodels_np.machine.free_memory", lambda: 2**28)
+    model = tm.ReluOutput.init(200, 2)
+    with pytest.raises(ValueError, match="starts is too large"):
+        tm.strongest_attack(model, x, law, 0.1, starts=10**6, steps=1)

@@ -123,7 +123,9 @@ def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60, progres
     _check_steps(steps)
     checks.memory("steps", 64 * steps)
     at = _check(model, x, features, epsilon)
-    first, worst = _worst(at, keep=min(starts, 2 * at.x.shape[-1]))
+    keep = min(starts, 2 * at.x.shape[-1])
+    checks.memory("starts", keep * at.x.size * at.x.itemsize)
+    first, worst = _worst(at, keep)
     clean, best_delta = at.clean(), _finite(worst, np.zeros_like(at.x))
     best, gradient = _f_and_gradient(best_delta, at, clean)                         # (..., B)
     first.append(_to_length(gradient, at.epsilon))
@@ -268,7 +270,8 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
                          schedule="constant", seed=0, progress=None):
     """`tm.train` on attacked inputs: each batch is moved by `attack` on the present model.
 
-    Its targets stay. Returns a History with the first and the last step alone.
+    Its targets stay. Returns a History with the first and the last step alone. Raises
+    FloatingPointError where a loss is not finite, TypeError or ValueError on bad arguments.
 
     size : the length of the perturbation relative to E‖x‖, a number or one an instance; 0 is
         training as usual, on other batches than `tm.train` draws from the same seed
