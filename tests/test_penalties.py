@@ -270,6 +270,12 @@ def test_a_search_that_has_nothing_left_ends(monkeypatch):
     assert len(looks) < 5000
 
 
+def test_a_bound_where_nothing_matters():
+    """Without importance an empty model loses nothing, and the search has no unit to divide by."""
+    found = tm.find_minimum(tm.Features(3, 0.1, 0.0), 2, starts=2, coherence=0.3)
+    assert found.converged and found.loss == 0 and coherence(found.model.W) <= 0.3 + 1e-6
+
+
 def test_coherence_is_the_largest_cosine():
     assert coherence(np.array([[1.0, 0, 2, 0], [0, 3, 2, 0]])) == pytest.approx(0.5**0.5)
     assert coherence(np.eye(3)) == 0 and coherence(np.zeros((2, 2))) == 0

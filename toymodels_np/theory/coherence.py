@@ -106,8 +106,7 @@ def slsqp(task, start, kept, bound):
     b[off] = q[off] / 2
     whole = type(start)(np.where(np.isin(np.arange(n), off), 0, start.W), b)
     stack = whole[None]
-    free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
-    theta = pack(whole)
+    free, theta = _places(m, n, kept), pack(whole)
 
     def loss(x, unit):
         theta[free] = x
@@ -123,7 +122,7 @@ def slsqp(task, start, kept, bound):
     ends, x = [], theta[free].copy()
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
-    for unit in blank_loss(task.features) ** np.array([0.0, 0.5, 1.0]):
+    for unit in (blank_loss(task.features) or 1.0) ** np.array([0.0, 0.5, 1.0]):
         with suppress(ArithmeticError):
             with suppress(Vanished):                            # theta is where that happened
                 theta[free] = scipy.optimize.minimize(
@@ -138,6 +137,11 @@ def slsqp(task, start, kept, bound):
         return whole, np.inf
     f, _, point = min(ends)
     return point, f
+
+
+def _places(m, n, kept):
+    """Where the columns `kept` of W (m, n) and their biases stand among all parameters, W, b."""
+    return np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
 
 
 def _room(x, m, count, pairs, bound):
@@ -180,7 +184,7 @@ def _slope_along(task, point, bound):
     """The norm of the gradient less what active bounds push back: zero at a stationary point."""
     m, n = point.n_hidden, point.n_features
     kept = np.flatnonzero(norms(point.W) > 0)
-    free = np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
+    free = _places(m, n, kept)
     _, g = evaluate(point[None], pack(point)[None], task.features, task.penalty)
     g = g[0, free]
     if len(kept) < 2:
