@@ -8,10 +8,11 @@ from tqdm.auto import tqdm
 
 from ...core import checks
 from ...core.models import ReluOutput
+from ..curvature import DIFFERENCE
+from ..descent import pack, unpack
 from ..estimate import check_pair
 from ..exact.loss import expected_loss_and_grad
 
-DIFFERENCE = 1e-5           # step of the Hessian's differences
 LONGEST = 0.1               # step of theta at once
 FLAT = 1e-7                 # eigenvalues below this part of the largest are left alone
 
@@ -28,13 +29,13 @@ def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9, progress=None
         raise TypeError(f"model must be a single ReluOutput, got {model!r}")
     check_pair(model, features)
     steps, tolerance = checks.integer("steps", steps), checks.real("tolerance", tolerance, above=0)
-    theta, shape = np.concatenate([model.W.ravel(), model.b]).astype(float), model.W.shape
+    theta = pack(model)
     checks.memory("model", 64 * theta.size**2)
     with tqdm(total=steps, desc="saddle", unit="step", **checks.progress(progress)) as bar:
         for _ in range(steps):
-            g, H = slopes(theta, shape, features)
+            g, H = slopes(model, theta, features)
             if np.linalg.norm(g) < tolerance:
-                return _model(theta, shape)
+                return unpack(model, theta)
             step = _step(g, H)
             if step is None:
                 return None
@@ -56,19 +57,11 @@ def _step(g, H):
     return vectors @ step
 
 
-def slopes(theta, shape, features):
+def slopes(model, theta, features):
     """The gradient (P,) and the Hessian (P, P) of the exact loss at theta."""
     P = len(theta)
     shifts = DIFFERENCE * np.concatenate([np.zeros((1, P)), np.eye(P), -np.eye(P)])
-    stack = theta + shifts
-    cut = shape[0] * shape[1]
-    many = ReluOutput(stack[:, :cut].reshape(-1, *shape), stack[:, cut:])
-    _, gradient = expected_loss_and_grad(many, features)
-    g = np.concatenate([gradient.W.reshape(len(stack), -1), gradient.b], axis=1)
+    _, gradient = expected_loss_and_grad(unpack(model, theta + shifts), features)
+    g = pack(gradient)                                                  # (2 P + 1, P)
     H = (g[1:P + 1] - g[P + 1:]) / (2 * DIFFERENCE)
     return g[0], (H + H.T) / 2
-
-
-def _model(theta, shape):
-    cut = shape[0] * shape[1]
-    return ReluOutput(theta[:cut].reshape(shape), theta[cut:])
