@@ -20,7 +20,7 @@ from ..geometry.measures import REPRESENTED, norms
 from ..theory import energies
 from ..theory.descent import Pace, descend
 from ..theory.exact.loss import expected_loss
-from ..theory.search import Task, settle_down, without_dropped
+from ..theory.search import FEW, Task, settle_down, without_dropped
 from .base import fit
 from .shape_windows import CROWDED, ROOM, SHAPES, windows
 
@@ -30,7 +30,6 @@ REACH = 0.3                         # of log 1/p: how far single shapes are look
 STARTS = 4                          # of each part, of which the lowest quarter is kept
 ROUNDS = 3                          # of carrying solutions over, at most
 DESCENT = 80                        # steps of it, at most
-FEW = 9                             # up to so many features the exact loss is quick to descend
 SLOW = Pace(1e-6, 1e-7, 3000, 1e-7)     # on the way to a minimum: once ten steps gain so little
 RTOL = 1e-7                         # of exact losses: far below what shapes differ by
 

@@ -57,7 +57,7 @@ def output_hessians(model, features, difference, rtol):
     """
     check_known(model, features)
     W, b = (a.astype(np.float64) for a in model.parameters)
-    *lead, m, n = W.shape
+    *lead, _, n = W.shape
     shifts = difference * np.concatenate([np.eye(n + 1), -np.eye(n + 1), np.zeros((1, n + 1))])
     G = (transpose(W) @ W)[..., None, :, :] + shifts[:, None, :n]       # (..., 2n + 3, n, n)
     b = b[..., None, :] + shifts[:, n:]

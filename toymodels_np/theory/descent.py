@@ -139,7 +139,7 @@ class _Descent:
         if inverse is None and K * P * P <= DENSE:
             inverse = lambda: np.tile(np.eye(P), (K, 1, 1))
         if self.live.any():
-            self.curvature = Recent(K, P) if inverse is None else Inverse(inverse())
+            self.curvature = Recent(K) if inverse is None else Inverse(inverse())
         self.past = np.full((WINDOW, K), np.inf)
 
     def at(self, k, theta):
@@ -228,8 +228,8 @@ class Inverse:
 class Recent:
     """The same product from the last MEMORY steps alone (L-BFGS), for large P."""
 
-    def __init__(self, K, P):
-        self.steps, self.size = [[] for _ in range(K)], P
+    def __init__(self, K):
+        self.steps = [[] for _ in range(K)]
 
     def forget(self, k):
         """Begin again."""
@@ -351,9 +351,7 @@ def revive(model, features):
 
 
 def settle(model, features, *, tolerance=1e-7, penalty=NONE, pace=None, watch=None):
-    """`descend`, and once more without small columns or from where dead outputs were revived:
-    (model, loss (K,)).
-    """
+    """`descend`, and once more from where dead outputs were revived: (model, loss (K,))."""
     options = dict(tolerance=tolerance, penalty=penalty, pace=pace, watch=watch)
     model, loss, _ = descend(model, features, **options)
     model, revived = revive(model, features)

@@ -110,8 +110,8 @@ def gradient_flow(model, features, *, t_final, interference=0.0, weight_decay=0.
     interference, weight_decay : penalties as in `tm.find_minimum`, a part of the loss
     progress : True, False or None, for a bar
 
-    Returns a Flow. Raises ArithmeticError where the integrator gives up, ValueError or TypeError on
-    bad arguments.
+    Returns a Flow. Raises ArithmeticError where the integrator gives up or the speed at the start
+    is too large for it, ValueError or TypeError on bad arguments.
     """
     model, t_final = _check(model, features, t_final)
     penalty = checked_penalty(interference, weight_decay)

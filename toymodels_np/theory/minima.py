@@ -261,7 +261,7 @@ def _search(task, stack, with_changes, seed, executor, watch):
             size = min(size, -(-len(points.W) // SHARES))
         parts = [points[i:i + size] for i in range(0, len(points.W), size)]
         done = run(settle, *zip(*((task, part, pace, watch) for part in parts)))
-        return _joined([x for x, _ in done]), np.concatenate([f for _, f in done])
+        return search.joined([x for x, _ in done]), np.concatenate([f for _, f in done])
 
     if few or not with_changes:
         points, f = descend_all(stack, pace)
@@ -275,7 +275,7 @@ def _search(task, stack, with_changes, seed, executor, watch):
     if built is not None and unequal:
         more, f_more = search.race(task, built, f.min(), pace, watch) if few else search.trained(
             task, built, options=search.HEAT)
-        points, f = _joined([points, more]), np.append(f, f_more)
+        points, f = search.joined([points, more]), np.append(f, f_more)
     if not few:
         order = np.argsort(f, kind="stable")[:search.MANY]
         points, f = descend_all(points[order], search.THEN)
@@ -309,12 +309,6 @@ def _unequal(features):
     """Whether exchanges of features could matter."""
     same = np.ptp(features.importance) == 0 and np.ptp(features.feature_probability) == 0
     return not same or len(features.sets) < features.n_features
-
-
-def _joined(stacks):
-    """One stack of all points."""
-    return type(stacks[0])(np.concatenate([x.W for x in stacks]),
-                           np.concatenate([x.b for x in stacks]))
 
 
 def _finish(task, points, f, ends, unit, watch):

@@ -112,8 +112,8 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
     to 8. `interference` and `weight_decay` are penalties as in `tm.find_minimum`, and part of all
     losses. `progress` is True, False or None, for a bar.
 
-    Returns a PhaseDiagram. Raises NotConverged if a cell's gradient norm stays above 1e-8,
-    ValueError or TypeError on bad arguments.
+    Returns a PhaseDiagram. Raises NotConverged if a cell's gradient norm stays above 1e-8, or 1e-8
+    of what an empty model loses if that is more; ValueError or TypeError on bad arguments.
     """
     if why := stranger(Features, ReluOutput):
         raise TypeError(f"a phase diagram knows the package's own ReluOutput and Features, "

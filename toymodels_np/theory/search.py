@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.features import Features
+from ..core.models import Linear
 from ..core.streams import SEARCH_STREAM, random_stream
 from ..engine.train import train
 from ..geometry import polytopes
@@ -34,7 +35,7 @@ from .descent import (
     value,
 )
 
-FEW = 9                     # up to so many features the loss is exact at any rtol
+FEW = 9                     # up to so many the loss is exact at any rtol, and quick to descend
 TRAINING = {"steps": 3000, "learning_rate": 1e-2, "schedule": "cosine"}
 HEAT = {"steps": 500, "learning_rate": 5e-3, "schedule": "cosine"}     # a race of many features
 GO_ON = 3                   # from there, so many of each half
@@ -79,7 +80,7 @@ def settle_down(task, points, pace, watch=None, curved=False):
         points, _ = drop(points, task.features, task.penalty, pace.rtol)
     points, f = descend_kept(task, points, pace, watch, curved)
     points, changed = drop(points, task.features, task.penalty, pace.rtol)
-    if type(points).__name__ != "Linear":
+    if type(points) is not Linear:
         points, revived = revive(points, task.features)
         changed = changed | revived
     if changed.any():
@@ -107,7 +108,7 @@ def descend_kept(task, points, pace, watch=None, curved=False):
         points = type(points)(points.W, np.where(kept, points.b, features.active_probability / 2))
         held = held_parameters(points)
     single = len(features.sets) == features.n_features
-    if held is None or not single or type(points).__name__ == "Linear":
+    if held is None or not single or type(points) is Linear:
         return down(points, features, watch, held)
     W, b, f = points.W.copy(), points.b.copy(), np.empty(len(points.W))
     q = features.active_probability
@@ -149,7 +150,7 @@ def without_dropped(features, point):
     """
     kept = np.flatnonzero(norms(point.W) > 0)
     single = len(features.sets) == features.n_features
-    if not single or type(point).__name__ == "Linear" or not len(kept):
+    if not single or type(point) is Linear or not len(kept):
         return np.arange(features.n_features), point, features
     law = features.replace(n_features=len(kept), importance=features.importance[kept],
                            feature_probability=features.feature_probability[kept])
@@ -161,6 +162,12 @@ def with_columns(point, kept, part):
     W, b = point.W.copy(), point.b.copy()
     W[:, kept], b[kept] = part.W, part.b
     return type(point)(W, b)
+
+
+def joined(stacks):
+    """One stack of all points."""
+    return type(stacks[0])(np.concatenate([x.W for x in stacks]),
+                           np.concatenate([x.b for x in stacks]))
 
 
 # -- starts ---------------------------------------------------------------------------------------
@@ -236,7 +243,7 @@ def built_starts(features, m, model):
         W.append(np.zeros((m, n)))
         W[-1][:, who] = shape.T
         b.append(features.active_probability / 2)
-        b[-1][who] = -0.05 if model.__name__ != "Linear" else 0
+        b[-1][who] = -0.05 if model is not Linear else 0
     return model(np.array(W), np.array(b)) if W else None
 
 
@@ -370,9 +377,7 @@ def local_search(task, points, f, pace, watch=None, run=map):
         if stack is None:
             continue
         for part, f_part in run(race, *zip(*[(task, x, f[0], pace, watch) for x in stack])):
-            points = type(points)(np.concatenate([points.W, part.W]),
-                                  np.concatenate([points.b, part.b]))
-            f = np.append(f, f_part)
+            points, f = joined([points, part]), np.append(f, f_part)
     return points, f
 
 
@@ -387,6 +392,5 @@ def _candidates(task, changed):
         chosen.append(stack)
     if not chosen:
         return None
-    whole = type(chosen[0])(np.concatenate([x.W for x in chosen]),
-                            np.concatenate([x.b for x in chosen]))
+    whole = joined(chosen)
     return [whole] if task.few else [whole[::2], whole[1::2]]

@@ -4,6 +4,8 @@
     certificate  what was proved, on disk and back        check     the independent checker
     bounds       one output bounded below on a box        boxes     the tests that settle a box
     overall      branch and bound                         atlas     certified points on disk
+    tube, rows   a polygon on an interval of p            climb     saddles to be proved
+    proved       long proofs on disk
 
 `check.py` shares nothing with the others. All but it need python-flint only once they are called.
 """

@@ -75,8 +75,8 @@ def _without(a, bias, own, j):
         return result, []
     if own != j:
         return result, [*second[:2 + j], second[1] / 2, *second[2 + j:]]
-    # own == j: E u relu(z) = E relu(z) / 2, and so on; the step's mean is the second derivative /
-    # 2.
+    # own == j: E u relu(z) = E relu(z) / 2, and so on; the step's mean is half the second
+    # derivative.
     steps = _second_in_bias(rest, bias)
     return result, [slope, steps[0] / 2, *[x / 2 for x in steps[1:1 + j]], steps[0] / 3,
                     *[x / 2 for x in steps[1 + j:]]]

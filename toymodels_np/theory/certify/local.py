@@ -58,7 +58,6 @@ class Gauge(NamedTuple):
         lift = lambda row: [x if isinstance(x, flint().arb) else ball(x) for x in row]
         return [lift(row) for row in W], lift(b)
 
-
     def matrix(self, theta):
         """(W, b) as tuples of the entries of theta, zeros where the gauge holds them."""
         full = [Fraction(0)] * (self.m * self.n + self.n)
