@@ -230,7 +230,7 @@ def draw(runs):
     return pictures.perturbed_pentagon.figure(ratios, panels, best, PAPER)
 
 
-END = "2.5 to 20 %; the control is where the pentagon ends"
+END = "2.5, to 20 %; the control is where the pentagon ends"
 CLAIMS = (
     Claim("fifth-point-collapses-rarer", SECTION,
           "The fifth point collapses when it is about 2.5 times less frequent.",

@@ -19,7 +19,14 @@ from ..geometry.measures import REPRESENTED, gram, interference, norms
 from ..plots import rows as pictures
 from ..theory.energies import dropped
 from ..theory.exact.loss import expected_loss
-from ..theory.phase import NOT_LEARNED, OWN_DIMENSION, SUPERPOSED, extra_phase, phase_diagram
+from ..theory.phase import (
+    NOT_LEARNED,
+    OWN_DIMENSION,
+    SUPERPOSED,
+    TIE,
+    extra_phase,
+    phase_diagram,
+)
 from .base import Experiment, fit
 from .claims import Claim, NotMeasured, requires
 from .phase_grids import Grid, minima
@@ -29,7 +36,6 @@ PHASES = NOT_LEARNED, OWN_DIMENSION, SUPERPOSED       # of equally good candidat
 JOINT = "joint"             # of three features: all push each other away, a triangle
 PUSH = 0.02                 # an interference counts above this fraction of the largest norm²
 SHARED = 0.5                # an averaged feature shares its dimension from this interference on
-TIE = 1e-9                  # costs of candidates that differ by less than this part are equal
 JUMP = 0.1                  # an extra feature's norm from which its appearance is a jump
 APPEARED = 0.01             # its norm from which it is there at all
 FEWEST, FEWEST_TRAINED = 10, 5      # cells along an axis that decide anything

@@ -50,7 +50,7 @@ def run(job):
     model, loss, edges = model[best], losses.min(1), np.full(3, np.nan)
     if job["steps"]:
         model, loss = carry_over(*relax(model, p), p)
-        edges = boundaries(p, model, loss, job["bisections"])
+        edges = boundaries(p, model, job["bisections"])
     return {"sorted_probabilities": p, "W": model.W, "loss": loss, "trained_losses": losses,
             "collapsed": collapsed(model.W), "cosines": pair_cosines(model.W, PAIRS),
             "geometry": np.array([name_geometry(W) for W in model.W]), "boundaries": edges,
@@ -73,8 +73,7 @@ def carry_over(model, loss, p):
                 continue
             carried, lower = relax(model[here + shift], p[here])
             wins = here[lower < loss[here] * (1 - BETTER)]
-            chosen = wins - here[0] if len(here) else wins
-            W, b = model.W.copy(), model.b.copy()
+            chosen, W, b = wins - here[0], model.W.copy(), model.b.copy()
             W[wins], b[wins], loss[wins] = carried.W[chosen], carried.b[chosen], lower[chosen]
             model, changed = ReluOutput(W, b), changed or len(wins) > 0
         if not changed:
@@ -82,10 +81,10 @@ def carry_over(model, loss, p):
     return model, loss
 
 
-def boundaries(p, model, loss, bisections):
+def boundaries(p, model, bisections):
     """p where the k-th pair collapses in the lowest minimum, (3,), NaN where it does not.
 
-    model, loss : the lowest minimum at each p (P,). Each step relaxes the solutions of both sides
+    model : the lowest minimum at each p (P,). Each step relaxes the solutions of both sides
     half-way between, on the scale of log p.
     """
     count = collapsed(model.W)
