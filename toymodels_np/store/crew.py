@@ -204,11 +204,9 @@ class _Lonely:
         self.process.join()
         code = self.process.exitcode
         self.__exit__()
-        return (
-            chunks.failure(JobDied(f"the job ended its process, {_said(code)}"))
-            if received
-            else None
-        )
+        if not received:
+            return None
+        return chunks.failure(JobDied(f"the job ended its process, {_said(code)}"))
 
 
 def _work_alone(line, start):

@@ -25,7 +25,7 @@ from .source import module_name
 
 FORMAT = 1                                      # of the files; a reader refuses what is newer
 HUGE = 2**63                                    # seeds from here on are written in base 16
-ENGINES = ("", "core.loop", *(f"engine.{name}" for name in ("host", "gpu")))
+ENGINES = "", "core.loop", "engine.host", "engine.gpu"
 
 
 def save(path, history):

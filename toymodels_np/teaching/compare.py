@@ -97,7 +97,7 @@ def show(value, digits=None):
     """A value in one line of at most WIDEST characters, with five or six digits or so many."""
     if isinstance(value, tuple):
         text = f"({', '.join(show(one, digits) for one in value)})"
-    elif isinstance(value, (float, np.floating)) and not isinstance(value, bool):
+    elif isinstance(value, (float, np.floating)):
         text = f"{value:.{digits or 6}g}"
     elif isinstance(value, (np.ndarray, list)):
         try:

@@ -53,7 +53,8 @@ class Line(NamedTuple):
     """A parameter of n features in m dimensions, and the branches along it.
 
     vary : "importance" or "probability" of the last feature, or "all" probabilities
-    branches : {name: (W (m, n), b (n,)) at the parameter `at`}
+    low, high : the values that are drawn
+    at : {name of a branch: a value at which it is a minimum}
     crossings, limits : which branches cross, and which end, within what range. A feature with a
         dimension of its own sits on a kink, where nothing says how long its branch is stable
     """
