@@ -19,6 +19,7 @@ from ..core.optim import SCHEDULES, schedule
 from ..engine.train import train
 from ..geometry import polytopes
 from ..geometry.neurons import asymmetric_motifs
+from ..penalties import Penalty
 from ..theory import energies
 from ..theory.certify import proved
 from ..theory.exact.loss import expected_loss
@@ -233,8 +234,7 @@ def price_of_interference():
     features that are left interfere, and three of the five are lost."""
     law, prices = Features(5, 0.05), np.geomspace(1e-5, 3e-2, 9)
     found = [find_minimum(law, 2, starts=4, interference=price).model for price in prices]
-    gains = [each.W.T @ each.W for each in found]
-    kept = [(G**2).sum() - (np.diag(G)**2).sum() for G in gains]
+    kept = [Penalty(interference=1.0).value(each.W) for each in found]
     return plots.lessons.curves([
         {"x": "price λ of interference", "y": "loss without the price", "log": "x", "curves": {
             "loss": (prices, [expected_loss(each, law) for each in found])}},

@@ -87,7 +87,9 @@ def inverse_hessian(model, features, held=None, penalty=NONE):
 
 
 def extreme_eigenvalues(model, features, penalty=NONE):
-    """The lowest and the highest eigenvalue of the Hessian (2,), by Lanczos' method."""
+    """The lowest and the highest eigenvalue of the Hessian (2,), by Lanczos' method; none, (0,),
+    where it does not find both.
+    """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
     theta, R = pack(model), rotations(model)
     P, found = len(theta), []

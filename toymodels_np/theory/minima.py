@@ -168,8 +168,8 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     Returns a Minimum; after Ctrl-C, the best point so far with `converged` false. Raises
     NotConverged (an ArithmeticError) where the lowest point of at most nine features has a gradient
     above 1e-8 (for a largest importance of 1) and no bound. With more of them `converged` says
-    whether it is below, or below 1e-6 with more than 400 parameters, or 1e-4 under a bound.
-    ValueError or TypeError on bad arguments.
+    whether it is below, or below 1e-6 with more than 400 parameters, and under a bound whether it
+    is below 1e-4 of what an empty model loses. ValueError or TypeError on bad arguments.
     """
     stack = _starts(features, n_hidden, model, starts, seed, initial)
     task, unit, bound = _task(features, model, interference, weight_decay, coherence, executor)

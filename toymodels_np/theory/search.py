@@ -232,9 +232,8 @@ def built_starts(features, m, model):
         axes = np.eye(m)
         shapes.append(np.concatenate([axes, -axes[::-1][:pairs]]))      # the least with the worst
     for k in range(3, min(7, n - m + 2) + 1) if m >= 2 else ():
-        angle = 2 * np.pi * np.arange(k) / k
         polygon = np.zeros((k, m))
-        polygon[:, -2:] = np.stack([np.cos(angle), np.sin(angle)], 1)
+        polygon[:, -2:] = polytopes.polygon(k).T
         shapes += [np.concatenate([np.eye(m)[:m - 2], polygon[place]])
                    for place in (rounds(k) if n <= FEW else [np.arange(k)])]
     W, b = [], []

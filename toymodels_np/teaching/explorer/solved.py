@@ -22,6 +22,7 @@ from ...core.features import Features
 from ...core.models import ReluOutput
 from ...engine.train import train
 from ...experiments.phase_grids import Grid, solve
+from ...geometry import polytopes
 from ...geometry.tegum import geometry_of
 from ...store import files
 from ...theory import energies
@@ -105,18 +106,16 @@ KNOWN = (                   # where each branch is taken from a closed form, and
 def closed(name, law):
     """The ReluOutput and the energy of a named geometry at equal p of all represented features."""
     p, n = float(law.feature_probability[0]), law.n_features
-    angle = lambda k: np.stack([np.cos(2 * np.pi * np.arange(k) / k),
-                                np.sin(2 * np.pi * np.arange(k) / k)])
-    pair, parts = np.array([[1.0, -1.0]]), []           # [(unit columns, Energy)]
+    parts = []                                          # [(unit columns, Energy)]
     if name == PENTAGON:
-        parts = [(angle(5), energies.polygon(5, p))]
+        parts = [(polytopes.polygon(5), energies.polygon(5, p))]
     elif name == TETRA:
         corners = np.array([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 3**0.5
         parts = [(corners, energies.simplex(3, p))]
     else:
-        parts += [(angle(3), energies.polygon(3, p))] * ("triangle" in name)
+        parts += [(polytopes.polygon(3), energies.polygon(3, p))] * ("triangle" in name)
         digons = 2 if name.startswith("2 digons") else name.endswith("+ digon")
-        parts += [(pair, energies.antipodal(p))] * digons
+        parts += [(polytopes.digon(), energies.antipodal(p))] * digons
         parts += [(np.ones((1, 1)), energies.Energy(0.0, 1.0, 0.0))] * name.endswith("orthogonal")
     m, loss = sum(len(unit) for unit, _ in parts), sum(energy.loss for _, energy in parts)
     W, b, row, column = np.zeros((m, n)), law.feature_probability / 2, 0, 0
