@@ -88,6 +88,12 @@ def test_no_number_is_an_error_and_not_a_verdict(numbers):
         claim(lambda runs: numbers).check([])
 
 
+@pytest.mark.parametrize("values", ["many", {}, [[1], [1, 2]], [1j]])
+def test_what_is_no_number_at_all_is_named(values):
+    with pytest.raises(TypeError, match="'grows' must measure numbers, got"):
+        claim(lambda runs: values).check([])
+
+
 @pytest.mark.parametrize("bounds, words", [((2, None), "at least 2"), ((None, 3), "at most 3"),
                                            ((1, 1), "1"), ((1, 2), "1 to 2")])
 def test_the_bounds_in_words(bounds, words):
@@ -96,7 +102,8 @@ def test_the_bounds_in_words(bounds, words):
 
 @pytest.mark.parametrize("options", [
     {"low": None, "high": None}, {"low": 3, "high": 2}, {"low": np.nan}, {"high": np.inf},
-    {"summary": "best"}, {"kind": "theirs"}])
+    {"summary": "best"}, {"kind": "theirs"}, {"correction": "{x}"}, {"correction": "{"},
+    {"correction": "{}"}, {"correction": "{measured.x}"}])
 def test_a_claim_without_bounds_or_of_no_known_kind_is_refused(options):
     with pytest.raises(ValueError, match="'grows'"):
         claim(**options)

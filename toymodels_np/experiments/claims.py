@@ -80,6 +80,7 @@ class Claim:
             if not isinstance(value := getattr(self, argument), str):
                 raise TypeError(f"{argument} of the claim {self.name!r} must be words, got "
                                 f"{value!r}")
+        self._corrected(0.0)                    # here, and not once all has run
         if not (self.control is None or isinstance(self.control, str) or callable(self.control)):
             raise TypeError(f"control of the claim {self.name!r} must be None, a function or a "
                             f"sentence why there is none, got {self.control!r}")
@@ -117,10 +118,18 @@ class Claim:
         reason = near if verdict == UNDECIDED else ""
         if verdict == FAILS and self.decided_by and not full:
             verdict, reason = UNDECIDED, self.decided_by
-        said = self.correction.format(measured=f"{measured:.6g}") if verdict == CORRECTED else ""
+        said = self._corrected(measured) if verdict == CORRECTED else ""
         return record | self._control(runs, controls) | {
             "measured": measured, "spread": self._spread(numbers), "count": int(numbers.size),
             "verdict": verdict, "correction": said, "reason": reason}
+
+    def _corrected(self, measured):
+        """The correction with what was measured in it."""
+        try:
+            return self.correction.format(measured=f"{measured:.6g}")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError(f"correction of the claim {self.name!r} must have no braces but "
+                             f"{{measured}}, got {self.correction!r}") from None
 
     def _control(self, runs, controls):
         """The same measure on what must fail, or why there is none."""
@@ -143,7 +152,11 @@ class Claim:
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the claim {self.name!r} cannot be measured on these runs: "
                              f"{type(error).__name__}: {error}") from error
-        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
+        try:
+            numbers = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
+        except (TypeError, ValueError):
+            raise TypeError(f"the claim {self.name!r} must measure numbers, got "
+                            f"{values!r}") from None
         if not numbers.size or not np.isfinite(numbers).all():
             raise ArithmeticError(f"the claim {self.name!r} measured {numbers.tolist()}, "
                                   f"which is no number")
