@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gc
 import itertools
+import json
 import linecache
 import os
 import pickle
@@ -238,6 +239,14 @@ def test_an_atlas_is_read_from_files_alone(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["{}", "[]", "null", "3", "[3]", "[[]]", "[{}]", '{"a": 1}'])
 def test_an_atlas_is_a_list_of_entries(text, tmp_path):
     (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="holds no atlas"):
+        tm.load_atlas(tmp_path)
+
+
+def test_an_atlas_has_entries_that_can_be_put_in_order(tmp_path):
+    e = {"n_features": 1, "n_hidden": 1, "feature_probability": "1/2", "name": "", "kind": "",
+         "loss": 1, "norms": [], "biases": [], "certificate": None, "reason": ""}
+    (tmp_path / "other.json").write_text(json.dumps([e, e | {"n_features": "two"}]))
     with pytest.raises(ValueError, match="holds no atlas"):
         tm.load_atlas(tmp_path)
 

@@ -65,9 +65,10 @@ def load_atlas(folder=None):
         raise FileNotFoundError(f"there is no atlas in {folder}")
     try:
         entries = [_read(e) for file in files for e in _listed(file)]
+        return sorted(entries, key=lambda e: (
+            e.n_features, e.n_hidden, e.feature_probability, e.loss))
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{folder} holds no atlas: {error}") from None
-    return sorted(entries, key=lambda e: (e.n_features, e.n_hidden, e.feature_probability, e.loss))
 
 
 def _listed(file):
