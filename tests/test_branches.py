@@ -350,6 +350,19 @@ def test_a_penalty_without_a_minimum_is_refused(pentagon):
             tm.stability_limit(pentagon, features, **options)
 
 
+def test_the_penalties_of_a_minimum_are_not_forgotten():
+    found = tm.find_minimum(tm.Features(5, 0.05), 2, starts=1, interference=1e-4)
+    other, features = digons(2, 0.05, 1), family("importance", 0.3, 1.0)
+    for options in ({}, {"interference": 1e-5}):
+        with pytest.raises(ValueError, match="branch_a is a minimum with interference=0.0001"):
+            tm.critical_point(found, other, features, **options)
+        with pytest.raises(ValueError, match="branch is a minimum with interference=0.0001"):
+            tm.stability_limit(found, features, **options)
+    same, alone = (tm.critical_point(one, other, features, interference=1e-4).value
+                   for one in (found, found.model))
+    assert same == pytest.approx(alone, rel=1e-9)
+
+
 # -- classes of a user's own, and how results look
 
 class Leaky(tm.ReluOutput):

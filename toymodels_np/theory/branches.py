@@ -97,7 +97,8 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
 
     branch_a, branch_b : Minimum or ReluOutput, a local minimum somewhere in the range
     parameter : Parameter
-    interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy
+    interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy;
+        the same as those of a Minimum that has any
 
     Raises ValueError if the energies do not cross where both branches exist, TypeError or
     ValueError on bad arguments.
@@ -128,7 +129,8 @@ def stability_limit(branch, parameter, *, interference=0.0, weight_decay=0.0):
 
     branch : Minimum or ReluOutput, a local minimum somewhere in the range
     parameter : Parameter
-    interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy
+    interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy;
+        the same as those of a Minimum that has any
 
     A branch that ends on both sides has its lower limit returned: choose `low` inside the branch to
     ask for the upper. Raises ValueError if the branch is stable over the whole range, NotConverged
@@ -154,6 +156,12 @@ def _check(name, branch, parameter, penalty):
     model = branch.model if isinstance(branch, Minimum) else branch
     if not isinstance(model, ReluOutput) or model.instances:
         raise TypeError(f"{name} must be a Minimum or a single ReluOutput, got {branch!r}")
+    if isinstance(branch, Minimum):
+        own = Penalty(branch.interference, branch.weight_decay)
+        if own and own != penalty:
+            raise ValueError(f"{name} is a minimum with interference={own.interference:g} and "
+                             f"weight_decay={own.weight_decay:g}, got {penalty.interference:g} and "
+                             f"{penalty.weight_decay:g}: give the same, or {name}.model")
     if not isinstance(parameter, Parameter) or not callable(parameter.features):
         raise TypeError(f"parameter must be a Parameter(features, low, high) whose features are a "
                         f"function of the value, got {parameter!r}")
