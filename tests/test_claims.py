@@ -169,22 +169,25 @@ def square(job):
 
 
 TINY = Experiment("tiny", 1, "A tiny one", "Section", "01",
-                  {"x": 2, "p": [0.1], "word": "a", "flag": True, "seeds": 3},
-                  {"x": 3, "p": [0.2], "word": "b", "flag": True, "seeds": 4}, square, None,
-                  (claim(), claim(summary="largest", high=5)), control={"x": 0})
+                  {"x": 2.0, "n": 5, "p": [1, 0.1], "word": "a", "flag": True, "seeds": 3},
+                  {"x": 3.0, "n": 6, "p": [0.2], "word": "b", "flag": True, "seeds": 4},
+                  square, None, (claim(), claim(summary="largest", high=5)),
+                  control={"x": 0})
 
 
 def test_settings_change_by_name_and_keep_their_sort():
     assert TINY.settings(changes={"x": 2.5, "p": []})["x"] == 2.5
+    assert TINY.settings(changes={"x": 4, "p": [1, 0.5]})["x"] == 4
     assert TINY.settings(True, [("seeds", 2)]) == TINY.full | {"seeds": 2}
     for changes, said in (({"y": 1}, "unknown setting 'y'"), ({"seed": 1}, "did you mean 'seeds'"),
                           ({"x": "2"}, "'x' must be a number"), ({"x": True}, "'x' must be"),
                           ({"x": float("nan")}, "not finite|'x' must be"),
+                          ({"n": 2.5}, "'n' must be a whole number, such as 5, got 2.5"),
                           ({"p": 0.1}, "'p' must be a list"),
                           ({"p": ["a"]}, "'p' must be a number"),
                           ({"word": 1}, "'word' must be text"),
                           ({"flag": 1}, "'flag' must be true"),
-                          ({"seeds": 0}, "seeds must be"), ({"seeds": 1.5}, "seeds must be")):
+                          ({"seeds": 0}, "seeds must be"), ({"seeds": 1.5}, "'seeds' must be")):
         with pytest.raises(ValueError, match=said):
             TINY.settings(changes=changes)
 

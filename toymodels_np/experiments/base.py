@@ -16,6 +16,7 @@ from ..store.sweep import sweep_rows
 
 FIRST_SEED = 1000       # lower seeds were tried while sizes and lengths were chosen; these were not
 FRESH_SEED = 2000       # from here on are seeds on which verdicts are held against those of 1000
+WHOLE, NUMBER = "a whole number", "a number"    # sorts of settings
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Experiment:
                     f"did you mean {near[0]!r}?" if near else f"known are {', '.join(settings)}"))
             _check_sort(key, settings[key], value)
             settings[key] = value
-        if type(settings["seeds"]) is not int or settings["seeds"] < 1:
+        if settings["seeds"] < 1:
             raise ValueError(f"seeds must be a whole number of at least 1, "
                              f"got {settings['seeds']!r}")
         return settings
@@ -112,12 +113,17 @@ def _changes(changes):
 
 
 def _check_sort(key, known, value):
-    """ValueError unless `value` is a number, text, a list … as the setting's known value is."""
-    sort = _sort(known)
-    if _sort(value) != sort:
+    """ValueError unless `value` is a number, text, a list … as the setting's known value is.
+
+    Where a number of any size is known, whole ones will do. The items of a list are of one sort.
+    """
+    sort, given = _sort(known), _sort(value)
+    if given != sort and (given, sort) != (WHOLE, NUMBER):
         raise ValueError(f"the setting {key!r} must be {sort}, such as {known!r}, got {value!r}")
-    for item in value if sort == "a list" and known else ():
-        _check_sort(key, known[0], item)
+    if sort == "a list" and known:
+        model = next((item for item in known if _sort(item) == NUMBER), known[0])
+        for item in value:
+            _check_sort(key, model, item)
 
 
 def _sort(value):
@@ -126,8 +132,8 @@ def _sort(value):
         return "true, false or null"
     if isinstance(value, float) and not math.isfinite(value):
         return "a number that is not finite"
-    if isinstance(value, (int, float)):                 # an integer may be beyond all floats
-        return "a number"
+    if isinstance(value, (int, float)):
+        return WHOLE if isinstance(value, int) else NUMBER
     for kind, words in ((str, "text"), (list, "a list"), (dict, "a table")):
         if isinstance(value, kind):
             return words
