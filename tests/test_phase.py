@@ -189,6 +189,7 @@ def test_the_candidates_boundaries_are_where_the_formulas_cross():
     r = p / 6 / (1 / 3 - p / 4 - p / 6)
     d = tm.phase_diagram(2, 1, importance=[0.999 * r, 1.001 * r], feature_probability=[p])
     assert d.candidate_phase.ravel().tolist() == [NOT_LEARNED, SUPERPOSED]
+    assert d.candidate_geometry.ravel().tolist() == ["orthogonal + dropped", "digon"]
     assert d.phase.ravel().tolist() == [SUPERPOSED, SUPERPOSED]
     assert d.differs.ravel().tolist() == [True, False]
 

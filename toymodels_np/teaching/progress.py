@@ -9,6 +9,7 @@ from pathlib import Path
 from ..store.files import os_errors_as, replacing
 from .records import EXERCISES
 
+COMMAND = "python -m toymodels_np learn"
 FILE = "progress.json"
 STATES = "solved", "skipped"
 MOST = 10**5                            # bytes of a progress file
@@ -59,7 +60,7 @@ def find_folder(folder):
         if any((place / one.file).is_file() for one in EXERCISES):
             return place
     raise FileNotFoundError(f"there are no exercises in {folder}; copy them with "
-                            "python -m toymodels_np learn --copy DIR")
+                            f"{COMMAND} --copy DIR")
 
 
 def load(folder):

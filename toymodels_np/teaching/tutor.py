@@ -27,6 +27,7 @@ from pathlib import Path
 from .child import judge_file
 from .exercise import source
 from .progress import (
+    COMMAND,
     copy_out,
     find_folder,
     forget,
@@ -41,7 +42,6 @@ from .progress import (
 from .records import EXERCISES, find
 from .script import spoken
 
-COMMAND = "python -m toymodels_np learn"
 MARKS = {"solved": "x", "skipped": "-", "": " "}
 WATCH_EXTRA = 'watching needs the extra `learn`: pip install "toymodels_np[learn]"'
 
