@@ -16,6 +16,18 @@ DRAWN = 500                     # configurations
 LOSS, GRADIENT = 1e-10, 1e-7    # relative differences that are allowed
 SHOWN = 2e-11                   # of a number with twelve digits
 FEW = 1e-5                      # of one with six
+# What is left of the figure of the energies, in pixels, on both sides of the labels of its axes.
+ROOM = """() => {
+    const { frame, bbox } = Bokeh.index.find_one(app.model("energies"));
+    const { below: [x], left: [y] } = app.model("energies");
+    const pen = document.createElement("canvas").getContext("2d");
+    return [[x, frame.bbox.hcenter, bbox.width], [y, frame.bbox.vcenter, bbox.height]].flatMap(
+        ([axis, middle, whole]) => axis.axis_label.split("\\n").flatMap((said) => {
+            pen.font = `${axis.axis_label_text_font_size} ${axis.axis_label_text_font}`;
+            const half = pen.measureText(said).width / 2;
+            return [middle - half, whole - middle - half];
+        }));
+}"""
 LOCAL = ("file:", "data:", "blob:", "about:")
 
 
@@ -335,6 +347,13 @@ def test_presets(window, preset, name):
     window.choose("preset", preset)
     assert window.text("name") == name == tm.name_geometry(np.array(window.state["W"]))
     check_shown(window)
+
+
+def test_a_random_beginning_is_all_on_the_plane(window):
+    window.choose("m", 1)
+    edge = window("app.model('plane').x_range.end")
+    columns = np.array(window("Array.from({ length: 100 }, () => plane.weights('random')[0])"))
+    assert 0.9 * edge < np.abs(columns).max() < edge
 
 
 def test_a_shape_that_was_left_can_be_chosen_again(window):
@@ -821,5 +840,12 @@ def test_it_works_on_a_phone(browser, address):
     check_shown(window)
     window.choose("preset", "digons")
     check_shown(window)
+    turns = np.arange(5) * (2 * np.pi / 5 + 0.01)
+    window.load(1.123456 * np.array([np.cos(turns), np.sin(turns)]), 0.05, [1, 1, 1, 1, 0.42])
+    assert window("(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)"
+                  "(document.querySelector('.scroll'))")         # no column of the table is cut
+    for line in solved.KNOWN:
+        window.choose("line", line.name)
+        assert min(window(ROOM)) >= 0, line.name
     assert (window.wrong, window.requests) == ([], [])
     window.tab.close()

@@ -50,7 +50,7 @@ const energies = (() => {
                               colour: COLOURS.slice(0, branches.length) });
     figure.x_range.setv(p ? { start: high, end: low } : { start: low, end: high });
     figure.y_range.setv({ start: 0, end: 1.15 * Math.max(...ys.flat()) });
-    model("energies").below[0].axis_label = title + (p ? " (dense to sparse)" : "");
+    model("energies").below[0].axis_label = title + (p ? "\n(dense to sparse)" : "");
     const marks = [...line().crossings.map((one) => [one.value, "#000000"]),
                    ...line().limits.map((one) => [one.value, "#999999"])];
     fill("energies-marks", { x: marks.map(([v]) => v), colour: marks.map(([, c]) => c) });

@@ -170,7 +170,7 @@ def gram():
 
 
 def energies():
-    made = chart("energies", height=380, x_range=Range1d(0.1, 1.2), y_range=Range1d(0, 1),
+    made = chart("energies", height=400, x_range=Range1d(0.1, 1.2), y_range=Range1d(0, 1),
                  events=("tap",))
     made.yaxis.axis_label = "energy, as a part of what an empty model costs"
     made.multi_line("xs", "ys", color="colour", line_width=3,

@@ -58,9 +58,16 @@ const plane = (() => {
   function weights(name) {
     if (name === AS_IT_IS)
       return range(state.m).map((r) => range(state.n).map((i) => state.W[r]?.[i] ?? 0));
-    if (name === "random") return search.random(state, Math.floor(Math.random() * 2 ** 32));
+    if (name === "random") return inside(search.random(state, Math.floor(Math.random() * 2 ** 32)));
     const corners = SHAPES[name]();
     return range(state.m).map((r) => range(state.n).map((i) => corners[i] ? corners[i][r] : 0));
+  }
+
+  /* W with columns no longer than the plane is wide: one beyond its edge could not be dragged. */
+  function inside(W) {
+    const room = 0.95 * model("plane").x_range.end;
+    const scale = names.norms(W).map((length) => Math.min(1, room / length));
+    return W.map((row) => row.map((x, i) => x * scale[i]));
   }
 
   const allWeights = () => Object.keys(SHAPES).map(weights);
