@@ -219,6 +219,36 @@ def test_no_formula_is_cut_on_a_screen(text, tmp_path):
             assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
+def test_what_touches_a_formula_is_on_its_line(text, tmp_path):
+    """Neither a bracket before a formula nor a full stop after it stands on another line."""
+    (tmp_path / "book.html").write_text(text, encoding="utf-8")
+    with chromium() as started:
+        for width in (PHONE, *SCREENS):
+            tab = started.new_page(viewport={"width": width, "height": 900})
+            tab.goto((tmp_path / "book.html").as_uri())
+            torn = tab.evaluate("""() => {
+                const torn = [], range = document.createRange();
+                const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT,
+                    node => node.parentNode.closest("math, pre") ? 2 : 1);
+                const place = (node, i) => {
+                    range.setStart(node, i);
+                    range.setEnd(node, i + 1);
+                    return range.getBoundingClientRect();
+                };
+                for (let node; node = texts.nextNode();) {
+                    const { data, previousSibling: before, nextSibling: after } = node;
+                    if (before?.localName === "math" && /^\\S/.test(data)
+                        && place(node, 0).left < before.getBoundingClientRect().right - 2
+                        || after?.localName === "math" && /\\($/.test(data)
+                        && place(node, data.length - 1).right
+                           > after.getBoundingClientRect().left + 2)
+                        torn.push(data);
+                }
+                return torn;
+            }""")
+            assert torn == []
+
+
 def test_what_is_said_of_the_energies_of_shapes():
     def share(p):
         """The energy of two digons as a share of the pentagon's."""

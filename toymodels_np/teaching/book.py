@@ -60,6 +60,9 @@ FUNCTION = re.compile(r"((?<![\ue000\ue002])</m(?:i|n|sub|sup|subsup|sqrt)>)?"
                       r"(<mo[^>]*>&#x000(?:28|5B|7B);|<m[io]>[\ue001\ue003])?")
 ASSIGNMENT = re.compile("<mo>(&#x0002B;|&#x02212;)</mo><mo>&#x0003D;</mo>")
 LONG = 40                   # letters of a formula in the text that may be wider than a phone
+# A browser breaks a line on both sides of a formula; what touches it stays with it.
+TOUCHED = re.compile(r'(\(?)(<span class="long">)?(<math display="inline">.*?</math>)(?:</span>)?'
+                     r"([^\s<]*)", re.DOTALL)
 BREAK = re.compile(r"(?<=\w[_.(])(?=[A-Za-z])")  # inside of a word of code
 THIN = '<mspace width="0.167em" />'
 DOUBLE = {"R": "ℝ", "E": "𝔼", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ", "1": "𝟙"}
@@ -167,7 +170,7 @@ def rendered(name, text):
     env = {"number": number, "sections": []}
     tokens = markdown.parse(text, env)
     title = next(token.content for token in tokens if token.type == "inline")
-    html = markdown.renderer.render(tokens, markdown.options, env)
+    html = TOUCHED.sub(_whole, markdown.renderer.render(tokens, markdown.options, env))
     return Chapter(number, name, title, html, env["sections"])
 
 
@@ -231,6 +234,13 @@ def _inline(latex):
     """A formula in the text. A long one may be scrolled where it is wider than the page."""
     formula = mathml(latex)
     return f'<span class="long">{formula}</span>' if len(latex) >= LONG else formula
+
+
+def _whole(match):
+    """A formula in the text with the bracket before it and the letters and signs after it."""
+    before, long, formula, after = match.groups()
+    kind = ("long " if long else "") + ("whole" if before or after else "")
+    return f'<span class="{kind.strip()}">{before}{formula}{after}</span>' if kind else formula
 
 
 def _function(match):
