@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 import toymodels_np as tm
 from toymodels_np.plots.parts import hull_edges
+from toymodels_np.teaching import figures
 
 PENTAGON = np.stack([np.cos(t := 2 * np.pi * np.arange(5) / 5), np.sin(t)])
 OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
@@ -372,6 +373,20 @@ def test_a_flow_that_stands_at_a_loss_of_zero_can_be_drawn():
     assert axes.get_yscale() == "linear" and axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
     axes.figure.canvas.draw()
     assert tm.plots.flow(gradient_flow()).get_yscale() == "log"
+
+
+def test_no_curve_of_a_rose_runs_through_a_number():
+    axes = figures.directions_of_attack().axes[0]
+    axes.figure.canvas.draw()
+    labels = axes.get_xticklabels() + axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == ["0", "1", "2", "3", "4", "2", "4"]
+    boxes = [label.get_window_extent() for label in labels]
+    for curve in axes.lines:
+        drawn = axes.transData.transform(curve.get_xydata())
+        assert not any(box.contains(*point) for box in boxes for point in drawn)
+    rim = axes.patch.get_window_extent()
+    middle, radius = [(rim.x0 + rim.x1) / 2, (rim.y0 + rim.y1) / 2], rim.width / 2
+    assert all(np.hypot(*(box.corners() - middle).T).min() > radius for box in boxes[:5])
 
 
 def test_branches_are_their_curves_with_names_crossing_and_limit():

@@ -117,12 +117,11 @@ def rose(angles, heights, W, title):
     axes = figure.add_subplot(projection="polar")
     for (name, height), (colour, line) in zip(heights.items(), LOOKS):
         axes.plot(angles, height, line, color=colour, linewidth=2.5, label=name)
+    axes.set_xticks(np.arctan2(W[1], W[0]) % (2 * np.pi), range(W.shape[1]))
+    axes.tick_params(labelsize=STYLE["font"])
     most = max(height.max() for height in heights.values())
-    for column, angle in enumerate(np.arctan2(W[1], W[0])):
-        axes.annotate(str(column), (angle, 1.02 * most), ha="center", fontsize=STYLE["font"])
-        axes.plot([angle, angle], [0, most], color="0.7", linewidth=1, zorder=0)
-    axes.set_xticks([])
-    axes.tick_params(labelsize=STYLE["font"] - 2)
+    axes.set_yticks(np.arange(2, most - 1, 2))              # so that no number lies on the rim
+    axes.set_rlabel_position(36)
     axes.set_title(title, fontsize=STYLE["title"])
     axes.legend(fontsize=STYLE["font"] - 1, loc="upper left", bbox_to_anchor=(0.98, 1))
     return figure

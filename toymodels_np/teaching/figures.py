@@ -147,7 +147,8 @@ def plateau():
 def directions_of_attack():
     """How much the empty input's loss rises, in units of ε², when it is moved in each direction of
     the hidden plane of a pentagon. The linear model is equally weak on all sides, by λ² = 6.25;
-    the ReLUs take away about half of it. Radius is the rise, numbers are the features."""
+    the ReLUs take away about half of it. Radius is the rise, numbers at the rim are the
+    features."""
     W, length = polytopes.polygon(5), 0.1
     angles = np.linspace(0, 2 * np.pi, 361)
     along = np.array([np.cos(angles), np.sin(angles)]).T @ W
