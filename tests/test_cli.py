@@ -694,6 +694,14 @@ def test_so_is_one_in_a_real_process(here):
     ) and done.stderr == "error: steps must be at least 1, got 0\n"
 
 
+@pytest.mark.parametrize("command", ["train", "claims", "experiment introduction"])
+def test_what_a_command_does_not_know_leads_to_its_own_help(capsys, command):
+    assert run(*command.split(), "--row", "9") == 2
+    said = ("error: unrecognized arguments: --row 9; see python -m toymodels_np "
+            f"{command.split()[0]} --help\n")
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("command", [[], ["train"], ["minimum"], ["sweep"], ["show"]], ids=str)
 def test_help_has_an_example(capsys, command):
     assert run(*command, "--help") == 0

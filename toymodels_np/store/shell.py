@@ -35,6 +35,13 @@ class Parser(argparse.ArgumentParser):
         print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
         sys.exit(2)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's, but a command refuses what it does not know itself: its help says more."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
 
 def exit_code(run, options):
     """The exit code of the command `run(options)`, which returns one or None for 0."""
