@@ -880,10 +880,25 @@ ACCEPTED = [
     ("train: numpy numbers",
      train(steps=np.int64(2), learning_rate=np.float32(1e-3), seed=np.uint8(3))),
     ("train: a stack on a stack", train(model=STACK, law=PAIR, schedule="cosine", progress=False)),
+    # numbers whose type does not hold what is worked out from them
+    ("train: half a bound", train(interference=np.float16(0.01), l2=np.float16(0.01))),
+    ("Features.sample: a byte", sample(batch_size=np.int8(127))),
+    ("strongest_attack: bytes", lambda: tm.strongest_attack(
+        MODEL, X, THREE, 0.1, starts=np.uint8(200), steps=np.int8(127))),
+    ("adversarial_loss: a byte", lambda: tm.adversarial_loss(MODEL, THREE, samples=np.int8(127))),
+    ("adversarial_training: bytes", hardened(steps=np.int8(127), batch_size=np.int8(127))),
+    ("asymmetric_motifs: a byte",
+     lambda: tm.asymmetric_motifs(ABSOLUTE, THREE, samples=np.int8(127))),
 ]
 
 UNTRAINED = tm.ReluOutput.init(3, 2)
 CALLS += [
+    ("Features.sample: NumPy's largest", sample(batch_size=np.int64(2**63 - 1)), ValueError,
+     ["batch_size", "memory"]),
+    ("adversarial_loss: NumPy's largest", lambda: tm.adversarial_loss(
+        MODEL, THREE, samples=np.uint64(2**63)), ValueError, ["samples", "memory"]),
+    ("train: a fraction that is 0 in float64", train(learning_rate=Fraction(1, 10**400)),
+     ValueError, ["learning_rate", "above 0"]),
     ("Model: one parameter", lambda: tm.Model(np.ones((2, 3))), TypeError, ["Model", "W, b"]),
     ("certify: text", lambda: tm.certify("x"), TypeError, ["minimum_or_model", "'x'"]),
     ("certify: no features", lambda: tm.certify(UNTRAINED), ValueError, ["features", "model"]),

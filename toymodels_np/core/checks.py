@@ -25,13 +25,13 @@ def real(name, value, *, above=None, minimum=None, maximum=None):
     bounds = {"above": above, "at least": minimum, "at most": maximum}
     allowed = [f"{words} {bound}" for words, bound in bounds.items() if bound is not None]
     try:
-        finite = math.isfinite(value)
+        number = float(value)                   # a bound need not fit into the type of `value`
     except OverflowError:                       # an integer or fraction beyond float64
-        finite = False
-    if not (finite and (above is None or value > above) and (minimum is None or value >= minimum)
-            and (maximum is None or value <= maximum)):
+        number = math.inf
+    if not (math.isfinite(number) and (above is None or number > above)
+            and (minimum is None or number >= minimum) and (maximum is None or number <= maximum)):
         raise ValueError(f"{name} must be {' and '.join(['finite', *allowed])}, got {value}")
-    return float(value)
+    return number
 
 
 def array(name, value, *, ndim=None, min_ndim=0, dtype=None):

@@ -182,7 +182,7 @@ class Features:
 
     def _check_sample(self, rng, batch_size, dtype):
         """The generators as a list, or None for a single one, and the dtype, if all are good."""
-        checks.integer("batch_size", batch_size)
+        batch_size = checks.integer("batch_size", batch_size)
         rngs = list(rng) if isinstance(rng, (list, tuple)) else None
         for r in rngs or [rng]:
             if not isinstance(r, np.random.Generator):

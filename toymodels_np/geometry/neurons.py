@@ -276,7 +276,7 @@ def _check_motifs(model, features, samples, seed):
     if type(model) is not AbsoluteValue:
         raise TypeError(f"model must be AbsoluteValue, got {model!r}")
     _single(model)
-    checks.integer("samples", samples)
+    samples = checks.integer("samples", samples)
     checks.seed(seed)
     if features is not None:
         check_sizes(model, features)

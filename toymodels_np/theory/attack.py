@@ -118,9 +118,9 @@ def strongest_attack(model, x, features, epsilon, *, starts=8, steps=60, progres
     The best point met is the answer, so it is never weaker than `attack`, nor than no attack.
     Arguments as for `attack`, and a bar as `progress` says. (10.9)
     """
-    checks.integer("starts", starts)
+    starts = checks.integer("starts", starts)
     look = checks.progress(progress)
-    _check_steps(steps)
+    steps = _check_steps(steps)
     checks.memory("steps", 64 * steps)
     at = _check(model, x, features, epsilon)
     keep = min(starts, 2 * at.x.shape[-1])
@@ -215,7 +215,7 @@ def adversarial_loss(model, features, *, size=0.1, samples=4096, search=False, s
     """
     look = checks.progress(progress)
     lead = _check_known(model, features)
-    checks.integer("samples", samples)
+    samples = checks.integer("samples", samples)
     checks.memory("samples", _bytes(samples, features.n_features))
     checks.seed(seed)
     if not isinstance(search, (bool, np.bool_)):
@@ -247,7 +247,7 @@ def vulnerability(model, features, *, size=0.1, samples=4096, search=False, seed
     as for `adversarial_loss`; size must be above 0 and not so small that the rise is lost in
     rounding, features not signed, and some importance above 0.
     """
-    checks.real("size", size, above=0)
+    size = checks.real("size", size, above=0)
     clean, attacked = adversarial_loss(model, features, size=size, samples=samples, search=search,
                                        seed=seed, progress=progress)
     if features.signed:
@@ -278,7 +278,8 @@ def adversarial_training(model, features, *, size, steps=5000, batch_size=256, l
     model and the other arguments as for `tm.train`; model is a Linear or a ReluOutput
     """
     size = _check_training(model, features, size)
-    _check_numbers(steps, batch_size, features.n_features, learning_rate, seed)
+    steps, batch_size, learning_rate = _check_numbers(steps, batch_size, features.n_features,
+                                                      learning_rate, seed)
     rate, look = optim.schedule(schedule, learning_rate, steps), checks.progress(progress)
     single = model.instances == ()
     now = model.from_parameters([a[None] for a in model.parameters]) if single else model
@@ -381,16 +382,19 @@ def _check_training(model, features, size):
 
 
 def _check_numbers(steps, batch_size, n, learning_rate, seed):
-    _check_steps(steps)
-    checks.integer("batch_size", batch_size)
+    """Steps, batch_size and learning_rate as Python's numbers, in whose products nothing overflows.
+    """
+    steps, batch_size = _check_steps(steps), checks.integer("batch_size", batch_size)
     checks.memory("batch_size", _bytes(batch_size, n))
-    checks.real("learning_rate", learning_rate, above=0)
     checks.seed(seed)
+    return steps, batch_size, checks.real("learning_rate", learning_rate, above=0)
 
 
 def _check_steps(steps):
+    """`steps` as an int from 1 to MOST_STEPS, else TypeError or ValueError."""
     if checks.integer("steps", steps) > MOST_STEPS:
         raise ValueError(f"steps must be at most 2^40, got {steps}")
+    return int(steps)
 
 
 def _cast(name, a, dtype):
