@@ -655,6 +655,8 @@ CALLS += [
      ["importance", "1 axis", "()"]),
     ("phase_diagram: negative importance", diagram(r=[-1.0]), ValueError,
      ["importance", "negative", "-1.0"]),
+    ("phase_diagram: importance beyond all digits", diagram(r=[0.5, 1e200]), ValueError,
+     ["importance", "at most 1e+100", "1e+200"]),
     ("phase_diagram: no importances", diagram(r=[]), ValueError, ["importance", "empty", "(0,)"]),
     ("phase_diagram: importance text", diagram(r="x"), TypeError, ["importance", "real numbers"]),
     ("phase_diagram: p = 0", diagram(p=[0.0]), ValueError,

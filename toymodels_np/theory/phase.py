@@ -30,7 +30,7 @@ from .curvature import newton
 from .descent import RTOL, blank_loss, descend, select, settle
 from .energies import dropped
 from .exact.loss import expected_loss
-from .minima import GRADIENT, NotConverged
+from .minima import GRADIENT, IMPORTANCES, NotConverged
 
 NOT_LEARNED, SUPERPOSED, OWN_DIMENSION = "not learned", "superposed", "own dimension"
 SHARED = 0.01               # interference above this part of the longest norm² is superposition
@@ -211,6 +211,8 @@ def fixed_energy(W, p, importance):
 
 def _cells(n, r, p):
     """The features of all cells, one instance each, p running fastest."""
+    if (highest := r.max()) > IMPORTANCES[1]:       # squares of slopes would not fit into float64
+        raise ValueError(f"importance must be at most {IMPORTANCES[1]:g}, got {highest:g}")
     cell_r, cell_p = (a.ravel() for a in np.meshgrid(r, p, indexing="ij"))          # (C,)
     weights = np.ones((len(cell_r), n))
     weights[:, -1] = cell_r
