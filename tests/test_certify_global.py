@@ -65,6 +65,12 @@ class Tired(Executor):
         return future
 
 
+def test_boxes_may_be_counted_in_a_byte():
+    """Which does not hold the number of boxes of a part."""
+    assert tm.certify_global(tm.Features(1, 0.3), most_boxes=np.int8(100),
+                             executor=Tired(100)).proved
+
+
 @pytest.fixture
 def short_parts(monkeypatch):
     """Parts that are short enough for one feature, which takes 27 boxes."""

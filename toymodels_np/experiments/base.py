@@ -132,9 +132,8 @@ def _sort(value):
         return "true, false or null"
     if isinstance(value, float) and not math.isfinite(value):
         return "a number that is not finite"
-    if isinstance(value, (int, float)):
-        return WHOLE if isinstance(value, int) else NUMBER
-    for kind, words in ((str, "text"), (list, "a list"), (dict, "a table")):
+    for kind, words in ((int, WHOLE), (float, NUMBER), (str, "text"), (list, "a list"),
+                        (dict, "a table")):
         if isinstance(value, kind):
             return words
     return f"a {type(value).__name__}"

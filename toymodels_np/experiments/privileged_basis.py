@@ -194,12 +194,13 @@ def relative_cost(run, has, low, high):
     such model is there.
     """
     named_size(run)
-    within, costs = [p for p in run["probabilities"] if low <= p <= high], []
+    found = zip(run["probabilities"], run["W"], run["losses"])
+    within, costs = [(p, Ws, losses) for p, Ws, losses in found if low <= p <= high], []
     if not within:
         raise NotMeasured(f"there is no p from {low:g} to {high:g}")
-    for p, Ws, losses in zip(run["probabilities"], run["W"], run["losses"]):
+    for p, Ws, losses in within:
         having = np.array([has(W) for W in Ws])
-        if p in within and having.any():
+        if having.any():
             rest = [*losses[~having], dropping(run, p)]
             costs.append(losses[having].min() / min(rest))
     if not costs:

@@ -90,7 +90,7 @@ def certify_global(features, n_hidden=1, interference=0.0, *, most_boxes=MOST_BO
         raise ValueError(f"feature_probability must be at least {RAREST:g} for a global proof, as "
                          f"weights of rarer features have no bound in reach, got {rarest:g}")
     options = checks.progress(progress)
-    checks.integer("most_boxes", most_boxes)
+    most_boxes = checks.integer("most_boxes", most_boxes)
     check_executor(executor)
     strength = float(sum(law.interference) / 2)
     with passed_on():
