@@ -415,6 +415,16 @@ def test_flat_directions_and_kinks_are_refused_with_what_failed():
     assert not kink.proved and "kink" in kink.reason
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1e-6, 1.0, 1e8])
+def test_the_unit_of_importance_is_no_part_of_a_proof_at_a_kink(unit):
+    """A feature with a dimension of its own, where the loss has no second derivatives."""
+    features = tm.Features(3, 0.3, importance=unit * np.array([1.0, 0.9, 0.9]))
+    found = tm.certify(tm.find_minimum(features, 2, starts=4))
+    assert found.proved and found.index == 0 and found.radius == Fraction(1, 10**4)
+    low, high = found.loss_interval
+    assert float(low) / unit == pytest.approx(0.026379319743278, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "given, features, error, sentence",
     [

@@ -401,4 +401,14 @@ def test_a_bar_can_be_shown(capsys):
 def test_a_flow_that_is_too_fast_for_float64_is_refused():
     model, _ = CASES["relu"]
     with pytest.raises(OverflowError, match="the speed at the start, .* is too large"):
-        gradient_flow(model, tm.Features(2, 0.3, 1e300), t_final=1.0)
+        gradient_flow(model, tm.Features(2, 0.3, 1e300), t_final=1e-300)
+
+
+@pytest.mark.parametrize("importance", [1.0, 1e-6, 1e15])
+def test_so_late_that_rounding_errors_lead_is_refused(importance):
+    """Later, the integration would not end; a thousandth of that is as soon at rest as ever."""
+    model, features = CASES["relu"][0], tm.Features(2, 0.3, importance)
+    with pytest.raises(ValueError, match="t_final must be at most .* for importances up to"):
+        gradient_flow(model, features, t_final=1.01e12 / importance)
+    flow = gradient_flow(model, features, t_final=1e9 / importance)
+    assert flow.plateaus[-1].index == 0 and flow.plateaus[-1].end == flow.times[-1]

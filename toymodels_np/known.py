@@ -24,7 +24,7 @@ HOW = tuple(FILES)                              # and how they are trained
 # What Python notes down by itself.
 CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "2e7771adeb31ed13",
+    "features": "939b5c2eeaad768d",
     "models": "b6bd6ea5ff44680f",
     "optim": "354a651cd9c6f50b",
     "loop": "a8087af98a29b51e",

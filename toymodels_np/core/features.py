@@ -214,8 +214,8 @@ def _per_feature(n, p, importance, sets):
         if not (a.ndim == 0 or a.shape == (n,) or (a.ndim == 2 and a.shape[1] in (1, n))):
             raise ValueError(f"{name} must be a scalar or have shape ({n},), (instances, 1) or "
                              f"(instances, {n}), got {a.shape}")
-    if not ((p > 0) & (p <= 1)).all():
-        raise ValueError(f"feature_probability must lie in (0, 1], got {p.min()} to {p.max()}")
+    if (outside := p[~((p > 0) & (p <= 1))]).size:
+        raise ValueError(f"feature_probability must lie in (0, 1], got {outside[0]}")
     if (importance < 0).any():
         raise ValueError(f"importance must not be negative, got {importance.min()}")
     counts = {len(a) for a in arrays if a.ndim == 2}

@@ -205,10 +205,10 @@ def critical_surface():
             for i in (1, 0.8, 0.5, 0.3)}
     proofs = lambda chosen: {"proved": tuple(map(np.concatenate, zip(*chosen.values())))}
     return plots.lessons.curves([
-        {"x": "importance I of feature 1", "y": "critical penalty λ_c", "curves": by_p,
+        {"x": "importance I of feature 1", "y": r"critical penalty $\lambda_c$", "curves": by_p,
          "points": proofs(by_p)},
-        {"x": "feature probability p", "y": "critical penalty λ_c", "log": "x", "reverse": True,
-         "curves": by_i, "points": proofs(by_i)}])
+        {"x": "feature probability p", "y": r"critical penalty $\lambda_c$", "log": "x",
+         "reverse": True, "curves": by_i, "points": proofs(by_i)}])
 
 
 def certified_phases():

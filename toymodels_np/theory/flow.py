@@ -33,6 +33,7 @@ POINTS, DECADES = 50, 7     # grid: so many points to a decade, over so many dec
 SLOW = 0.03                 # r on a plateau, at most
 DIP = 1.5                   # the speed dips there: before and after it is this many times higher
 ARRIVED = 1e-6              # part of the highest speed at which the flow has arrived, or at rest
+LATEST = 1e12               # t_final at importances up to 1, at most: later rounding errors lead
 FASTEST = 1e100             # speed at the start, at most, so that its square is float64
 STATIONARY = 1e-9           # gradient norm of a polished saddle, at most, at importances up to 1
 STEP, FINE = 1e-7, 1e-10    # of one-sided differences of g: short, not to reach across a kink
@@ -106,7 +107,7 @@ def gradient_flow(model, features, *, t_final, interference=0.0, weight_decay=0.
     ----------
     model : ReluOutput or Linear without an instance axis, of any dtype
     features : Features without an instance axis
-    t_final : > 0, in units of 1 / curvature of the loss
+    t_final : > 0, in units of 1 / curvature of the loss; at most 1e12 / the largest importance
     interference, weight_decay : penalties as in `tm.find_minimum`, a part of the loss
     progress : True, False or None, for a bar
 
@@ -314,4 +315,8 @@ def _check(model, features, t_final):
     if features.n_instances is not None:
         raise ValueError(f"features must have no instance axis, got {features.n_instances} "
                          f"instances; take features[i]")
-    return model.astype(np.float64), checks.real("t_final", t_final, above=0)
+    t_final, importance = checks.real("t_final", t_final, above=0), features.importance.max()
+    if t_final > (latest := LATEST / (importance or 1.0)):
+        raise ValueError(f"t_final must be at most {latest:g} for importances up to "
+                         f"{importance:g}, got {t_final:g}: so late rounding errors lead the flow")
+    return model.astype(np.float64), t_final

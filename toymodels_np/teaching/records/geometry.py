@@ -45,6 +45,8 @@ DIMENSIONALITY = Exercise(
                 lambda W: (W ** 2).sum(0) / (gram(W) ** 2).sum(1)),
         Mistake("the overlaps are not squared",
                 lambda W: (W ** 2).sum(0) / abs(_unit(W).T @ W).sum(1)),
+        Mistake("overlaps of opposite sign cancel: the sum is squared and not its terms",
+                lambda W: (W ** 2).sum(0) / (_unit(W).T @ W).sum(1) ** 2),
         Mistake("m and n are swapped: features are columns of W", _rows_as_features)),
     hints=("Write Ŵ_i = W_i / ‖W_i‖. The overlaps Ŵ_i · W_j are one matrix product.",
            "((W / norm).T @ W) ** 2, summed over j, which is its last axis."),

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from flint import arb, arb_mat, ctx, fmpq
 
-STRENGTH = arb(2) ** -20        # by which a loss must be convex if Krawczyk's test does not apply
 KEYS = ["W", "b", "columns", "digest", "format", "index", "law", "loss", "radius"]
 
 
@@ -74,8 +73,9 @@ def verify(record):
         reach = max(x.abs_upper() for x in (C * g).entries()) / (1 - q)
     else:                       # or L is strongly convex in the box, where its minimum stays inside
         floor = derivatives(law, rows, places, box(radius), floor=True)[2]
-        need(positive(floor - STRENGTH * one), "the box may hold no stationary point, or several")
-        index, reach = 0, 2 * sum(map(abs, g.entries())) / STRENGTH
+        least = 1 / max(sum(map(abs, row)).abs_upper() for row in floor.mid().inv().tolist()) / 2
+        need(positive(floor - least * one), "the box may hold no stationary point, or several")
+        index, reach = 0, 2 * sum(map(abs, g.entries())) / least
     need(reach < radius, "the box may hold no stationary point, or several")
     need(repr(record["index"]) == str(index), "the index is wrong")
     d = box(reach.upper())

@@ -19,7 +19,6 @@ from .enclose import Kink, ball, balls_of, enclosure, flint, middle_of, rational
 DIGITS = 40                     # decimal digits of a centre
 NOTHING = Fraction(1, 10**11), Fraction(1, 10**25)      # entries below are taken for 0, in turn
 NEWTON_STEPS = 12
-STRENGTH = Fraction(1, 2**20)   # by which a loss must be convex if Krawczyk's test does not apply
 SURE = Fraction(9, 10)          # |1 - C H| up to this is below 1 for the checker too
 STILL = Fraction(1, 10**34)     # a Newton step this short ends the iteration
 INDEPENDENT = 1e-6              # of the longest column: what is left of a new direction
@@ -176,8 +175,7 @@ class Proof:
             if abs(self.centre[self.gauge.free.index(k * self.gauge.n + j)]) <= radius:
                 raise NotProved(f"the gauge: W[{k}, {j}] may vanish within {float(radius):.2g}")
         H = self._evaluate([x + box for x in self.middle])[2]
-        rows = (self.one - self.C * H).tolist()
-        q = max(_upper(sum((abs(x) for x in row), ball(0))) for row in rows)    # (13.5)
+        q = _row_sum(self.one - self.C * H)                                     # (13.5)
         if q < SURE:
             index = inertia(self.M.transpose() * H * self.M)
             reach = max(_upper(x) for x in (self.C * self.g).entries()) / (1 - q)
@@ -193,10 +191,11 @@ class Proof:
         """The same where the loss is strongly convex on the box, even if H jumps there. (13.8)"""
         H = self._evaluate([x + box for x in self.middle], floor=True)[2]
         try:
-            if inertia(H - self.one * ball(STRENGTH)) == 0:
+            least = 1 / (2 * _row_sum(H.mid().inv()))       # at most half the lowest curvature
+            if inertia(H - self.one * ball(least)) == 0:
                 slope = _upper(sum((abs(x) for x in self.g.entries()), ball(0)))
-                return 2 * slope / STRENGTH
-        except NotProved:
+                return 2 * slope / least
+        except (NotProved, ZeroDivisionError):
             pass
         raise NotProved(f"Krawczyk's test: |1 - C H| is {float(q):.3g} where less than 1 is "
                         f"needed, and the loss is not sure to be convex there")
@@ -229,6 +228,11 @@ class Proof:
 def _upper(x):
     """A rational upper bound of |x|; a huge number where there is none."""
     return rational(x.abs_upper()) if x.is_finite() else Fraction(10**30)
+
+
+def _row_sum(A):
+    """A rational upper bound of the largest sum of absolute values in a row of A."""
+    return max(_upper(sum((abs(x) for x in row), ball(0))) for row in A.tolist())
 
 
 def inertia(T):
