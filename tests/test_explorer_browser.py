@@ -422,9 +422,12 @@ def test_the_true_minimum_is_the_packages(window, n, m, p, importance):
 def test_a_search_whose_law_changes_finds_nothing(window, change):
     window.press("bring")
     window("toymodels.changed('sweep-down')")
-    window("toymodels.changed('minimum')")
-    assert not window("energies.isSweeping()") and window("plane.isRunning()") == "search"
-    window(change)
+    before = window(f"""(() => {{               // in one turn, in which no search can end
+        toymodels.changed("minimum");
+        const before = [energies.isSweeping(), plane.isRunning()];
+        {change};
+        return before; }})()""")
+    assert before == [False, "search"]
     window.wait("!plane.isRunning()")
     assert window.state["I"][4] == pytest.approx(0.5)
     assert window.text("truth") == "press “True minimum”" and window.text("above") == ""

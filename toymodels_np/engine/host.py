@@ -213,7 +213,7 @@ class Step:
         """The loss summed over samples; the reference's where parameters may not be harmless."""
         norm = sum(np.square(a).reshape(len(a), -1).sum(-1) for a in layers.arrays)
         rows = [one.dense(x).copy() for one, x in zip(self.passes, batch)]
-        model = self.cls.from_parameters(layers.arrays)
+        model = self.cls.from_parameters([a.copy() for a in layers.arrays])     # in rows, for BLAS
         reference = model.loss(np.concatenate(rows, axis=1), self.features)
         return np.where(norm < self.harmless, loss, reference * self.batch_size)
 
