@@ -11,6 +11,7 @@ from toymodels_np.experiments import (
     asymmetric_motif as motif,
 )
 from toymodels_np.experiments.claims import HOLDS, UNDECIDED, NotMeasured
+from toymodels_np.plots import rows as pictures
 
 SMALL = {
     "absolute-value": {"n_features": 2, "n_hidden": 4, "models": 4},
@@ -146,6 +147,18 @@ def test_a_short_training_finds_all_sides():
     assert found["one-neuron-a-side"][1] == found["absolute-value-computed"][1] == HOLDS
 
 
+def test_no_loss_lies_under_the_words_beside_the_bound():
+    run = absolute_run(*[EXACT] * 74, *[LAME] * 26)
+    run["loss"] = np.append(np.geomspace(1e-8, 5e-5, 74), np.full(26, 0.1))
+    axes = absolute.draw([run]).axes[-1]
+    axes.figure.canvas.draw()
+    words, = axes.texts
+    points = np.concatenate([axes.transData.transform(line.get_xydata())
+                             for line in axes.lines[:2]])
+    assert len(points) == 100
+    assert not any(words.get_window_extent().contains(*point) for point in points)
+
+
 # -- row 16 ---------------------------------------------------------------------------------------
 
 ONE, SHARED = sides([1, 0, 0], [0, -1, 0]), sides([1, 0, 0], [0, -1, 1])
@@ -205,6 +218,18 @@ def test_the_share_explained_is_0_for_a_constant_and_the_best_start_is_taken():
     assert (run["explained"] <= 1).all()
     untrained = crowded.run(job | {"steps": 0})
     assert (untrained["explained"] < 0.3).all()
+
+
+@pytest.mark.parametrize("count, numbered", [(30, 0), (15, 15)])
+def test_numbers_in_the_stacks_do_not_lie_over_each_other(count, numbered):
+    height = np.full((1, count), 0.4)                           # too low among 30, and not among 15
+    bottom, several = 0.4 * np.arange(count)[None], np.ones(1, bool)
+    panels = [(p, height, bottom, np.zeros(1, int), ~several, several) for p in (1, 0.1, 0.01, 0)]
+    figure = pictures.absolute_value_superposition.figure(panels, np.ones(1), np.ones((1, 1)))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == numbered
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
 # -- row 17 ---------------------------------------------------------------------------------------

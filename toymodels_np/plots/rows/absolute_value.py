@@ -38,9 +38,9 @@ def figure(stacks, names, loss, found, computed):
                   markersize=10 if len(which) <= CROWD else 6, markeredgewidth=0,
                   label=f"{words}: {which.sum()} of {len(which)}")
     axes.axhline(computed, color="black", linestyle="--", linewidth=2)
-    axes.annotate(f"|x| is computed below {computed:g}", (1, computed), xytext=(-6, -7),
-                  xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
-                  va="top", fontsize=STYLE["font"] + 1)
+    axes.annotate(f"|x| is computed below {computed:g}", (0, computed), xytext=(6, 7),
+                  xycoords=("axes fraction", "data"), textcoords="offset points", ha="left",
+                  va="bottom", fontsize=STYLE["font"] + 1)      # where the low losses are not
     axes.set(yscale="log", ylim=(min(FLOOR, computed) / 2, 3 * max(1.0, loss.max())))
     axes.legend(fontsize=STYLE["font"] + 1, frameon=False, loc="upper left")
     label(axes, "models, by their loss", "loss", "all starts, none picked", larger=2)

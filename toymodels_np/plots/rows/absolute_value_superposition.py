@@ -9,7 +9,7 @@ from ..colours import BLUE, GREY, ORANGE
 from ..style import STYLE, canvas, label
 
 THIN = 0.02                         # rectangles that are thinner are not drawn
-NUMBERED = 0.3                      # so high must a rectangle be for its feature's number
+NUMBERED = 0.045                    # so much of the panel must a rectangle fill for its number
 FEW = 16                            # neurons whose rectangles are wide enough for numbers
 WORDS = ("a neuron serves a feature by its input weight × its\noutput weight there: the slope in "
          "|x| that it alone gives\n\nmonosemantic: one feature has 90 % of all that it serves")
@@ -51,11 +51,6 @@ def _stack(axes, p, height, bottom, primary, one, several, colours):
         thick = abs(height[:, i]) > THIN
         axes.bar(np.flatnonzero(thick), height[thick, i], bottom=bottom[thick, i], width=0.86,
                  color=colours.to_rgba(i), edgecolor="white", linewidth=0.8)
-    if m <= FEW:
-        for j, i in zip(*np.nonzero(abs(height) >= NUMBERED)):
-            light = sum(colours.to_rgba(i)[:3]) > 1.6
-            axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
-                      fontsize=STYLE["font"], color="black" if light else "white")
     low = min(-1.0, np.minimum(height, 0).sum(1).min())
     high = max(1.0, np.maximum(height, 0).sum(1).max())
     below = low - 0.1 * (high - low)
@@ -68,8 +63,18 @@ def _stack(axes, p, height, bottom, primary, one, several, colours):
     names = [str(i) if works else "–" for i, works in zip(primary, one | several)]
     axes.set_xticks(range(0, m, few), names[::few])
     axes.set(xlim=(-0.6, m - 0.4), ylim=(below - 0.06 * (high - low), high * 1.05))
+    if m <= FEW:
+        _number(axes, height, bottom, colours)
     label(axes, "neuron, by its primary feature", "input weights, largest 1",
           f"p = {p:g}: {one.sum()} of {(one | several).sum()} monosemantic", larger=2)
+
+
+def _number(axes, height, bottom, colours):
+    """Each rectangle's feature, where it has room for the number."""
+    for j, i in zip(*np.nonzero(abs(height) >= NUMBERED * np.ptp(axes.get_ylim()))):
+        light = sum(colours.to_rgba(i)[:3]) > 1.6
+        axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
+                  fontsize=STYLE["font"], color="black" if light else "white")
 
 
 def _key(page, axes, colours):
