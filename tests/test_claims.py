@@ -187,9 +187,23 @@ def test_settings_change_by_name_and_keep_their_sort():
                           ({"p": ["a"]}, "'p' must be a number"),
                           ({"word": 1}, "'word' must be text"),
                           ({"flag": 1}, "'flag' must be true"),
+                          ({"n": -1}, "'n' must be at least 0, got -1"),
                           ({"seeds": 0}, "seeds must be"), ({"seeds": 1.5}, "'seeds' must be")):
         with pytest.raises(ValueError, match=said):
             TINY.settings(changes=changes)
+
+
+@pytest.mark.parametrize("name", tm.experiments)
+def test_a_count_that_no_run_can_be_without_is_refused_before_the_runs(name):
+    experiment = tm.experiments[name]
+    counts = [key for key, value in experiment.quick.items() if type(value) is int]
+    for key in counts:
+        with pytest.raises(ValueError, match=f"{key}.*at least"):
+            experiment.settings(changes={key: -1})
+    for key in set(counts) & {"models", "starts", "kept", "turns", "cells", "every"}:
+        with pytest.raises(ValueError, match=f"{key}.*at least 1, got 0"):
+            experiment.settings(changes={key: 0})
+    assert experiment.settings(changes=experiment.control)
 
 
 def test_all_seeds_of_an_experiment_are_one_sweep(tmp_path):

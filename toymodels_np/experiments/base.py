@@ -17,6 +17,8 @@ from ..store.sweep import sweep_rows
 FIRST_SEED = 1000       # lower seeds were tried while sizes and lengths were chosen; these were not
 FRESH_SEED = 2000       # from here on are seeds on which verdicts are held against those of 1000
 WHOLE, NUMBER = "a whole number", "a number"    # sorts of settings
+NEEDED = ("n_features", "n_hidden", "models", "sweep_models", "linear_models", "starts", "kept",
+          "turns", "cells", "every", "batch_size")      # counts of what no run can be without
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Experiment:
 
     name : as on the command line                   row : its number
     title, section : in the paper's terms           derivation : the chapter that explains it
-    quick, full : settings, JSON-able, with "seeds", how many runs
+    quick, full : settings, JSON-able, with "seeds", how many runs; whole numbers are counts
     run : a job, the settings and "seed" -> a dictionary of numbers, strings and arrays
     draw : runs, a list of results with their settings, one a seed -> a matplotlib Figure
     claims : tuple of Claim
@@ -50,7 +52,8 @@ class Experiment:
     def settings(self, full=False, changes=()):
         """The quick or the full settings, with `changes` to some: a dictionary, or items of one.
 
-        Raises ValueError for a setting that there is none of, or a value of another sort.
+        Raises ValueError for a setting that there is none of, a value of another sort, or a count
+        that is too low.
         """
         if not isinstance(full, bool):
             raise TypeError(f"full must be True or False, got {full!r}")
@@ -63,6 +66,7 @@ class Experiment:
                 raise ValueError(f"unknown setting {key!r} for {self.name}: " + (
                     f"did you mean {near[0]!r}?" if near else f"known are {', '.join(settings)}"))
             _check_sort(key, settings[key], value)
+            _check_count(key, settings[key], value)
             settings[key] = value
         if settings["seeds"] < 1:
             raise ValueError(f"seeds must be a whole number of at least 1, "
@@ -124,6 +128,16 @@ def _check_sort(key, known, value):
         model = next((item for item in known if _sort(item) == NUMBER), known[0])
         for item in value:
             _check_sort(key, model, item)
+
+
+def _check_count(key, known, value):
+    """ValueError if a whole number is negative, or 0 where none will not do.
+
+    A run that had it would fail with NumPy's words, or leave something out and say nothing.
+    """
+    least = int(key in NEEDED)
+    if _sort(known) == WHOLE and value < least:
+        raise ValueError(f"the setting {key!r} must be at least {least}, got {value}")
 
 
 def _sort(value):
