@@ -529,6 +529,16 @@ def test_a_process_passes_who_prints(tmp_path):
     assert child.judge_file(find(4), path).solved
 
 
+def test_a_file_is_found_from_any_folder(tmp_path, monkeypatch):
+    path = tmp_path / "mine" / "04_loss.py"
+    path.parent.mkdir()
+    path.write_text("def loss(x, output, importance):\n"
+                    "    return (importance * (x - output)**2).sum(1).mean()\n", encoding="utf-8")
+    for folder in (tmp_path, path.parent):              # the process that checks begins elsewhere
+        monkeypatch.chdir(folder)
+        assert child.judge_file(find(4), path.relative_to(folder)).solved
+
+
 PRINTING = "def loss(x, output, importance):\n    print('x', x)\n    {}\n"
 
 

@@ -26,9 +26,10 @@ READY = "ready"
 
 def judge_file(exercise, path, seconds=SECONDS):
     """The Verdict on the file at `path`, whatever is in it."""
+    path = Path(path).absolute()                # the child begins in its folder
     command = [sys.executable, "-P", "-m", __name__, str(path), exercise.name]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, cwd=Path(path).absolute().parent,
+                          stderr=subprocess.PIPE, cwd=path.parent,
                           env=_environment(), encoding="utf-8", errors="replace") as process:
         try:
             return _listen(exercise, process, seconds)
