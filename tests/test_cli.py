@@ -682,6 +682,15 @@ def test_a_bad_command_is_one_line_and_exit_code_2(here, capsys, command):
     assert captured.out == "" and "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("command, said", [
+    (f"{TRAIN} --correlated 0,a", "argument --correlated: must be features such as 0,1, got '0,a'"),
+    ("claims --json HERE/records.json", "is there already: give another name\n"),
+])
+def test_a_bad_command_hears_of_nothing_that_it_cannot_type(here, capsys, command, said):
+    assert run(*command.replace("HERE", str(here)).split()) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_so_is_one_in_a_real_process(here):
     done = subprocess.run(
         [sys.executable, "-m", "toymodels_np", "train", "--steps", "0"],

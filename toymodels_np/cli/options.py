@@ -85,10 +85,11 @@ def _contradiction(options, name, given, found):
 
 # -- a place for the result ----------------------------------------------------------------------
 
-def check_output(path, overwrite, *, kind=None):
+def check_output(path, overwrite, *, kind=None, option=True):
     """OSError before the work if `path` cannot be written, or is there and must not be replaced.
 
     kind : History or Model, where the result is one. A run is replaced by nothing but a run.
+    option : whether the command has --overwrite
     """
     check_writable(path)
     if not path.exists():
@@ -97,8 +98,8 @@ def check_output(path, overwrite, *, kind=None):
         raise FileExistsError(f"{path} holds a run, which only a run may replace: give another "
                               f"name")
     if not overwrite:
-        raise FileExistsError(f"{path} is there already: give another name, or --overwrite to "
-                              f"replace it")
+        raise FileExistsError(f"{path} is there already: give another name" +
+                              (", or --overwrite to replace it" if option else ""))
 
 
 def _holds_run(path):

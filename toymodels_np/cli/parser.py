@@ -191,7 +191,10 @@ def _add_overwrite(parser):
 
 
 def _index_set(text):
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be features such as 0,1, got {text!r}") from None
 
 
 def _figure(text):
