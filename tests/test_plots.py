@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from matplotlib import colormaps
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
 
 import toymodels_np as tm
 from toymodels_np.plots.parts import hull_edges
@@ -373,6 +374,21 @@ def test_a_flow_that_stands_at_a_loss_of_zero_can_be_drawn():
     assert axes.get_yscale() == "linear" and axes.get_ylim()[0] < 0 < axes.get_ylim()[1]
     axes.figure.canvas.draw()
     assert tm.plots.flow(gradient_flow()).get_yscale() == "log"
+
+
+def test_numbers_in_space_stand_beside_their_dots_in_a_small_panel():
+    figure = Figure((3, 3))
+    W = np.array([[1, 0, 0, 0.2, 0], [0, 1, 0, 0.05, 0], [0, 0, 1, -0.2, -1]])    # one is short
+    axes = tm.plots.geometry(W, ax=figure.add_subplot(projection="3d"))
+    figure.canvas.draw()
+    middles = np.transpose([number.get_position_3d() for number in axes.texts])
+
+    def seen(points):
+        x, y, _ = proj3d.proj_transform(*points, axes.get_proj())
+        return axes.transData.transform(np.transpose([x, y]))
+
+    apart = np.hypot(*(seen(middles) - seen(W)).T) * 72 / figure.dpi
+    assert apart.min() > 9                      # points, of which a dot's radius is 4.5
 
 
 def test_no_curve_of_a_rose_runs_through_a_number():

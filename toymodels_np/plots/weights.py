@@ -20,6 +20,7 @@ DRAWN = 0.02                # a column shorter than this part of the longest is 
 NUMBERED = 24               # up to so many features get their number,
 OUTLINED = 100              # and up to so many a bar with an outline
 SHARED = Normalize(0, 1), "viridis"                     # the colours of interference
+BEYOND = 0.24               # of the longest column: how far from a tip in space its number stands
 LARGEST = 1e100                                         # entry of a W whose squares can be drawn
 FRACTIONS = {"3/4 tetrahedron": 3 / 4, "2/3 triangle": 2 / 3, "1/2 digon": 1 / 2,
              "2/5 pentagon": 2 / 5, "3/8 square antiprism": 3 / 8, "0 dropped": 0.0}
@@ -166,8 +167,10 @@ def _draw_space(axes, W, limit, far, numbers):
                   **look)
         axes.plot(*w[:, None], linestyle="", marker="o", markersize=9, **look)
     draw_hull(axes, W.T[far])
+    length = np.linalg.norm(W, axis=0)
     for i, words, colour in at_tips(W, numbers):
-        axes.text(*(1.16 * W[:, i]), words, color=colour, fontsize=STYLE["font"] + 1,
+        beyond = 1 + BEYOND * length.max() / length[i]          # as far from a short one's dot
+        axes.text(*(beyond * W[:, i]), words, color=colour, fontsize=STYLE["font"] + 1,
                   fontweight="bold", ha="center", va="center")
     for artist in (*axes.lines, *axes.texts):       # in space they have no extent for a layout
         artist.set_in_layout(False)
