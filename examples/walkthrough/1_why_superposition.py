@@ -65,7 +65,7 @@ for W, p, panel in zip(history.model.W, probabilities, panels):
 
 # %% [markdown]
 # When features are dense, the two most important ones get orthogonal directions, and the other
-# three are given up. As features get sparse, two of them share an axis, back to back, and in the
+# three are given up. As features get sparse, two by two share an axis, back to back, and in the
 # end all five have a direction: a pentagon. The model then answers with interference, which is
 # *superposition*. (Only the angles between the arrows mean something: the plane may be turned.)
 #
