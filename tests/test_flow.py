@@ -10,7 +10,7 @@ from scipy.stats import ortho_group
 
 import toymodels_np as tm
 from toymodels_np.theory import flow as module
-from toymodels_np.theory.descent import pack
+from toymodels_np.theory.descent import evaluate, pack
 from toymodels_np.theory.flow import find_plateaus, gradient_flow
 
 SETS, P = [(0, 1, 2), (3, 4, 5)], 0.1
@@ -352,6 +352,22 @@ def test_a_penalised_flow_ends_at_the_penalised_minimum():
     assert last.index == 0 and last.gradient_norm <= 1e-9
     assert abs(last.saddle_loss - minimum.loss) < 1e-10
     assert minimum.loss > tm.find_minimum(features, 2, initial=model).loss + 1e-3
+
+
+def test_a_steep_penalty_takes_hardly_more_steps(monkeypatch):
+    """Differences of its slopes would hide those of the loss: then every step fails but tiny ones.
+    """
+    model, asked = tm.ReluOutput(np.random.default_rng(0).normal(size=(2, 3)), np.zeros(3)), []
+
+    def counted(*arguments):
+        asked.append(1)
+        assert len(asked) < 5000
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(module, "evaluate", counted)
+    flow = gradient_flow(model, tm.Features(3, 0.05), t_final=1e6, interference=1e8)
+    assert flow.plateaus[-1].geometry == "2 orthogonal + dropped"
+    assert flow.losses[-1] == pytest.approx(0.05 / 3 - 0.05**2 / 4, rel=1e-12)
 
 
 def test_a_penalty_without_a_minimum_is_refused():

@@ -25,7 +25,7 @@ from ..geometry.tegum import geometry_of
 from ..known import stranger
 from ..penalties import NONE, Penalty, check_bounded, penalty as checked_penalty
 from .curvature import DIFFERENCE, FLAT, hessian
-from .descent import evaluate, pack, unpack
+from .descent import evaluate, pack, split, unpack
 from .estimate import check_pair
 
 ACCURACY = {"rtol": 1e-6, "atol": 1e-9}     # of the integration, for each parameter
@@ -153,10 +153,17 @@ class _Loss(NamedTuple):
     def slopes(self, theta, directions, step):
         """Columns (P, D): how the gradient changes along each row of `directions` (D, P).
 
-        They are one-sided differences.
+        They are one-sided differences, but a penalty's slopes are exact: where it is steep, what
+        differences miss of them would be more than the loss's own.
         """
-        g = self.at(theta + step * np.vstack([np.zeros(len(theta)), directions]))[1]
-        return ((g[1:] - g[0]) / step).T
+        moved = theta + step * np.vstack([np.zeros(len(theta)), directions])
+        g = evaluate(self.model, moved, self.features)[1]
+        slopes = (g[1:] - g[0]) / step
+        if self.penalty:
+            W, V = split(self.model, theta)[0], split(self.model, directions)[0]
+            bent = self.penalty.hessian_product(W, V)
+            slopes[:, :W.size] += bent.reshape(len(V), -1)
+        return slopes.T
 
     def index(self, theta):
         """How many eigendirections at theta go down to both sides, and whether the sides differ."""
