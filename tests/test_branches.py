@@ -442,3 +442,15 @@ def test_a_crossing_before_a_fold_is_the_limit():
     for low, high in ((0.002, 0.8), (0.0192, 0.03)):
         limit = tm.stability_limit(start, tm.Parameter(law, low, high), **penalties)
         assert limit.value == pytest.approx(0.02051591186, abs=1e-10)
+
+
+def test_a_step_does_not_lead_to_a_saddle_that_crosses_the_branch_later():
+    """It and the branch meet where both change their stability. Where it was taken for the branch,
+    limits came 0.02 too early, at three places from three starts."""
+    law = lambda p: tm.Features(4, p, [0.9, 0.8, 0.9, 0.9])
+    for p in (0.2, 0.3, 0.4):
+        W = [[1, 0, -1, 0], [0, 0.32, 0, 1.03]]
+        start = tm.find_minimum(law(p), 2, interference=1e-3,
+                                initial=tm.ReluOutput(W, [0.02, 0.08, 0.02, -0.13]))
+        limit = tm.stability_limit(start, tm.Parameter(law, 0.005, 0.6), interference=1e-3)
+        assert limit.kind == "crossing" and limit.value == pytest.approx(0.5685397, abs=1e-6)

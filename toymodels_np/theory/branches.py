@@ -32,7 +32,8 @@ from .exact.loss import expected_loss
 from .minima import GRADIENT, Minimum, NotConverged
 
 EQUAL = 1e-12               # part of the energies up to which two of them are equal
-MOVE = 0.1                  # part of G that a step may change, else it is halved
+MOVE = 0.1                  # part of G that a step may change, else it is halved,
+BACK = 1e-5                 # and by which the way back from where a saddle begins may miss
 COARSE = 2e-3               # the shortest step that surveys a branch, as a part of the range,
 FINE = 1e-10                # and the shortest that ends one
 SURVEY = 17                 # values of v at which a branch is looked for, and followed
@@ -188,6 +189,12 @@ def lifted(H, model):
     return H + np.linalg.norm(H) * R @ R.T
 
 
+def _same(model, other, part):
+    """Whether two models' G differ by no more than this part of the other's."""
+    G = gram(other.W)
+    return np.linalg.norm(gram(model.W) - G) <= part * np.linalg.norm(G)
+
+
 def sharp_lowest(model, features, step=STEP, penalty=NONE):
     """The lowest eigenvalue of the lifted Hessian with its differences extrapolated to a step of 0:
     those of one step leave eight digits of some limits.
@@ -286,8 +293,13 @@ class _Follower:
         point = self._point(start, v)
         if point is None or geometry_of(point.model.W) != self.name:
             return None
-        change = np.linalg.norm(gram(point.model.W) - gram(start.W))
-        return point if change <= MOVE * np.linalg.norm(gram(start.W)) else None
+        if not _same(point.model, start, MOVE):
+            return None
+        if (point.lowest > 0) != (self.points[near].lowest > 0):    # it may be another branch's
+            back = self._point(point.model, near)
+            if back is None or not _same(back.model, start, BACK):
+                return None
+        return point
 
     # -- the whole branch
 
