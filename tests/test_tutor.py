@@ -203,6 +203,16 @@ def test_ctrl_c_says_how_to_go_on(mine, capsys, monkeypatch):
                    "python -m toymodels_np learn --watch\n")
 
 
+def test_what_to_type_next_names_the_folder_if_it_is_another(mine, capsys, monkeypatch):
+    monkeypatch.chdir(mine.parent)
+    mine.rename("my own")
+    for words, said in (((), "01"), (("hint",), "hint 01")):
+        _, lines, _ = learn(capsys, "--dir", "my own", *words)
+        assert f"python -m toymodels_np learn --dir 'my own' {said}" in lines[-1]
+    monkeypatch.chdir("my own")
+    assert learn(capsys)[1][-1].endswith("check it with: python -m toymodels_np learn 01")
+
+
 BAD = ["nothing", "0", "26", "hint nothing", "solution 99", "reset -- -1", "skip 1 2", "1 2",
        "check 1 2 3", "hint 1 2", "--watch 1 2", "--watch nothing", "--dir nowhere",
        "--dir nowhere 1", "--copy x --report y", "--copy x 1", "--copy", "--report",

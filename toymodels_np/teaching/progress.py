@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from ..store.files import os_errors_as, replacing
@@ -61,6 +63,14 @@ def find_folder(folder):
             return place
     raise FileNotFoundError(f"there are no exercises in {folder}; copy them with "
                             f"{COMMAND} --copy DIR")
+
+
+def typed(folder, words):
+    """The command that does `words` with the exercises in `folder`, as one types it from here."""
+    with suppress(FileNotFoundError):
+        if find_folder(".") == folder:
+            return f"{COMMAND} {words}"
+    return f"{COMMAND} --dir {shlex.quote(str(folder))} {words}"
 
 
 def load(folder):

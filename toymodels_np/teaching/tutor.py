@@ -37,6 +37,7 @@ from .progress import (
     remember,
     skip,
     state,
+    typed,
     write,
 )
 from .records import EXERCISES, find
@@ -115,8 +116,9 @@ def _list(folder):
         print(f"[{MARKS[state(data, one)]}] {one.name:22} {one.title}")
     solved = sum(state(data, one) == "solved" for one in EXERCISES)
     first = _open(data)
+    check = typed(folder, f"{first.number:02d}") if first else ""
     print(f"\n{solved} of {len(EXERCISES)} solved in {folder}" +
-          (f"; next: {first.file}; check it with: {COMMAND} {first.number:02d}" if first else ""))
+          (f"; next: {first.file}; check it with: {check}" if first else ""))
     return 0
 
 
@@ -145,7 +147,8 @@ def _check(folder, exercise, options):
 
 def _hint(folder, exercise, options):
     number = next_hint(folder, exercise)
-    more = f" (one more: {COMMAND} hint {exercise.number:02d})" if number < 2 else ""
+    again = typed(folder, f"hint {exercise.number:02d}")
+    more = f" (one more: {again})" if number < 2 else ""
     print(f"{exercise.name}, hint {number} of {len(exercise.hints)}: "
           f"{exercise.hints[number - 1]}{more}")
     return 0
@@ -218,7 +221,8 @@ def watch(folder, exercise, traceback=False, changes=None):
                 _check(folder, exercise, options)
                 exercise = _onward(folder, exercise)
     except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(f"what is solved is kept; go on with: {COMMAND} --watch") from None
+        raise type(interrupt)("what is solved is kept; go on with: " +
+                              typed(folder, "--watch")) from None
     return 0
 
 
