@@ -188,7 +188,9 @@ def test_settings_change_by_name_and_keep_their_sort():
                           ({"word": 1}, "'word' must be text"),
                           ({"flag": 1}, "'flag' must be true"),
                           ({"n": -1}, "'n' must be at least 0, got -1"),
-                          ({"seeds": 0}, "seeds must be"), ({"seeds": 1.5}, "'seeds' must be")):
+                          ({"seeds": 0}, "seeds must be"),
+                          ({"seeds": -1}, "^seeds must be a whole number of at least 1, got -1"),
+                          ({"seeds": 1.5}, "'seeds' must be")):
         with pytest.raises(ValueError, match=said):
             TINY.settings(changes=changes)
 

@@ -57,7 +57,8 @@ class Experiment:
         """
         if not isinstance(full, bool):
             raise TypeError(f"full must be True or False, got {full!r}")
-        settings = dict(self.full if full else self.quick)
+        known = self.full if full else self.quick
+        settings = dict(known)
         for key, value in _changes(changes):
             if not isinstance(key, str):
                 raise TypeError(f"settings have names, got {key!r}")
@@ -66,11 +67,12 @@ class Experiment:
                 raise ValueError(f"unknown setting {key!r} for {self.name}: " + (
                     f"did you mean {near[0]!r}?" if near else f"known are {', '.join(settings)}"))
             _check_sort(key, settings[key], value)
-            _check_count(key, settings[key], value)
             settings[key] = value
         if settings["seeds"] < 1:
             raise ValueError(f"seeds must be a whole number of at least 1, "
                              f"got {settings['seeds']!r}")
+        for key, value in settings.items():
+            _check_count(key, known[key], value)
         return settings
 
     def jobs(self, settings, first_seed=FIRST_SEED):

@@ -39,7 +39,7 @@ def geometry(W, *, ax=None):
     if abs(W).max() > LARGEST:
         raise OverflowError(f"W is too large to be drawn: its entries reach {abs(W).max():.3g}")
     axes = panel(ax, size=(5.6, 5.6), space=len(W) == 3)
-    length = np.linalg.norm(W, axis=0)
+    length = measures.norms(W)
     limit = 1.32 * length.max() if length.max() > 0 else 1.0
     far = np.flatnonzero((length > DRAWN * length.max()) & (length > 0))
     numbers = far if len(far) <= NUMBERED else ()
@@ -167,7 +167,7 @@ def _draw_space(axes, W, limit, far, numbers):
                   **look)
         axes.plot(*w[:, None], linestyle="", marker="o", markersize=9, **look)
     draw_hull(axes, W.T[far])
-    length = np.linalg.norm(W, axis=0)
+    length = measures.norms(W)
     for i, words, colour in at_tips(W, numbers):
         beyond = 1 + BEYOND * length.max() / length[i]          # as far from a short one's dot
         axes.text(*(beyond * W[:, i]), words, color=colour, fontsize=STYLE["font"] + 1,

@@ -20,6 +20,7 @@ Exit codes: 0 solved or done, 1 not solved, 2 refused.
 
 import argparse
 import os
+import shlex
 from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
@@ -106,7 +107,7 @@ def _copy(folder):
     kept = len(EXERCISES) - len(written)
     print(f"wrote {len(written)} exercises to {folder}" +
           (f"; {kept} were there already and stay as they are" if kept else ""))
-    print(f"go on with: cd {folder}; {COMMAND} --watch")
+    print(f"go on with: cd {shlex.quote(str(folder))}; {COMMAND} --watch")
     return 0
 
 

@@ -392,9 +392,9 @@ def _check_numbers(steps, batch_size, n, learning_rate, seed):
 
 def _check_steps(steps):
     """`steps` as an int from 1 to MOST_STEPS, else TypeError or ValueError."""
-    if checks.integer("steps", steps) > MOST_STEPS:
+    if (steps := checks.integer("steps", steps)) > MOST_STEPS:
         raise ValueError(f"steps must be at most 2^40, got {steps}")
-    return int(steps)
+    return steps
 
 
 def _cast(name, a, dtype):
