@@ -1,6 +1,5 @@
 """The book is one page that needs no network: mathematics typeset, every link leads somewhere."""
 
-import base64
 import io
 import re
 import subprocess
@@ -63,6 +62,19 @@ def text(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(text):
     return Page(text)
+
+
+@pytest.fixture(scope="module")
+def tabs(text, tmp_path_factory):
+    """The page as screens of several widths show it, {width: tab}."""
+    path = tmp_path_factory.mktemp("tabs") / "book.html"
+    path.write_text(text, encoding="utf-8")
+    with chromium() as started:
+        found = {width: started.new_page(viewport={"width": width, "height": 900})
+                 for width in (PHONE, *SCREENS)}
+        for tab in found.values():
+            tab.goto(path.as_uri())
+        yield found
 
 
 def test_no_latex_is_left_and_all_of_it_is_mathml(page):
@@ -140,7 +152,7 @@ def test_figures_are_pictures_with_a_caption_and_all_are_used(page):
             for name in book.FIGURE.findall(path.read_text(encoding="utf-8"))}
     assert used == set(figures.FIGURES)
     for name in used:
-        data = base64.b64decode(figures.png(name))
+        data = figures.png(name)
         assert data.startswith(b"\x89PNG") and len(data) < 200_000
         assert len(figures.caption(name)) > 80
 
@@ -206,47 +218,48 @@ def test_a_browser_opens_it_from_a_file(text, tmp_path):
     assert (picture[..., :3].min(axis=2) < 0.5).mean() > 0.01          # something is written there
 
 
-def test_no_formula_is_cut_on_a_screen(text, tmp_path):
-    (tmp_path / "book.html").write_text(text, encoding="utf-8")
-    with chromium() as started:
-        for width in SCREENS:
-            tab = started.new_page(viewport={"width": width, "height": 900})
-            tab.goto((tmp_path / "book.html").as_uri())
-            cut = tab.evaluate("""() => [...document.querySelectorAll('.equation .formula')]
-                .filter(one => one.scrollWidth > one.clientWidth + 1)
-                .map(one => one.parentNode.id)""")
-            assert cut == []
-            assert tab.evaluate("document.documentElement.scrollWidth") == width
+@pytest.mark.parametrize("width", SCREENS)
+def test_no_formula_is_cut_on_a_screen(width, tabs):
+    cut = tabs[width].evaluate("""() => [...document.querySelectorAll('.equation .formula')]
+        .filter(one => one.scrollWidth > one.clientWidth + 1)
+        .map(one => one.parentNode.id)""")
+    assert cut == []
 
 
-def test_what_touches_a_formula_is_on_its_line(text, tmp_path):
+def test_the_page_is_as_wide_as_the_screen_and_figures_are_not_too_small(tabs):
+    for width, tab in tabs.items():
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        sizes = tab.evaluate("""[...document.querySelectorAll('figure img')]
+            .map(each => [each.width / each.naturalWidth, each.naturalHeight / each.height])""")
+        assert len(sizes) == len(figures.FIGURES)
+        for wide, high in sizes:
+            assert wide > 0.4 and np.isclose(wide * high, 1, rtol=0.01)
+
+
+def test_what_touches_a_formula_is_on_its_line(tabs):
     """Neither a bracket before a formula nor a full stop after it stands on another line."""
-    (tmp_path / "book.html").write_text(text, encoding="utf-8")
-    with chromium() as started:
-        for width in (PHONE, *SCREENS):
-            tab = started.new_page(viewport={"width": width, "height": 900})
-            tab.goto((tmp_path / "book.html").as_uri())
-            torn = tab.evaluate("""() => {
-                const torn = [], range = document.createRange();
-                const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT,
-                    node => node.parentNode.closest("math, pre") ? 2 : 1);
-                const place = (node, i) => {
-                    range.setStart(node, i);
-                    range.setEnd(node, i + 1);
-                    return range.getBoundingClientRect();
-                };
-                for (let node; node = texts.nextNode();) {
-                    const { data, previousSibling: before, nextSibling: after } = node;
-                    if (before?.localName === "math" && /^\\S/.test(data)
-                        && place(node, 0).left < before.getBoundingClientRect().right - 2
-                        || after?.localName === "math" && /\\($/.test(data)
-                        && place(node, data.length - 1).right
-                           > after.getBoundingClientRect().left + 2)
-                        torn.push(data);
-                }
-                return torn;
-            }""")
-            assert torn == []
+    for tab in tabs.values():
+        torn = tab.evaluate("""() => {
+            const torn = [], range = document.createRange();
+            const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT,
+                node => node.parentNode.closest("math, pre") ? 2 : 1);
+            const place = (node, i) => {
+                range.setStart(node, i);
+                range.setEnd(node, i + 1);
+                return range.getBoundingClientRect();
+            };
+            for (let node; node = texts.nextNode();) {
+                const { data, previousSibling: before, nextSibling: after } = node;
+                if (before?.localName === "math" && /^\\S/.test(data)
+                    && place(node, 0).left < before.getBoundingClientRect().right - 2
+                    || after?.localName === "math" && /\\($/.test(data)
+                    && place(node, data.length - 1).right
+                       > after.getBoundingClientRect().left + 2)
+                    torn.push(data);
+            }
+            return torn;
+        }""")
+        assert torn == []
 
 
 def test_what_is_said_of_the_energies_of_shapes():

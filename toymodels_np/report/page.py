@@ -1,6 +1,5 @@
 """What the report shows, row by row; `page.html` beside this file says how, and escapes it all."""
 
-import base64
 import io
 import json
 import platform
@@ -15,7 +14,7 @@ from .. import experiments, plots
 from ..experiments.claims import CORRECTED, FAILS, HOLDS, KINDS, UNDECIDED, VERDICTS, NotMeasured
 from ..experiments.command import control, spread
 from ..teaching import book
-from ..teaching.templates import render
+from ..teaching.templates import image, render
 from ..version import __version__
 from . import atlas
 
@@ -67,15 +66,14 @@ def _section(row, full):
     story = _story(experiment)
     seeds = [run["seed"] for run in row.runs]
     try:
-        picture, missing = _png(experiment.draw(row.runs)), ""
+        said = f"Figure of row {experiment.row}, {experiment.title}. {' '.join(story[0].split())}"
+        picture, missing = image(_png(experiment.draw(row.runs)), said), ""
     except NotMeasured as error:
         picture, missing = "", str(error)
     return {
         "name": experiment.name, "number": experiment.row, "title": experiment.title,
         "section": experiment.section, "story": story, "picture": picture,
         "missing": missing, "chapter": experiment.derivation,
-        "alt": f"Figure of row {experiment.row}, {experiment.title}. "
-               f"{' '.join(story[0].split())}",
         "claims": [_claim(record) for record in row.records],
         "seeds": f"{min(seeds)} to {max(seeds)}" if len(set(seeds)) > 1 else f"{seeds[0]}",
         "command": f"python -m toymodels_np experiment {experiment.name}"
@@ -104,7 +102,7 @@ def _claim(record):
 def _png(figure):
     stream = io.BytesIO()
     plots.save(figure, stream, format="png")
-    return base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()
 
 
 def _chapters():

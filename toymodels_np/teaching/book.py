@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..version import __version__
 from . import figures
-from .templates import render
+from .templates import image, render
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent
@@ -333,6 +333,6 @@ def _figure(text):
     if named[1] not in figures.FIGURES:
         raise ValueError(f"a chapter names the figure {named[1]!r}, and there are only "
                          f"{', '.join(figures.FIGURES)}")
-    said = escape(figures.caption(named[1]))
-    return (f'<figure><img alt="{said}" src="data:image/png;base64,{figures.png(named[1])}">'
-            f"<figcaption>{_linked(figures.caption(named[1]))}</figcaption></figure>\n")
+    said = figures.caption(named[1])
+    return (f"<figure>{image(figures.png(named[1]), said)}"
+            f"<figcaption>{_linked(said)}</figcaption></figure>\n")

@@ -4,7 +4,6 @@ A chapter names its figure in a comment, `<!-- figure: pentagon -->`, at the pla
 The docstring of the function is the caption; what it draws is computed here, in about a second.
 """
 
-import base64
 import io
 from fractions import Fraction
 from functools import cache
@@ -256,7 +255,7 @@ def caption(name):
 
 @cache
 def png(name):
-    """The figure of this name as PNG in base64, made once a process."""
+    """The figure of this name as PNG, made once a process."""
     stream = io.BytesIO()
     FIGURES[name]().savefig(stream, format="png", dpi=DPI, facecolor="white")
-    return base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()
