@@ -49,6 +49,7 @@ def test_what_is_stored_is_a_run_from_top_to_bottom_without_error(path):
     assert all(output.get("name") != "stderr" for output in outputs)
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
     assert path.with_suffix(".ipynb").stat().st_size < LARGEST
+    assert "widgets" not in notebook.metadata           # of progress bars that are gone
 
 
 def test_the_guide_installs_what_the_meetings_run():
