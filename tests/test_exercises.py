@@ -95,14 +95,15 @@ def test_every_mistake_gets_its_own_message_and_no_others(exercise):
     assert len({one.said for one in exercise.mistakes}) == len(exercise.mistakes)
     views = []
     for mistake in exercise.mistakes:
-        answers = [call(mistake.function, one) for one in inputs]
-        assert any(map(judged, repeat(exercise), answers, rights)), mistake.said
-        assert diagnose(exercise, answers) is mistake
-        views.append([call(exercise.view, (a,)) for a in answers])
-    for i, mine in enumerate(views):
-        for j, other in enumerate(views):
+        for function in (mistake.function, *mistake.also):
+            answers = [call(function, one) for one in inputs]
+            assert any(map(judged, repeat(exercise), answers, rights)), mistake.said
+            assert diagnose(exercise, answers) is mistake
+            views.append((mistake, [call(exercise.view, (a,)) for a in answers]))
+    for mistake, mine in views:
+        for another, other in views:
             alike = all(same(a, b, exercise.tolerance) for a, b in zip(mine, other))
-            assert alike == (i == j)
+            assert not alike or mistake is another
 
 
 @pytest.mark.parametrize("exercise", EXERCISES[3::7], ids=lambda one: one.name)
@@ -174,11 +175,16 @@ WRONG_JUDGES = {
     "sum": (lambda a, b: np.isclose(a.sum(), b.sum(), rtol=1e-6, atol=0), "only the sum"),
     "mean": (lambda a, b: np.isclose(a.mean(), b.mean(), rtol=1e-6, atol=0), "only the sum"),
     "sorted": (lambda a, b: np.allclose(np.sort(a), np.sort(b), atol=0), "is not right"),
+    "last": (lambda a, b: [np.isclose(*pair, atol=0) for pair in zip(a, b)][-1], "only the last"),
+    "any": (lambda a, b: np.isclose(a, b, atol=0).any(), "any stands where all is meant"),
+    "signed": (lambda a, b: (a - b < 1e-6 * abs(b)).all(), "errors keep their sign"),
+    "absolute": (lambda a, b: abs(a - b).max() < 1e-6, "the error is absolute"),
+    "equal": (np.array_equal, "no gradient is right"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG_JUDGES)
-def test_a_judge_of_gradients_that_overlooks_errors_is_refused(name):
+def test_a_judge_of_gradients_that_errs_is_refused(name):
     alike, said = WRONG_JUDGES[name]
     verdict = examine(find("gradient_check"), lambda loss, theta, claimed: bool(
         alike(slopes(loss, theta), claimed)))

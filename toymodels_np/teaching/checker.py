@@ -119,9 +119,10 @@ def judged(exercise, answer, right):
 def diagnose(exercise, answers):
     """The known mistake that gives these answers on all drawn inputs, or None."""
     for mistake in exercise.mistakes:
-        if all(_like(exercise, answer, call(mistake.function, arguments))
-               for answer, arguments in zip(answers, drawn(exercise))):
-            return mistake
+        for function in (mistake.function, *mistake.also):
+            if all(_like(exercise, answer, call(function, arguments))
+                   for answer, arguments in zip(answers, drawn(exercise))):
+                return mistake
     return None
 
 

@@ -15,10 +15,12 @@ PACKAGE = __package__.partition(".")[0]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake: `function` is wrong in this way. `said` goes on from "what you get if …"."""
+    """A known mistake: `function` is wrong in this way, and so are those of `also`, which give other
+    answers, such as with another tolerance. `said` goes on from "what you get if …"."""
 
     said: str
     function: Callable
+    also: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Bowl:
 
 
 SCALES = 1.0, 1e-6
-DEFECTS = ("none", "sign", "last", "thousandth", "double", "all signs", "exchanged", "+d, -d")
+OF_ONE = {"sign": (-1, -1), "last": (-1, 0), "first": (0, 0), "thousandth": (-1, 1.001)}
+DEFECTS = ("none", *OF_ONE, "double", "all signs", "exchanged", "+d, -d")
 OF_TWO = DEFECTS[-2:]       # these need two components, and leave their sum as it is
 PAIRS = tuple((scale, defect) for defect in DEFECTS for scale in SCALES)
 
@@ -47,8 +48,9 @@ PAIRS = tuple((scale, defect) for defect in DEFECTS for scale in SCALES)
 def claim(gradient, defect):
     """A gradient with a defect, or without one."""
     claimed = gradient.copy()
-    if defect in ("sign", "last", "thousandth"):
-        claimed[-1] *= {"sign": -1, "last": 0, "thousandth": 1.001}[defect]
+    if defect in OF_ONE:
+        place, factor = OF_ONE[defect]
+        claimed[place] *= factor
     if defect == "exchanged":
         claimed[[0, -1]] = claimed[[-1, 0]]
     if defect == "+d, -d":
@@ -60,7 +62,7 @@ def _claim_inputs(draw):
     scale, defect = draw.one_of(PAIRS)
     n = draw.integer(2 if defect in OF_TWO else 1, 3)
     loss = Bowl(scale, draw.array(n, values=(1.0, 0.5, 2.0)))
-    theta = draw.array(n, values=(1.0, 0.5, 2.0, -0.5))
+    theta = draw.array(n, values=(1.0, 0.5, 2.0, -0.5, -1.5))       # slopes of either sign
     return loss, theta, claim(loss.gradient(theta), defect)
 
 
@@ -88,15 +90,34 @@ def _near(measured, claimed, tolerance=1e-5):
     return bool(abs(measured - claimed).max() <= tolerance * size)
 
 
-def _absolute(loss, theta, claimed):
-    return bool(abs(_slopes(loss, theta) - claimed).max() < 1e-4)
+def _largest(errors):
+    return abs(errors).max()
+
+
+def _total(errors):
+    return abs(errors).sum()
+
+
+def _absolute(tolerance, size=_largest):
+    return lambda loss, theta, claimed: bool(size(_slopes(loss, theta) - claimed) < tolerance)
+
+
+def _within(tolerance):
+    return lambda loss, theta, claimed: _near(_slopes(loss, theta), claimed, tolerance)
+
+
+def _each(judge):
+    """The answer that `judge` makes of relative errors with their signs, one a component."""
+    return lambda loss, theta, claimed: bool(judge((_slopes(loss, theta) - claimed) / abs(claimed)))
 
 
 CHECK = Exercise(
     name="19_gradient_check", title="is this gradient right?", function="is_right",
-    inputs=_claim_inputs, answer=_is_right, examples=320,      # all PAIRS, whatever the version
+    inputs=_claim_inputs, answer=_is_right, examples=360,      # all PAIRS, whatever the version
     mistakes=(
-        Mistake("the error is absolute: a wrong gradient of a small loss passes", _absolute),
+        Mistake("the error is absolute: a wrong gradient of a small loss passes", _absolute(1e-4),
+                also=tuple(_absolute(10.0 ** -k, size) for k in (2, 3, 4, 5, 6, 8)
+                           for size in (_largest, np.linalg.norm, _total))),
         Mistake("atol = 1e-8 is absolute, and np.allclose has it by default: an error of a "
                 "thousandth passes where the loss is small",
                 lambda loss, theta, claimed: bool(np.allclose(_slopes(loss, theta), claimed))),
@@ -106,6 +127,13 @@ CHECK = Exercise(
                     _slopes(loss, theta).sum()[None], claimed.sum()[None])),
         Mistake("only the first component is looked at",
                 lambda loss, theta, claimed: _near(_slopes(loss, theta)[:1], claimed[:1])),
+        Mistake("only the last component is looked at, as where a loop keeps its last comparison",
+                lambda loss, theta, claimed: _near(_slopes(loss, theta)[-1:], claimed[-1:])),
+        Mistake("one component that is right is enough: any stands where all is meant",
+                _each(lambda errors: (abs(errors) < 1e-5).any())),
+        Mistake("errors keep their sign: a claim passes that is only too large, or only too small",
+                _each(lambda errors: (errors < 1e-5).all()),
+                also=(_each(lambda errors: (errors > -1e-5).all()),)),
         Mistake("only the lengths are compared, and a sign that is wrong passes",
                 lambda loss, theta, claimed: _near(
                     np.linalg.norm(_slopes(loss, theta))[None], np.linalg.norm(claimed)[None])),
@@ -116,7 +144,12 @@ CHECK = Exercise(
                 "but what is twice too large",
                 lambda loss, theta, claimed: _near(_slopes(loss, theta, width=1.0), claimed)),
         Mistake("the tolerance is so wide that an error of a thousandth passes",
-                lambda loss, theta, claimed: _near(_slopes(loss, theta), claimed, 1e-2)),
+                _within(1e-2), also=(_within(0.1),)),
+        Mistake("True and False are exchanged",
+                lambda loss, theta, claimed: not _is_right(loss, theta, claimed)),
+        Mistake("no gradient is right: the tolerance is tighter than a difference is exact, and a "
+                "one-sided one, or a step like 0.1 or 1e-12, is far from exact",
+                lambda loss, theta, claimed: False),
         Mistake("every gradient is right", lambda loss, theta, claimed: True)),
     hints=("(loss(theta + t v) - loss(theta - t v)) / (2 t) is v·g up to t². Take v along each "
            "axis in turn, and t = 1e-4 or so.",
