@@ -130,6 +130,31 @@ def test_an_unknown_mistake_is_told_without_a_name():
     assert said.startswith("Your answer is not right; yours is 17, expected is 0, with x = [[0]]")
 
 
+PATTERNS = [
+    ("forward", lambda right: -right, "is always -1 times what is expected"),
+    ("loss", lambda right: right / 3, "is always 0.333333 times what is expected"),
+    ("forward", np.transpose, "is the transpose of what is expected"),
+    ("moments", lambda right: right[::-1], "has its parts in another order"),
+    ("adam", lambda right: (*right[1:], right[0]), "has its parts in another order"),
+    ("plateau", lambda right: [-one for one in right], "is always -1 times what is expected"),
+    ("plateau", lambda right: (right[0], -right[1]), "number 1, that is always -1 times what is"),
+    ("rotation", lambda right: (right[0] + 1e-17, 2 * right[1]), "number 1, that is always 2 times"),
+    ("moments", lambda right: (3 * right[0], 2 * right[1]), "is not right"),
+    ("loss", lambda right: right + 1, "is not right"), ("loss", lambda right: 0.0, "is not right"),
+    ("gradient_check", int, "is a int and should be True or False"),
+    ("phase_boundary", lambda right: right[::-1], "is not right"),
+    ("simplex", lambda right: 2 * right, "is always 2 times what is expected"),
+    ("dimensionality", lambda right: right * (1 + 3e-7), "digits only"),
+]
+
+
+@pytest.mark.parametrize("name, change, said", PATTERNS)
+def test_what_all_answers_have_in_common_is_told(name, change, said):
+    exercise = find(name)
+    verdict = examine(exercise, lambda *given: change(exercise.answer(*given)))
+    assert not verdict.solved and said in verdict.said and one_sentence(verdict.said)
+
+
 @pytest.mark.parametrize("wrong", [
     lambda p, r, cost: (r * cost, (1 + r) * p * p / 7),
     lambda p, r, cost: (r * (p / 3 - p * p / 5), (1 + r) * p * p / 6),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compare import almost, apart, same, show, trouble
+from .compare import almost, apart, pattern, same, show, trouble
 from .draw import drawn, smallest
 
 MOST_PRINTED = 2000         # characters of what a function prints that are kept
@@ -62,8 +62,13 @@ def examine(exercise, function):
              if (said := judged(exercise, answer, right))]
     if not wrong:
         return Verdict(True, "")
-    mistake = diagnose(exercise, answers)
-    return _on_wrong(exercise, function, wrong, mistake)
+    if mistake := diagnose(exercise, answers):
+        why = f"is exactly what you get if {mistake.said}"
+    elif all(almost(said) for *_, said in wrong):
+        why = ""
+    else:
+        why = pattern(answers, right_answers(exercise), exercise.tolerance)
+    return _on_wrong(exercise, function, wrong, why)
 
 
 def call(function, arguments):
@@ -171,11 +176,12 @@ def _raises(answer, kind):
     return isinstance(answer, Raised) and type(answer.error) is kind
 
 
-def _on_wrong(exercise, function, wrong, mistake):
+def _on_wrong(exercise, function, wrong, why):
     """The Verdict on wrong answers, with the smallest example that shows it.
 
     wrong : the (arguments, answer, what is wrong), from which an answer is taken that is not even
         almost right, if there is one
+    why : what is wrong with all of them, half a sentence, or ""
     """
     grave = [case for case in wrong if not almost(case[-1])]
     arguments, answer, _ = (grave or wrong)[0]
@@ -190,8 +196,7 @@ def _on_wrong(exercise, function, wrong, mistake):
         arguments, answer = simple, again
     else:                               # it depends on what was called before
         printed = ""
-    what = f"is exactly what you get if {mistake.said}" if mistake else \
-        _fault(exercise, arguments, answer)
+    what = why or _fault(exercise, arguments, answer)
     mine, right = apart(answer, call(exercise.answer, arguments))
     return Verdict(False, f"Your answer {what}; yours is {mine}, expected is {right}, with "
                           f"{_named(exercise, arguments)}.", printed=printed)

@@ -1,5 +1,7 @@
 """Is an answer right? If not, why not, in half a sentence; and how answers and inputs are shown."""
 
+from itertools import permutations
+
 import numpy as np
 
 ALMOST = 1e-4               # of an answer's largest entry: smaller errors are hardly seen
@@ -91,6 +93,54 @@ def same(given, other, tolerance):
     a, said = _as_array(given)
     b = np.asarray(other, float)
     return not said and a.shape == b.shape and close(a, b, tolerance)
+
+
+def pattern(answers, rights, tolerance):
+    """What is wrong with all answers in one way, such as a factor, half a sentence, or ""."""
+    if isinstance(rights[0], (str, bool, np.bool_)):
+        return ""
+    several = isinstance(rights[0], tuple)
+    given, expected = ([_parts(one, several) for one in many] for many in (answers, rights))
+    if any(one is None or len(one) != len(given[0]) for one in given + expected):
+        return ""
+
+    def undone(undo):
+        return all(same(x, y, tolerance) for a, b in zip(given, expected)
+                   for x, y in zip(undo(a), b))
+
+    if undone(lambda parts: [x.T for x in parts]):
+        return "is the transpose of what is expected"
+    if any(undone(lambda parts, order=order: [parts[i] for i in order])
+           for order in permutations(range(len(given[0])))):
+        return "has its parts in another order than asked for"
+    factors = [_factor(xs, ys, tolerance) for xs, ys in zip(zip(*given), zip(*expected))]
+    if len({*factors}) == 1 and factors[0]:
+        return f"is always {factors[0]:g} times what is expected"
+    wrong = [i for i, c in enumerate(factors) if c != 1]
+    if len(wrong) == 1 and factors[wrong[0]]:
+        return (f"has a part, number {wrong[0]}, that is always {factors[wrong[0]]:g} times what is "
+                f"expected")
+    return ""
+
+
+def _parts(value, several):
+    """The arrays of which an answer consists, or None where one is no array of real numbers."""
+    if several and not isinstance(value, (tuple, list)):
+        return None
+    read = [_as_array(one) for one in (value if several else [value])]
+    return None if any(said for _, said in read) else [a for a, _ in read]
+
+
+def _factor(xs, ys, tolerance):
+    """The number that xs are times ys, or None where there is none."""
+    if any(x.shape != y.shape for x, y in zip(xs, ys)):
+        return None
+    x, y = max(zip(xs, ys), key=lambda pair: abs(pair[1]).max())
+    largest = abs(y).argmax()
+    for c in (1.0, x.flat[largest] / (y.flat[largest] or np.inf)):
+        if c and np.isfinite(c) and all(close(x / c, y, tolerance) for x, y in zip(xs, ys)):
+            return float(c)
+    return None
 
 
 def show(value, digits=None):
