@@ -155,6 +155,54 @@ def test_what_all_answers_have_in_common_is_told(name, change, said):
     assert not verdict.solved and said in verdict.said and one_sentence(verdict.said)
 
 
+def relu(z):
+    return np.maximum(z, 0)
+
+
+def rows_as_features(W):
+    norm = np.linalg.norm(W, axis=1)
+    return norm**2 / (((W / norm[:, None]) @ W.T)**2).sum(axis=1)
+
+
+def phase_at_sparsity(p, importance, order=slice(None)):
+    p = 1 - p
+    alone = p / 3 - p**2 / 4
+    losses = {"not learned": importance * alone, "superposed": (1 + importance) * p**2 / 6,
+              "own dimension": alone}
+    return min(list(losses)[order], key=losses.get)
+
+
+def turned(rows):
+    def changes(W, b, x, angle):
+        Q = np.array(rows(np.cos(angle), np.sin(angle)))
+        models = (lambda W: relu(x @ W.T @ W + b)), (lambda W: relu(relu(x @ W.T) @ W + b))
+        return tuple(abs(model(Q @ W) - model(W)).max() for model in models)
+    return changes
+
+
+def spread_over_neurons(W):
+    s = relu(W)**2
+    return s.max(axis=0) / s.sum(axis=0)
+
+
+# As a student writes it, with a zero row, a tie at p = 1, or an empty column, and what is said.
+WRITTEN = [
+    ("dimensionality", rows_as_features, "m and n are swapped"),
+    ("rotation", turned(lambda c, s: [[c, s], [s, c]]), "the matrix is not orthogonal"),
+    ("rotation", turned(lambda c, s: [[c, -s], [-s, c]]), "the matrix is not orthogonal"),
+    ("phase_boundary", phase_at_sparsity, "p and 1 - p are mixed up"),
+    ("phase_boundary", lambda p, importance: phase_at_sparsity(p, importance, slice(None, None, -1)),
+     "p and 1 - p are mixed up"),
+    ("monosemantic", spread_over_neurons, "how one feature is spread over neurons"),
+]
+
+
+@pytest.mark.parametrize("name, function, said", WRITTEN)
+def test_a_mistake_is_known_in_a_students_own_words(name, function, said):
+    told = examine(find(name), function).said
+    assert "is exactly what you get if " in told and said in told
+
+
 @pytest.mark.parametrize("wrong", [
     lambda p, r, cost: (r * cost, (1 + r) * p * p / 7),
     lambda p, r, cost: (r * (p / 3 - p * p / 5), (1 + r) * p * p / 6),

@@ -25,7 +25,7 @@ def _off_diagonal(A):
 # -- 7: dimensionality
 
 def _rows_as_features(W):
-    W = np.where(W.any(1, keepdims=True), W, 1.0)
+    """NaN where a row is zero."""
     return (W ** 2).sum(1) / ((W / np.linalg.norm(W, axis=1, keepdims=True) @ W.T) ** 2).sum(1)
 
 
@@ -125,6 +125,15 @@ def _untied(W, b, x, angle):
                  for model, seen in ((ReluOutput, h), (ReluHidden, np.maximum(h, 0))))
 
 
+def _sines(sign):
+    """The mistake whose matrix has the sine with this sign twice."""
+    def changes(W, b, x, angle):
+        c, s = np.cos(angle), sign * np.sin(angle)
+        Q = np.array([[c, s], [s, c]])
+        return tuple(_change(model, W, b, x, Q) for model in (ReluOutput, ReluHidden))
+    return changes
+
+
 def _average(W, b, x, angle):
     return 0.0, abs(ReluHidden(_turn(angle) @ W, b).forward(x)
                     - ReluHidden(W, b).forward(x)).mean()
@@ -146,10 +155,8 @@ ROTATION = Exercise(
         Mistake("the angle is taken for degrees",
                 lambda W, b, x, angle: _rotation(W, b, x, np.radians(angle))),
         Mistake("the changes are averaged and their largest is asked for", _average),
-        Mistake("the matrix is not orthogonal: one of its sines has the wrong sign",
-                lambda W, b, x, angle: tuple(
-                    _change(model, W, b, x, abs(_turn(angle)) * np.sign(np.cos(angle)))
-                    for model in (ReluOutput, ReluHidden)))),
+        Mistake("the matrix is not orthogonal: its sines have the same sign", _sines(1),
+                also=(_sines(-1),))),
     hints=("(QW)'(QW) = W'Q'QW = W'W, so the first change is 0 up to rounding.",
            "Write both forward passes as functions of W, call them with W and with Q @ W."),
     solution="core.models:ReluHidden._forward", line="h = _relu(a)",

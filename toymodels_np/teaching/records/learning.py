@@ -283,7 +283,7 @@ MONOSEMANTIC = Exercise(
         Mistake("weights are not squared: a neuron reads and writes with the same weight",
                 lambda W: _share(np.maximum(W, 0))),
         Mistake("you say how one feature is spread over neurons, and not how many a neuron has",
-                lambda W: _share(np.maximum(W, 0) ** 2 + 1e-300, 0)),
+                lambda W: _share(np.maximum(W, 0) ** 2, 0)),        # NaN where none is positive
         Mistake("the largest is divided by the length, the root of the sum of squares",
                 lambda W: np.maximum(W, 0).max(1) / np.linalg.norm(np.maximum(W, 0), axis=1)),
         Mistake("features are counted and not weighed: 1 over their number",

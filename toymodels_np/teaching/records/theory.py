@@ -201,7 +201,7 @@ def _phase_inputs(draw):
     """Importances of all sizes, and close to where two of the losses are equal: a label alone says
     little.
     """
-    p = draw.one_of((1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.02))
+    p = draw.one_of((0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.02))
     if draw.one_of((False, True)):
         pair = p * p / 6 / (_cost(p) - p * p / 6) if p < 4 / 7 else 1.0
         return p, draw.one_of((pair, 1 / pair)) * draw.one_of((0.98, 1.02))
@@ -213,7 +213,7 @@ PHASE = Exercise(
     inputs=_phase_inputs, answer=_phase,
     mistakes=(
         Mistake("p and 1 - p are mixed up", lambda p, importance: _lowest(
-            _phase_losses(min(1 - p + 1e-12, 1), importance))),
+            _phase_losses(1 - p, importance))),
         Mistake("a dropped feature has the bias 0, not its best one", _phase_of(
             lambda p, r: r * p / 3, lambda p, r: (1 + r) * p * p / 6, lambda p, r: p / 3)),
         Mistake("the pair's loss counts the extra feature only", _phase_of(
