@@ -138,7 +138,7 @@ PATTERNS = [
     ("adam", lambda right: (*right[1:], right[0]), "has its parts in another order"),
     ("plateau", lambda right: [-one for one in right], "is always -1 times what is expected"),
     ("plateau", lambda right: (right[0], -right[1]), "number 1, that is always -1 times what is"),
-    ("rotation", lambda right: (right[0] + 1e-17, 2 * right[1]), "number 1, that is always 2 times"),
+    ("rotation", lambda right: (right[0] + 1e-17, 2 * right[1]), "that is always 2 times"),
     ("moments", lambda right: (3 * right[0], 2 * right[1]), "is not right"),
     ("loss", lambda right: right + 1, "is not right"), ("loss", lambda right: 0.0, "is not right"),
     ("gradient_check", int, "is a int and should be True or False"),
@@ -164,12 +164,12 @@ def rows_as_features(W):
     return norm**2 / (((W / norm[:, None]) @ W.T)**2).sum(axis=1)
 
 
-def phase_at_sparsity(p, importance, order=slice(None)):
+def phase_at_sparsity(p, importance, order=1):
     p = 1 - p
     alone = p / 3 - p**2 / 4
     losses = {"not learned": importance * alone, "superposed": (1 + importance) * p**2 / 6,
               "own dimension": alone}
-    return min(list(losses)[order], key=losses.get)
+    return min(list(losses)[::order], key=losses.get)
 
 
 def turned(rows):
@@ -185,14 +185,43 @@ def spread_over_neurons(W):
     return s.max(axis=0) / s.sum(axis=0)
 
 
+def signed_change(W, b, x, angle):
+    c, s = np.cos(angle), np.sin(angle)
+    models = (lambda W: relu(x @ W.T @ W + b)), (lambda W: relu(relu(x @ W.T) @ W + b))
+    return tuple((model(np.array([[c, -s], [s, c]]) @ W) - model(W)).max() for model in models)
+
+
+def uneven_simplex(k):
+    W = np.array([[1.0] * j + [-j] + [0] * (k - j) for j in range(1, k + 1)])
+    return W / np.linalg.norm(W, axis=0)
+
+
+def adam_uphill(theta, g, mean, square, t, learning_rate):
+    mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g**2
+    step = mean / (1 - 0.9**t) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
+    return theta + learning_rate * step, mean, square
+
+
+def unit_dimensionality(W):
+    W /= np.linalg.norm(W, axis=0)
+    return (W**2).sum(0) / ((W.T @ W)**2).sum(1)
+
+
 # As a student writes it, with a zero row, a tie at p = 1, or an empty column, and what is said.
 WRITTEN = [
     ("dimensionality", rows_as_features, "m and n are swapped"),
     ("rotation", turned(lambda c, s: [[c, s], [s, c]]), "the matrix is not orthogonal"),
     ("rotation", turned(lambda c, s: [[c, -s], [-s, c]]), "the matrix is not orthogonal"),
     ("phase_boundary", phase_at_sparsity, "p and 1 - p are mixed up"),
-    ("phase_boundary", lambda p, importance: phase_at_sparsity(p, importance, slice(None, None, -1)),
+    ("phase_boundary", lambda p, importance: phase_at_sparsity(p, importance, order=-1),
      "p and 1 - p are mixed up"),
+    ("rotation", signed_change, "changes keep their sign"),
+    ("simplex", uneven_simplex, "rows are not scaled to equal length"),
+    ("adam", adam_uphill, "the step goes up the gradient"),
+    ("dimensionality", unit_dimensionality, "all vectors are scaled to unit length"),
+    ("antipodal_pair", lambda p, importance: p**2 / 3, "the importances are left out"),
+    ("asymmetric_motif", lambda read, write: (np.sqrt(read[0] / read[1] * write[1] / write[0]),
+                                   -read[0] * write[1]), "absolute values are missing"),
     ("monosemantic", spread_over_neurons, "how one feature is spread over neurons"),
 ]
 

@@ -118,8 +118,8 @@ def pattern(answers, rights, tolerance):
         return f"is always {factors[0]:g} times what is expected"
     wrong = [i for i, c in enumerate(factors) if c != 1]
     if len(wrong) == 1 and factors[wrong[0]]:
-        return (f"has a part, number {wrong[0]}, that is always {factors[wrong[0]]:g} times what is "
-                f"expected")
+        i, = wrong
+        return f"has a part, number {i}, that is always {factors[i]:g} times what is expected"
     return ""
 
 

@@ -15,8 +15,11 @@ PACKAGE = __package__.partition(".")[0]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake: `function` is wrong in this way, and so are those of `also`, which give other
-    answers, such as with another tolerance. `said` goes on from "what you get if …"."""
+    """A known mistake. `said` goes on from "what you get if …".
+
+    `function` is wrong in this way, and so are those of `also`, with other answers than its own,
+    such as where a tolerance is another.
+    """
 
     said: str
     function: Callable

@@ -138,6 +138,13 @@ MOMENTS = Exercise(
                 lambda p: (p, p / 3 - p ** 2)),
         Mistake("the variance is p times that of a value that is on, and its being on or off is "
                 "left out", lambda p: (p / 2, p / 12)),
+        Mistake("the switch alone varies, with p (1 - p) or a quarter of it, and the value's own "
+                "spread is left out", lambda p: (p / 2, p * (1 - p) / 4),
+                also=(lambda p: (p / 2, p * (1 - p)),)),
+        Mistake("the variance of a product is taken for the product of the variances, p (1 - p) "
+                "and 1/12", lambda p: (p / 2, p * (1 - p) / 12)),
+        Mistake("p is taken for a constant factor, which the variance squares",
+                lambda p: (p / 2, p ** 2 / 12)),
         Mistake("these are the moments of a feature that is on, whatever p is",
                 lambda p: (0 * p + 1 / 2, 0 * p + 1 / 12)),
         Mistake("the second part is the standard deviation",

@@ -37,12 +37,19 @@ DIMENSIONALITY = Exercise(
                 lambda W: (W ** 2).sum(0) / _off_diagonal((_unit(W).T @ W) ** 2).sum(1)),
         Mistake("the norm above is not squared",
                 lambda W: norms(W) / ((_unit(W).T @ W) ** 2).sum(1)),
-        Mistake("W_j has unit length and not W_i, or the sum runs over i and not over j",
+        Mistake("all vectors are scaled to unit length, above too; or W_j is and not W_i; or the "
+                "sum runs over i and not over j",
                 lambda W: (W ** 2).sum(0) / ((W.T @ _unit(W)) ** 2).sum(1)),
         Mistake("both vectors are scaled to unit length below",
                 lambda W: (W ** 2).sum(0) / ((_unit(W).T @ _unit(W)) ** 2).sum(1)),
-        Mistake("no vector is scaled to unit length below",
+        Mistake("no vector is scaled to unit length below; or 1 stands above",
                 lambda W: (W ** 2).sum(0) / (gram(W) ** 2).sum(1)),
+        Mistake("the norm is that of the whole matrix and not of a column: np.linalg.norm(W) "
+                "without an axis", lambda W: (W ** 2).sum() ** 2 / (gram(W) ** 2).sum(1),
+                also=(lambda W: (W ** 2).sum() / ((_unit(W).T @ W) ** 2).sum(1),
+                      lambda W: (W ** 2).sum(0) * (W ** 2).sum() / (gram(W) ** 2).sum(1))),
+        Mistake("the sum below runs over all pairs, and not over j alone",
+                lambda W: (W ** 2).sum(0) / ((_unit(W).T @ W) ** 2).sum()),
         Mistake("the overlaps are not squared",
                 lambda W: (W ** 2).sum(0) / abs(_unit(W).T @ W).sum(1)),
         Mistake("overlaps of opposite sign cancel: the sum is squared and not its terms",
@@ -62,6 +69,7 @@ LEVERAGE = Exercise(
     inputs=_weights, answer=leverage_scores,
     mistakes=(
         Mistake("WW' is not inverted", lambda W: np.diag(W.T @ W @ W.T @ W)),
+        Mistake("(WW')^+ is left out, so that ‖W_i‖² remains", lambda W: np.diag(gram(W))),
         Mistake("all of the features are summed up, which gives the rank",
                 lambda W: leverage_scores(W).sum()),
         Mistake("you return the dimensionality D_i, which the leverage bounds from above",
@@ -87,6 +95,10 @@ INTERFERENCE = Exercise(
     mistakes=(
         Mistake("the feature itself is counted among the others",
                 lambda W: ((_unit(W).T @ W) ** 2).sum(1)),
+        Mistake("1 is subtracted for the feature itself, whose squared overlap is ‖W_i‖²",
+                lambda W: ((_unit(W).T @ W) ** 2).sum(1) - 1),
+        Mistake("‖W_i‖ is subtracted for the feature itself, whose squared overlap is ‖W_i‖²",
+                lambda W: ((_unit(W).T @ W) ** 2).sum(1) - norms(W)),
         Mistake("both vectors are scaled to unit length, which makes short features count",
                 lambda W: _off_diagonal((_unit(W).T @ _unit(W)) ** 2).sum(1)),
         Mistake("no vector is scaled to unit length",
@@ -111,32 +123,32 @@ def _turn(angle):
     return np.array([[c, -s], [s, c]])
 
 
-def _change(model, W, b, x, Q):
-    return abs(model(Q @ W, b).forward(x) - model(W, b).forward(x)).max()
+def _outputs(W, b, x, angle, turn=_turn):
+    """(outputs of the turned model, its outputs before) for either model."""
+    return [(model(turn(angle) @ W, b).forward(x), model(W, b).forward(x))
+            for model in (ReluOutput, ReluHidden)]
+
+
+def _differences(W, b, x, angle, largest=lambda change: abs(change).max(), turn=_turn):
+    return tuple(largest(new - old) for new, old in _outputs(W, b, x, angle, turn))
 
 
 def _rotation(W, b, x, angle):
-    return tuple(_change(model, W, b, x, _turn(angle)) for model in (ReluOutput, ReluHidden))
+    return _differences(W, b, x, angle)
 
 
-def _untied(W, b, x, angle):
-    h = x @ (_turn(angle) @ W).T
-    return tuple(abs(np.maximum(seen @ W + b, 0) - model(W, b).forward(x)).max()
+def _untied(encoder, decoder, b, x, W):
+    h = x @ encoder.T
+    return tuple(abs(np.maximum(seen @ decoder + b, 0) - model(W, b).forward(x)).max()
                  for model, seen in ((ReluOutput, h), (ReluHidden, np.maximum(h, 0))))
 
 
 def _sines(sign):
     """The mistake whose matrix has the sine with this sign twice."""
-    def changes(W, b, x, angle):
+    def turn(angle):
         c, s = np.cos(angle), sign * np.sin(angle)
-        Q = np.array([[c, s], [s, c]])
-        return tuple(_change(model, W, b, x, Q) for model in (ReluOutput, ReluHidden))
-    return changes
-
-
-def _average(W, b, x, angle):
-    return 0.0, abs(ReluHidden(_turn(angle) @ W, b).forward(x)
-                    - ReluHidden(W, b).forward(x)).mean()
+        return np.array([[c, s], [s, c]])
+    return lambda *given: _differences(*given, turn=turn)
 
 
 ROTATION = Exercise(
@@ -147,14 +159,26 @@ ROTATION = Exercise(
                          draw.one_of((0.5, 1.0, 2.0))),
     answer=_rotation, tolerance=1e-6,
     mistakes=(
-        Mistake("only the encoder is turned: the tied decoder has to turn with it", _untied),
+        Mistake("only the encoder is turned: the tied decoder has to turn with it",
+                lambda W, b, x, angle: _untied(_turn(angle) @ W, W, b, x, W)),
+        Mistake("only the decoder is turned: the tied encoder has to turn with it",
+                lambda W, b, x, angle: _untied(W, _turn(angle) @ W, b, x, W)),
         Mistake("the hidden layer of the second model has no ReLU",
                 lambda W, b, x, angle: (0.0, 0.0)),
         Mistake("the matrix turns the other way: it is [[cos, -sin], [sin, cos]]",
                 lambda W, b, x, angle: _rotation(W, b, x, -angle)),
         Mistake("the angle is taken for degrees",
                 lambda W, b, x, angle: _rotation(W, b, x, np.radians(angle))),
-        Mistake("the changes are averaged and their largest is asked for", _average),
+        Mistake("the changes are averaged and their largest is asked for",
+                lambda *given: _differences(*given, largest=lambda change: abs(change).mean())),
+        Mistake("the changes are summed up and their largest is asked for",
+                lambda *given: _differences(*given, largest=lambda change: abs(change).sum())),
+        Mistake("changes keep their sign: the largest is meant in absolute value",
+                lambda *given: _differences(*given, largest=np.max),
+                also=(lambda *given: _differences(*given, largest=lambda change: -change.min()),)),
+        Mistake("the largest outputs are compared, and not each output with itself",
+                lambda *given: tuple(abs(new.max() - old.max()) for new, old in _outputs(*given))),
+        Mistake("the bias is missing", lambda W, b, x, angle: _rotation(W, 0 * b, x, angle)),
         Mistake("the matrix is not orthogonal: its sines have the same sign", _sines(1),
                 also=(_sines(-1),))),
     hints=("(QW)'(QW) = W'Q'QW = W'W, so the first change is 0 up to rounding.",
@@ -181,6 +205,11 @@ def _unscaled(k):
     return simplex(k) * np.sqrt(k / (k + 1))
 
 
+def _uneven(k):
+    W = np.tri(k, k + 1, 0) - np.diag(np.arange(1.0, k + 1), 1)[:k]
+    return W / np.linalg.norm(W, axis=0)
+
+
 def _full(k):
     centred = np.eye(k + 1) - 1 / (k + 1)
     return centred / np.linalg.norm(centred, axis=0)
@@ -191,6 +220,8 @@ SIMPLEX = Exercise(
     inputs=lambda draw: (draw.integer(1, 6),), answer=simplex, view=_simplex_view,
     mistakes=(
         Mistake("the columns do not have length 1", _unscaled),
+        Mistake("rows are not scaled to equal length before columns are scaled to length 1",
+                _uneven),
         Mistake("the corners are left in k + 1 dimensions, of which they span k", _full),
         Mistake("there are k corners and not k + 1", lambda k: simplex(k)[:, :k]),
         Mistake("features are rows: W is (k, k + 1), with a column a feature",
@@ -250,6 +281,10 @@ NAMING = Exercise(
         Mistake("a dropped feature is overlooked", _instead({"digon + dropped": "digon"})),
         Mistake("four features are a tetrahedron where two pairs of them are orthogonal",
                 _instead({"2 digons": "tetrahedron"})),
+        Mistake("four features are 2 digons where no two of them are opposite",
+                _instead({"tetrahedron": "2 digons"})),
+        Mistake("three features are a triangle where one of them is dropped",
+                _instead({"digon + dropped": "triangle"})),
         Mistake("signs are overlooked: an antipodal pair has the cosine -1 and is not orthogonal",
                 _instead({"digon": "2 orthogonal"})),
         Mistake("shapes have no names where they split: 2 or 3 digons are orthogonal pairs",

@@ -174,36 +174,42 @@ def _adam(theta, g, mean, square, t, learning_rate):
     return theta, state.mean[0], state.square[0]
 
 
-def _variant(beta1=BETA1, beta2=BETA2, correct=True, inside=False, shift=0, squared=True,
-             decay=True, root=0.5, both=True, returned=False, epsilon=EPSILON, early=False):
+def _variant(beta1=BETA1, beta2=BETA2, corrected=(True, True), inside=False, count=lambda t: t,
+             squared=True, decay=True, root=0.5, returned=False, epsilon=EPSILON, early=False,
+             way=-1):
     """Adam with a mistake."""
     def step(theta, g, mean, square, t, learning_rate):
         new = 1 - beta1 if decay else 1.0
         mean = beta1 * mean + new * g
         square = beta2 * square + (1 - beta2) * (g * g if squared else abs(g))
-        k = t + shift
-        m = mean / (1 - beta1 ** k) if correct else mean
-        v = square / (1 - beta2 ** k) if correct and both else square
+        k = count(t)
+        m = mean / (1 - beta1 ** k) if corrected[0] else mean
+        v = square / (1 - beta2 ** k) if corrected[1] else square
         small = epsilon / (1 - beta2 ** k) ** 0.5 if early else epsilon
         below = (v + small) ** 0.5 if inside else v ** root + small
-        return theta - learning_rate * m / below, *((m, v) if returned else (mean, square))
+        return theta + way * learning_rate * m / below, *((m, v) if returned else (mean, square))
     return step
 
 
 ADAM = Exercise(
     name="20_adam", title="one step of Adam", function="adam", inputs=_adam_inputs, answer=_adam,
     mistakes=(
-        Mistake("there is no bias correction", _variant(correct=False)),
-        Mistake("only the first running mean is corrected", _variant(both=False)),
+        Mistake("there is no bias correction", _variant(corrected=(False, False))),
+        Mistake("only the first running mean is corrected", _variant(corrected=(True, False))),
+        Mistake("only the second running mean is corrected", _variant(corrected=(False, True))),
+        Mistake("the step goes up the gradient: it is subtracted from theta", _variant(way=1)),
         Mistake("the corrected running means are returned: they are for the step alone",
                 _variant(returned=True)),
         Mistake("the root of the second running mean is missing", _variant(root=1)),
         Mistake("epsilon stands inside the root", _variant(inside=True)),
         Mistake("epsilon is added before the bias correction, which then divides it too by the "
                 "root of 1 - 0.999^t", _variant(early=True)),
+        Mistake("epsilon is left out", _variant(epsilon=0.0)),
         Mistake("epsilon is 1e-7, as in some libraries, and not 1e-8", _variant(epsilon=1e-7)),
         Mistake("steps are counted from 0: the correction uses t + 1 where t is meant",
-                _variant(shift=1)),
+                _variant(count=lambda t: t + 1)),
+        Mistake("the bias correction is 1 - beta at every step, without the power t",
+                _variant(count=lambda t: 1)),
         Mistake("beta1 and beta2 are exchanged", _variant(beta1=BETA2, beta2=BETA1)),
         Mistake("the second running mean is that of |g| and not of g²", _variant(squared=False)),
         Mistake("the first running mean adds all of g, as momentum does, and not 1 - beta1 of it",
@@ -242,6 +248,11 @@ PLATEAU = Exercise(
                     _covariance(p, k)[1].second_moment())[-1])),
         Mistake("the members are taken for independent features",
                 _with_rate(lambda p, k: 4 * (p / 3 - p * p / 4))),
+        Mistake("the members of a set are taken for equal: they are on together, and their values "
+                "are independent", _with_rate(lambda p, k: 4 * k * (p / 3 - p * p / 4))),
+        Mistake("each member is counted among the k - 1 others",
+                _with_rate(lambda p, k: _plateau(p, k)[1] + p - p * p)),
+        Mistake("p and 1 - p are mixed up", lambda p, k: _plateau(1 - p, k)),
         Mistake("the rate is that of a difference of two members, the slowest",
                 _with_rate(lambda p, k: 4 * p / 12)),
         Mistake("the rate is the curvature's eigenvalue without its factor 4: W is used twice, "
@@ -280,6 +291,12 @@ MONOSEMANTIC = Exercise(
     answer=lambda W: monosemanticity(ReluHidden(W, np.zeros(W.shape[1]))),
     mistakes=(
         Mistake("negative weights count too", lambda W: _share(W ** 2)),
+        Mistake("negative weights count in the sum below",
+                lambda W: W.max(1) ** 2 / (W ** 2).sum(1)),
+        Mistake("negative weights count too, and weights are not squared",
+                lambda W: _share(abs(W))),
+        Mistake("the sum below is squared, and not its terms",
+                lambda W: np.maximum(W, 0).max(1) ** 2 / np.maximum(W, 0).sum(1) ** 2),
         Mistake("weights are not squared: a neuron reads and writes with the same weight",
                 lambda W: _share(np.maximum(W, 0))),
         Mistake("you say how one feature is spread over neurons, and not how many a neuron has",
@@ -315,6 +332,9 @@ ABSOLUTE = Exercise(
                 lambda W1: abs(W1).T),
         Mistake("the scales of the neurons are left out", lambda W1: np.ones((1, 2))),
         Mistake("the two neurons are exchanged", lambda W1: 1 / abs(W1[::-1]).T),
+        Mistake("W2 is the transpose of W1: that decodes x, and not |x|", lambda W1: W1.T.copy()),
+        Mistake("W2 is the pseudoinverse of W1, which forgets the ReLU between them",
+                np.linalg.pinv),
         Mistake("only one side of |x| is computed, the positive one",
                 lambda W1: np.maximum(1 / W1, 0).T),
         Mistake("a half is lost: the neurons are never on together, so nothing is shared",
@@ -354,7 +374,14 @@ MOTIF = Exercise(
         Mistake("the root is missing in the asymmetry",
                 lambda read, write: (_asymmetry(read, write) ** 2, -read[0] * write[1])),
         Mistake("the asymmetry looks at what is read alone",
-                lambda read, write: (abs(read[0] / read[1]), -read[0] * write[1])),
+                lambda read, write: (abs(read[0] / read[1]), -read[0] * write[1]),
+                also=(lambda read, write: (abs(read[0] / read[1]) ** 0.5, -read[0] * write[1]),)),
+        Mistake("the asymmetry has write_a / write_b, and it is the other way round",
+                lambda read, write: (abs(read[0] / read[1] * write[0] / write[1]) ** 0.5,
+                                     -read[0] * write[1])),
+        Mistake("what is read has a sign, of which the root is none: absolute values are missing",
+                lambda read, write: ((read[0] / read[1] * write[1] / write[0]) ** 0.5,
+                                     -read[0] * write[1])),
         Mistake("the second weight excites output b even more: it has to be negative",
                 lambda read, write: (_asymmetry(read, write), read[0] * write[1])),
         Mistake("it is x_b whose excitation is cancelled, and that one is wanted",
@@ -362,7 +389,9 @@ MOTIF = Exercise(
         Mistake("output a is inhibited, where x_a belongs",
                 lambda read, write: (_asymmetry(read, write), -read[0] * write[0])),
         Mistake("the second neuron only undoes the output weight, and not the input weight too",
-                lambda read, write: (_asymmetry(read, write), -write[1]))),
+                lambda read, write: (_asymmetry(read, write), -write[1])),
+        Mistake("the second neuron only undoes the input weight, and not the output weight too",
+                lambda read, write: (_asymmetry(read, write), -read[0]))),
     hints=("x_a excites output b through the first neuron with the slope |read_a| write_b.",
            "The second neuron is on with x_a and has the slope 1 times its weight: minus that."),
     solution="geometry.neurons:_motifs_of", line="asymmetry = (read * write)",
@@ -387,14 +416,20 @@ def _attacked(W, b, x, epsilon):
     return ((model.forward(moved) - x) ** 2).sum(1)
 
 
-def _tried(W, b, x, epsilon, directions=None, signs=(1, -1), relu=True, follow=0, choose=np.max):
+def _clean(W, b, x):
+    return np.maximum(x @ W.T @ W + b, 0)
+
+
+def _tried(W, b, x, epsilon, directions=None, signs=(1, -1), relu=True, follow=0, choose=np.max,
+           target=None):
     """The losses of a naive attack; keywords make the mistakes."""
+    target = x if target is None else target
     G = W.T @ W
     D = G / np.linalg.norm(G, axis=1, keepdims=True) if directions is None else directions(G)
     losses = []
     for delta in [sign * epsilon * d for d in D for sign in signs]:
         z = (x + delta) @ G + b
-        losses.append((((np.maximum(z, 0) if relu else z) - x - follow * delta) ** 2).sum(1))
+        losses.append((((np.maximum(z, 0) if relu else z) - target - follow * delta) ** 2).sum(1))
     return choose(np.array(losses), axis=0)
 
 
@@ -407,9 +442,23 @@ ATTACK = Exercise(
     inputs=_attack_inputs, answer=_attacked,
     mistakes=(
         Mistake("the directions are not scaled to unit length", _tries(directions=lambda G: G)),
-        Mistake("only one sign of each direction is tried", _tries(signs=(1,))),
+        Mistake("only one sign of each direction is tried", _tries(signs=(1,)),
+                also=(_tries(signs=(-1,)),)),
         Mistake("the target moves with the input: it is the clean x", _tries(follow=1)),
+        Mistake("the loss is measured from the output of the clean x, and not from x",
+                lambda W, b, x, epsilon: _tried(W, b, x, epsilon, target=_clean(W, b, x))),
         Mistake("the model has no ReLU", _tries(relu=False)),
+        Mistake("the bias is missing",
+                lambda W, b, x, epsilon: _tried(W, 0 * b, x, epsilon)),
+        Mistake("features are averaged and not summed up",
+                lambda W, b, x, epsilon: _tried(W, b, x, epsilon) / len(b)),
+        Mistake("the clean loss is subtracted, and the whole loss is asked for",
+                lambda W, b, x, epsilon: _tried(W, b, x, epsilon)
+                - ((_clean(W, b, x) - x) ** 2).sum(1)),
+        Mistake("G_i is divided by the length of W_i and not by its own",
+                lambda W, b, x, epsilon: _tried(
+                    W, b, x, epsilon,
+                    directions=lambda G: G / np.sqrt(np.diag(G))[:, None])),
         Mistake("rows of W are taken for directions, and not those of G = W'W",
                 lambda W, b, x, epsilon: _tried(
                     W, b, x, epsilon,

@@ -31,6 +31,12 @@ DROPPED = Exercise(
                 lambda p, importance: (0.5, importance * (p / 12 + (1 - p) / 4))),
         Mistake("the importance is squared",
                 lambda p, importance: _dropped(p, importance ** 2)),
+        Mistake("the importance is left out", lambda p, importance: _dropped(p, 1.0)),
+        Mistake("the bias is the mean of the switch, p, without the value's ½",
+                lambda p, importance: (p, importance * (p / 3 - p ** 2)),
+                also=(lambda p, importance: (p, importance * p / 3),)),
+        Mistake("the loss is p times the variance of a value that is on, and its being on or off "
+                "is left out", lambda p, importance: (p / 2, importance * p / 12)),
         Mistake("the importance scales the bias too",
                 lambda p, importance: (importance * p / 2, _dropped(p, importance)[1])),
         Mistake("the best bias is right, and the loss is that of the bias 0",
@@ -67,6 +73,9 @@ PAIR = Exercise(
                 lambda p, importance: importance.sum() * (1 - p) ** 2 / 6),
         Mistake("there is no ReLU: a feature that is off suffers from the other, too",
                 lambda p, importance: importance.sum() * p / 3),
+        Mistake("the importances are left out", lambda p, importance: p ** 2 / 3),
+        Mistake("p² is left out: 1/6 is lost where both are on, and they rarely are",
+                lambda p, importance: importance.sum() / 6),
         Mistake("the importances are multiplied",
                 lambda p, importance: importance.prod() * p ** 2 / 6)),
     hints=("With one feature on, h has its sign, the ReLU cuts the other output off, and nothing "
@@ -102,11 +111,28 @@ def _product_of(a):
     return {1: 3, 2: 12}[len(a)] * np.prod(a)
 
 
+def _product_of_means(a):
+    return {1: 2, 2: 6}[len(a)] * np.prod(a)
+
+
 MEAN_SQUARE = Exercise(
     name="13_mean_square", title="E relu(a·u + b)² for one and for two features",
     function="mean_square", inputs=_mean_square_inputs, answer=_mean_square, tolerance=1e-6,
     mistakes=(
         Mistake("there is no ReLU", lambda a, b: (b + a.sum() / 2) ** 2 + (a ** 2).sum() / 12),
+        Mistake("it is the mean of relu, and not that of its square",
+                lambda a, b: _corner_sum(a, b, -1, lambda k: 1 + k, _product_of_means)),
+        Mistake("it is the square of the mean, and not the mean of squares",
+                lambda a, b: _corner_sum(a, b, -1, lambda k: 1 + k, _product_of_means) ** 2),
+        Mistake("only the lowest corner and the highest are counted",
+                lambda a, b: (max(b + a.sum(), 0) ** (2 + len(a)) - max(b, 0) ** (2 + len(a)))
+                / _product_of(a)),
+        Mistake("it is divided by |a|: a coefficient that is negative turns the sign of its "
+                "difference", lambda a, b: _corner_sum(
+                    a, b, -1, lambda k: 2 + k, lambda a: abs(_product_of(a)))),
+        Mistake("the factor is 1/3 for each integral: ∫ t² is t³/3, and the next one t⁴/4",
+                lambda a, b: _corner_sum(a, b, -1, lambda k: 2 + k,
+                                         lambda a: 3 ** len(a) * np.prod(a))),
         Mistake("it is not divided by the coefficients a",
                 lambda a, b: _corner_sum(a, b, -1, lambda k: 2 + k,
                                          lambda a: {1: 3, 2: 12}[len(a)])),
@@ -139,6 +165,11 @@ def _pentagon(norm, bias, k=5, turns=1.0, relu_on_others=True, own=True, others=
     return total + sum((bias + a / 2) ** 2 + a * a / 12 for a in row[1:])
 
 
+def _each_output(norm, loss):
+    """The sum over outputs of loss(gain, whether it is the feature's own)."""
+    return sum(loss(norm ** 2 * np.cos(2 * np.pi * j / 5), j == 0) for j in range(5))
+
+
 PENTAGON = Exercise(
     name="14_pentagon", title="what a pentagon costs, one feature at a time",
     function="pentagon_loss",
@@ -154,6 +185,17 @@ PENTAGON = Exercise(
                 lambda norm, bias: _pentagon(norm, bias, square=1)),
         Mistake("the angles between corners are multiples of 2π/6 as in a hexagon",
                 lambda norm, bias: _pentagon(norm, bias, turns=5 / 6)),
+        Mistake("the angles are multiples of π/5 and not of 2π/5",
+                lambda norm, bias: _pentagon(norm, bias, turns=1 / 2)),
+        Mistake("the angle is given in degrees, and np.cos takes radians",
+                lambda norm, bias: _pentagon(norm, bias, turns=180 / np.pi)),
+        Mistake("the bias is left out", lambda norm, bias: _pentagon(norm, 0.0)),
+        Mistake("the target of every output is u, and not 0 for the others",
+                lambda norm, bias: _each_output(norm, lambda a, own: output_loss(
+                    np.array([a]), bias, np.ones(1)))),
+        Mistake("u is its mean, ½, and not integrated over",
+                lambda norm, bias: _each_output(norm, lambda a, own: (
+                    max(a / 2 + bias, 0) - own / 2) ** 2)),
         Mistake("the others have no ReLU: negative interference costs, which should be free",
                 lambda norm, bias: _pentagon(norm, bias, relu_on_others=False)),
         Mistake("the sign of the bias is turned: it is added",
@@ -216,6 +258,10 @@ PHASE = Exercise(
             _phase_losses(1 - p, importance))),
         Mistake("a dropped feature has the bias 0, not its best one", _phase_of(
             lambda p, r: r * p / 3, lambda p, r: (1 + r) * p * p / 6, lambda p, r: p / 3)),
+        Mistake("the pair's loss leaves importances out", _phase_of(
+            lambda p, r: r * _cost(p), lambda p, r: 2 * p * p / 6, lambda p, r: _cost(p))),
+        Mistake("the pair's loss is averaged over both outputs and not summed up", _phase_of(
+            lambda p, r: r * _cost(p), lambda p, r: (1 + r) * p * p / 12, lambda p, r: _cost(p))),
         Mistake("the pair's loss counts the extra feature only", _phase_of(
             lambda p, r: r * _cost(p), lambda p, r: r * p * p / 6, lambda p, r: _cost(p))),
         Mistake("the losses of being dropped and of being alone are exchanged", _phase_of(
@@ -264,6 +310,19 @@ def _total(cosine, both, other, outputs=2):
     return outputs * (both * on_both + other * on_other)
 
 
+def _changed(kind, cases):
+    """The mistake with other probabilities for one kind of features."""
+    return lambda cosine, p, given: _total(cosine, *(cases(p) if given == kind
+                                                     else _cases(p, given)))
+
+
+def _on_both(cosine, p, kind, divisor):
+    """The mistake in which an output loses c²/divisor if both are on and c < 0."""
+    if cosine > 0:
+        return _total(cosine, *_cases(p, kind))
+    return 2 * _cases(p, kind)[0] * cosine ** 2 / divisor
+
+
 CORRELATED = Exercise(
     name="16_correlated", title="why friends stand at right angles and rivals back to back",
     function="cost",
@@ -278,6 +337,14 @@ CORRELATED = Exercise(
         Mistake("anticorrelated features are treated as if they were independent",
                 lambda cosine, p, kind: _total(cosine, *_cases(
                     p, "independent" if kind == "anticorrelated" else kind))),
+        Mistake("the kind is left out: all features are treated as if they were independent",
+                lambda cosine, p, kind: _total(cosine, *_cases(p, "independent"))),
+        Mistake("two correlated features are on with probability p², and it is p",
+                _changed("correlated", lambda p: (p * p, 0.0))),
+        Mistake("the other one is on alone with probability p, and it is p (1 - p) if they are "
+                "independent", _changed("independent", lambda p: (p * p, p))),
+        Mistake("two independent features are never on together",
+                _changed("independent", lambda p: (0.0, p * (1 - p)))),
         Mistake("each of an anticorrelated pair is on with probability p; it is p/2",
                 lambda cosine, p, kind: _total(cosine, *_cases(
                     2 * p if kind == "anticorrelated" else p, kind))),
@@ -287,6 +354,10 @@ CORRELATED = Exercise(
                 lambda cosine, p, kind: _total(cosine, *_cases(p, kind), outputs=1)),
         Mistake("negative interference is free even when both are on",
                 lambda cosine, p, kind: _total(max(cosine, 0.0), *_cases(p, kind))),
+        Mistake("negative interference costs c²/3 if both are on, which forgets that the ReLU cuts "
+                "some of it off", lambda cosine, p, kind: _on_both(cosine, p, kind, 3)),
+        Mistake("negative interference costs c²/6 if both are on, as if E min(u, |c| v)² were c² "
+                "E min(u, v)²", lambda cosine, p, kind: _on_both(cosine, p, kind, 6)),
         Mistake("p and 1 - p are mixed up",
                 lambda cosine, p, kind: _total(cosine, *_cases(1 - p, kind)))),
     hints=("Output 0 sees x_0 + c x_1. Write down P(both are on) and P(only 1 is on) for each "
