@@ -243,6 +243,16 @@ def test_numbers_in_a_stack_plot_are_those_that_have_room(size):
     assert sorted(text.get_text() for text in axes.texts) == ["0", "2", "2"]
 
 
+def test_a_number_in_a_stack_plot_adds_nothing_to_its_rectangle():
+    """What is above the topmost rectangle, almost too low for its number, is white."""
+    axes = tm.plots.stack(tm.ReluHidden([[0.465, 0.465, 0.07]], np.zeros(3)))
+    axes.figure.set_size_inches(4, 3)
+    axes.figure.canvas.draw()
+    x, top = axes.transData.transform((0, 1)).round().astype(int)
+    image = np.asarray(axes.figure.canvas.buffer_rgba())[::-1]
+    assert axes.texts[-1].get_text() == "2" and (image[top + 1:top + 5, x - 5:x + 5] == 255).all()
+
+
 def test_a_stack_plot_of_nothing_has_no_numbers():
     assert not tm.plots.stack(tm.ReluHidden(np.zeros((2, 3)), np.zeros(3))).texts
 

@@ -126,14 +126,18 @@ def draw_stack(axes, height, bottom, monosemanticity, *, least=None, thin=0, lin
         kind = kind_of_neuron(monosemanticity[j])
         polysemantic = kind == "polysemantic"
         thick = abs(height[j]) > thin
-        axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick], width=0.85,
-                 color=NEURONS[kind], edgecolor="white", linewidth=line,
-                 hatch=hatch if polysemantic else None)
-        for i in np.flatnonzero(abs(height[j]) >= least):
-            box = {"boxstyle": "round,pad=0.12", "color": ORANGE} if polysemantic else None
-            axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center", va="center",
-                      fontsize=STYLE["font"], fontweight="bold", bbox=box,
-                      color="black" if polysemantic else "white")
+        bars = axes.bar(np.full(thick.sum(), j), height[j, thick], bottom=bottom[j, thick],
+                        width=0.85, color=NEURONS[kind], edgecolor="white", linewidth=line,
+                        hatch=hatch if polysemantic else None)
+        for i, bar in zip(np.flatnonzero(thick), bars):
+            if abs(height[j, i]) < least:
+                continue
+            number = axes.text(j, bottom[j, i] + height[j, i] / 2, str(i), ha="center",
+                               va="center", fontsize=STYLE["font"], fontweight="bold",
+                               color="black" if polysemantic else "white")
+            if polysemantic:            # a box hides the hatches, and nothing outside its rectangle
+                number.set_bbox({"boxstyle": "round,pad=0.12", "color": ORANGE})
+                number.get_bbox_patch().set(clip_path=bar, clip_on=True)
     axes.axhline(0, color="black", linewidth=1)
     axes.set_xticks(range(m))
     label(axes)
