@@ -215,6 +215,18 @@ def test_dimensionalities_stand_at_their_height():
     np.testing.assert_allclose(points.get_offsets(), expected)
 
 
+def test_a_trained_triangle_in_a_wrong_phase_is_marked_as_wrong():
+    p, r, no = np.array([0.5, 0.05]), np.array([0.5, 2.0]), np.zeros((2, 2), bool)
+    phase = np.array([["superposed", "superposed"], ["superposed", "own dimension"]])
+    found, joint = np.array([[True, False]] * 2), np.array([[True, True], [False, False]])
+    d = {"n": 3, "m": 2, "importance": r, "feature_probability": p, "phase": phase,
+         "candidate_phase": phase, "differs": no, "joint": no, "trained_importance": r,
+         "trained_probability": p, "trained_phase": phase, "trained_joint": joint, "found": found}
+    figure = tm.plots.phases.phase_diagram([d, d], d)
+    marks = {line.get_marker(): line.get_xydata().tolist() for line in figure.axes[2].lines}
+    assert marks["o"] == [[0.05, 0.5], [0.05, 2.0]] and marks["^"] == [[0.5, 0.5]]
+
+
 def test_rectangles_of_a_stack_plot_are_the_weights():
     axes = tm.plots.stack(neurons())
     boxes = [(bar.get_x() + bar.get_width() / 2, bar.get_y(), bar.get_height())

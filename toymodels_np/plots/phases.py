@@ -99,8 +99,8 @@ def phase_diagram(diagrams, near):
         draw_phases(axes[1], *place, d["phase"], dots=d["differs"] & ~d["joint"],
                     triangles=d["joint"])
         draw_phases(axes[2], d["trained_importance"], d["trained_probability"],
-                    d["trained_phase"], dots=~d["found"] & ~d["trained_joint"],
-                    triangles=d["trained_joint"], within=place)
+                    d["trained_phase"], dots=~d["found"],
+                    triangles=d["trained_joint"] & d["found"], within=place)
         for cells, title in zip(axes, titles):
             cells.set_title(f"{d['n']} in {d['m']}: {title}", fontsize=STYLE["title"])
         axes[0].set_ylabel("relative importance\nof the extra feature", fontsize=STYLE["font"])
