@@ -595,6 +595,7 @@ def test_what_is_compared():
     assert trouble([1, 2], np.array([1.0, 2.0]), 1e-7) == ""
     assert trouble(np.float32(0.1), 0.1, 1e-7) == "" and trouble(0.1001, 0.1, 1e-7)
     assert trouble(1e-9, 0.0, 1e-7) == "is not right" and trouble(1e-12, 0.0, 1e-7) == ""
+    assert "5 digits only" in trouble(3.25516e-4, 3.25521e-4, 1e-6)     # small, and no less right
     assert "shape" in trouble([1.0], 1.0, 1e-7) and "NaN" in trouble(np.nan, 1.0, 1e-7)
 
 

@@ -50,7 +50,7 @@ def _number_trouble(given, expected, tolerance):
     if close(a, expected, tolerance):
         return ""
     error, scale = abs(a - expected).max(), abs(expected).max()
-    if scale < SMALLEST or error > ALMOST * scale:
+    if error > ALMOST * scale:
         return "is not right"
     return f"agrees to {np.log10(scale / error):.0f} {DIGITS_ONLY}"
 
