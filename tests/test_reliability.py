@@ -6,12 +6,14 @@ import gc
 import itertools
 import json
 import linecache
+import multiprocessing
 import os
 import pickle
 import random
 import signal
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -335,6 +337,14 @@ def test_half_the_work_of_an_interrupted_job_is_not_kept(interrupts, tmp_path):
         tm.sweep(gives_half, [{"x": 1}, {"x": 2}], tmp_path / "out", progress=False)
     assert not list((tmp_path / "out").glob("??/*.npz"))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nor_is_that_of_a_worker_of_ones_own_pool_which_hears_ctrl_c_too(tmp_path):
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), signal.signal,
+                             (signal.SIGINT, signal.default_int_handler)) as pool:
+        with pytest.raises(KeyboardInterrupt):
+            tm.sweep(gives_half, [{"x": 1}], tmp_path / "out", executor=pool, progress=False)
+    assert not list((tmp_path / "out").glob("??/*.npz"))
 
 
 @pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt),

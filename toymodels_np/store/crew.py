@@ -155,8 +155,7 @@ class _Here(Executor):
 
     def submit(self, function, *arguments):
         future = Future()
-        with passed_on():               # half a search is none for a sweep, which would keep it
-            future.set_result(function(*arguments))
+        future.set_result(function(*arguments))
         return future
 
 
@@ -164,10 +163,11 @@ def work(function, texts, ticket):
     """In the worker: the outcome of each job, which gets a copy that is its own."""
     outcomes = []
     for text in texts:
-        try:
-            outcomes.append(chunks.success(json.loads(text), function(json.loads(text))))
-        except (Exception, SystemExit) as error:
-            outcomes.append(chunks.failure(error))
+        with passed_on():               # half a search is none for a sweep, which would keep it
+            try:
+                outcomes.append(chunks.success(json.loads(text), function(json.loads(text))))
+            except (Exception, SystemExit) as error:
+                outcomes.append(chunks.failure(error))
     return outcomes
 
 
