@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info
 import toymodels_np as tm
 from toymodels_np.cli.jobs import parse_config
 from toymodels_np.cli.parser import main
-from toymodels_np.experiments import uniform_geometry
+from toymodels_np.experiments import introduction, learning_dynamics, uniform_geometry
 from toymodels_np.store import files, shell
 from toymodels_np.theory import minima
 
@@ -351,13 +351,17 @@ def test_nor_is_that_of_a_worker_of_ones_own_pool_which_hears_ctrl_c_too(tmp_pat
                                            (signal.SIGTERM, shell.Terminated)])
 @pytest.mark.parametrize("call", [
     lambda: tm.certify_global(tm.Features(2, 0.3), progress=False),
-    lambda: uniform_geometry.shape_dimensionalities("triangle")], ids=["proof", "shape"])
+    lambda: uniform_geometry.shape_dimensionalities("triangle"),
+    lambda: introduction.true_minimum(3, 2, 0.1, 0.9, 1),
+    lambda: learning_dynamics.true_minimum(0.1, 1)], ids=["proof", "shape", "row 1", "row 12"])
 def test_a_search_that_others_need_whole_gives_no_half(interrupts, monkeypatch, call, number,
                                                        error):
     """Alone, `find_minimum` answers an interrupt with its best point."""
     caught = []
     monkeypatch.setattr(minima, "newton", lambda *_, **__: signal.raise_signal(number))
-    uniform_geometry.shape_dimensionalities.cache_clear()
+    for kept in (uniform_geometry.shape_dimensionalities, introduction.true_minimum,
+                 learning_dynamics.true_minimum):
+        kept.cache_clear()
 
     def run(options):
         with pytest.raises(error) as caught_here:

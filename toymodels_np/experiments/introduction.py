@@ -16,6 +16,7 @@ from ..core.models import ReluOutput
 from ..geometry.align import align
 from ..geometry.measures import DROPPED, ORTHOGONAL, REPRESENTED, cosines, norms
 from ..geometry.tegum import name_geometry
+from ..interrupts import passed_on
 from ..plots import rows as pictures
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum, polish
@@ -68,7 +69,8 @@ def run(job):
 def true_minimum(n, m, p, decay, starts):
     """The lowest minimum of the exact loss, which is the same for every seed."""
     law = Features(n, p, decay ** np.arange(n))
-    return find_minimum(law, m, starts=starts, progress=False)
+    with passed_on():                   # half a search would be kept for all that come after
+        return find_minimum(law, m, starts=starts, progress=False)
 
 
 # -- what is measured ------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from ..core.streams import CHANCE_STREAM, INIT_STREAM, random_stream
 from ..engine.train import train
 from ..geometry.align import align
 from ..geometry.measures import cosines
+from ..interrupts import passed_on
 from ..plots import rows as pictures
 from ..theory.exact.loss import expected_loss
 from ..theory.minima import find_minimum
@@ -73,7 +74,8 @@ def run(job):
 @cache
 def true_minimum(p, starts):
     """The lowest minimum of the exact loss, which is the same for every seed."""
-    return find_minimum(Features(6, p, correlated=SETS), 3, starts=starts, progress=False)
+    with passed_on():                   # half a search would be kept for all that come after
+        return find_minimum(Features(6, p, correlated=SETS), 3, starts=starts, progress=False)
 
 
 def follow(start, features, job):
