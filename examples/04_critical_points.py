@@ -56,7 +56,7 @@ def curve(vary, geometry, values, anchor, model):
         for v in outwards:
             energy[v] = closed_form(vary, geometry, v)
             if energy[v] is None:
-                minimum = tm.find_minimum(features(vary, v), 2, initial=near[None])
+                minimum = common.find_minimum(features(vary, v), 2, initial=near[None])
                 energy[v], near = minimum.loss, minimum.model
     return [energy[v] for v in values]
 
@@ -114,7 +114,7 @@ def describe(change):
 def main(arguments=None):
     parser = common.parser(__doc__, "python examples/04_critical_points.py --out out")
     options = common.parse(parser, arguments)
-    winners = [tm.find_minimum(features("all", p), 2, starts=STARTS, seed=options.seed)
+    winners = [common.find_minimum(features("all", p), 2, starts=STARTS, seed=options.seed)
                for p in tqdm(WINNERS_AT, desc="winners", unit="p", disable=None, leave=False)]
     if missing := {PENTAGON, DIGONS, TRIANGLE} - {minimum.geometry for minimum in winners}:
         raise SystemExit(f"no start led to: {', '.join(missing)}; try another --seed")

@@ -31,7 +31,7 @@ def minima(features, m):
     found = []
     for seed in range(SEARCHES):
         try:
-            minimum = tm.find_minimum(features, m, starts=STARTS, seed=seed)
+            minimum = common.find_minimum(features, m, starts=STARTS, seed=seed)
         except tm.NotConverged:
             continue
         found.append((minimum.loss, minimum.model))

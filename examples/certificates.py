@@ -26,7 +26,7 @@ def points(features):
     """The three models by name; what floats say of them, nothing is proved yet."""
     two = digons()
     pushed = tm.ReluOutput(two.W + 0.3 * np.eye(2, 5, 4), two.b)    # the dropped feature moves out
-    return {"pentagon": tm.find_minimum(features, 2, starts=4).model,
+    return {"pentagon": common.find_minimum(features, 2, starts=4).model,
             "2 digons + dropped": two, "saddle": tm.climb_to_saddle(pushed, features)}
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import toymodels_np as tm
+from toymodels_np.interrupts import passed_on
 
 
 def parser(description, example, *, seed=True, full=None):
@@ -40,6 +41,12 @@ def parse(parser, arguments):
     except OSError as error:
         parser.error(f"argument --out: cannot write to {options.out}: {error.strerror}")
     return options
+
+
+def find_minimum(features, n_hidden, **options):
+    """`tm.find_minimum`, but Ctrl-C ends the script: half a search is no point of a figure."""
+    with passed_on():
+        return tm.find_minimum(features, n_hidden, **options)
 
 
 def write(figure, record, path):

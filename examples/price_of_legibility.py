@@ -30,7 +30,7 @@ def coherence(W):
 def frontier(n, m, bounds, seed):
     """The lowest losses under the bounds, relative to the cost of orthogonality. (14.6)"""
     features = tm.Features(n, P)
-    losses = [tm.find_minimum(features, m, starts=STARTS, seed=seed, coherence=c).loss
+    losses = [common.find_minimum(features, m, starts=STARTS, seed=seed, coherence=c).loss
               for c in bounds]
     return np.array(losses) / ((n - m) * P * (4 - 3 * P) / 12)
 
@@ -39,7 +39,7 @@ def priced(n, m, prices, seed):
     """The loss without the price and the coherence of the minima at these prices, (2, prices)."""
     features, result = tm.Features(n, P), []
     for price in prices:
-        model = tm.find_minimum(features, m, starts=8, seed=seed, interference=price).model
+        model = common.find_minimum(features, m, starts=8, seed=seed, interference=price).model
         result.append((float(tm.expected_loss(model, features)), coherence(model.W)))
     return np.array(result).T
 

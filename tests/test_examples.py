@@ -3,6 +3,7 @@ they refuse."""
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from loading import EXAMPLES, assert_refused, load
 
 import toymodels_np as tm
 from toymodels_np.cli import jobs
+from toymodels_np.theory import minima
 
 NUMBERED = "02_exact_loss", "03_phase_diagram", "04_critical_points", "05_gradient_flow"
 exact_loss, phase_diagram, critical_points, gradient_flow = map(load, NUMBERED)
@@ -348,6 +350,16 @@ def test_help_explains(module, capsys):
 
 
 # -- a model of one's own -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("module", [legibility, critical_points, certificates],
+                         ids=["legibility", "critical points", "certificates"])
+def test_ctrl_c_in_a_search_ends_the_script(module, interrupts, tmp_path, monkeypatch):
+    """Alone, `find_minimum` answers it with its best point, which would be drawn."""
+    monkeypatch.setattr(minima, "newton", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        module.main(["--out", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
 
 def test_a_model_and_a_law_of_ones_own_are_trained_as_they_stand(tmp_path):
     record, lines = run(own_model, "your_own_model", tmp_path / "out", STEPS=400, INSTANCES=2)
