@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -380,6 +381,39 @@ def test_ctrl_c_in_training_says_the_command_that_goes_on(monkeypatch, tmp_path,
     command = error.split("toymodels_np ", 1)[1].split()
     assert run(*command) == 0
     assert (tm.load(tmp_path / "run.npz").model.W == tm.load(tmp_path / "whole.npz").model.W).all()
+
+
+@pytest.mark.parametrize("at", ["before", "after", "judge"])
+def test_ctrl_c_in_training_never_says_that_nothing_was_kept_where_a_file_is(
+    interrupts, monkeypatch, tmp_path, capsys, at
+):
+    """It comes while a part is saved, before or after its file is there, or at the end."""
+    monkeypatch.setattr(commands, "PART", 10)
+    calls, true = [], commands.save
+
+    def interrupted(path, history):
+        calls.append(1)
+        if len(calls) == 2 and at == "before":
+            signal.raise_signal(signal.SIGINT)
+        true(path, history)
+        if len(calls) == 2 and at == "after":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(commands, "save", interrupted)
+    if at == "judge":
+        monkeypatch.setattr(commands, "judge", lambda *_: signal.raise_signal(signal.SIGINT))
+    out = tmp_path / "my run.npz"
+    words = "train --features 3 --hidden 2 --batch-size 8 --steps 30 --out".split()
+    assert run(*words, out) == 130
+    error = capsys.readouterr().err
+    if at == "judge":
+        assert error == f"interrupted: the run is in {out}\n" and tm.load(out).steps[-1] == 30
+        return
+    assert error.startswith(f"interrupted: 20 of 30 steps are in {out}; go on with: ")
+    assert tm.load(out).steps[-1] == 20
+    monkeypatch.undo()
+    assert run(*shlex.split(error)[shlex.split(error).index("toymodels_np") + 1:]) == 0
+    assert tm.load(out).steps[-1] == 30
 
 
 def test_workers_are_stopped_without_stumbling_over_futures_that_were_cancelled(monkeypatch):

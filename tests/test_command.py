@@ -263,6 +263,17 @@ def test_ctrl_c_keeps_the_runs_that_are_finished(interrupts, tmp_path, capsys, m
     assert ASKED[2:] == runs[1:]
 
 
+@pytest.mark.parametrize("verb", [("experiment", "tiny"), ("claims",), ("report",)], ids=" ".join)
+def test_so_does_ctrl_c_while_verdicts_and_pages_are_written(interrupts, tmp_path, capsys,
+                                                             monkeypatch, verb):
+    monkeypatch.setattr(command, "measured", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(commands, "page", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert call(tmp_path, verb=verb) == 130
+    assert capsys.readouterr().err == (f"interrupted: finished runs are in "
+                                       f"{tmp_path / 'runs-quick'}; the same command goes on from "
+                                       f"there\n")
+
+
 def test_control_runs_are_those_that_the_row_asks_for(tmp_path):
     none = replace(TINY, control={})
     row, = command.run_rows([(none, SETTINGS)], tmp_path)

@@ -40,3 +40,12 @@ def passed_on():
         yield
     if interrupts:
         raise interrupts[0]
+
+
+@contextmanager
+def saying(words):
+    """An interrupt inside says, in words, what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)(words) from None

@@ -1,5 +1,6 @@
 """What each command of the command line does with its options."""
 
+import shlex
 import warnings
 from collections import Counter
 from contextlib import contextmanager
@@ -15,8 +16,15 @@ from ..core.models import MODELS, Model
 from ..engine.train import resume, train
 from ..experiments import NAMES
 from ..experiments.claims import KINDS, VERDICTS
-from ..experiments.command import print_records, run_all, save_figure, write_json, write_text
-from ..interrupts import heard, passed_on
+from ..experiments.command import (
+    going_on,
+    print_records,
+    run_all,
+    save_figure,
+    write_json,
+    write_text,
+)
+from ..interrupts import heard, passed_on, saying
 from ..report import page
 from ..store.files import check_folder, check_writable, open_regular, os_errors_as
 from ..store.runs import load, save
@@ -33,7 +41,6 @@ from .show import print_models, show_run, show_sweep
 
 COMMAND = "python -m toymodels_np"
 PART = 500                      # steps between two saves of a run that can be continued
-GONE_ON = "the same command goes on from there"
 
 
 def run_train(options):
@@ -53,7 +60,8 @@ def run_train(options):
     else:
         history = _train_in_parts(options, job["steps"], True,
                                   lambda part: resume(history, **part))
-    print_models(history.model, judge(history.model, history.features))
+    with saying("nothing was kept" if options.out is None else f"the run is in {options.out}"):
+        print_models(history.model, judge(history.model, history.features))
     if options.out is not None:
         print(f"wrote {options.out}")
 
@@ -73,21 +81,29 @@ def _train_in_parts(options, steps, can_go_on, begin):
     done, history = 0, None
     with tqdm(total=steps, unit="step", desc="train", delay=2, leave=False,
               disable=None if in_parts else True) as bar:
-        while done < steps:
-            part = {"steps": min(PART, steps - done) if in_parts else steps,
-                    "progress": False if in_parts else None}
-            try:
+        try:
+            while done < steps:
+                part = {"steps": min(PART, steps - done) if in_parts else steps,
+                        "progress": False if in_parts else None}
                 history = resume(history, **part) if history else begin(part)
-            except KeyboardInterrupt as interrupt:
-                raise type(interrupt)(
-                    f"{done} of {steps} steps are in {options.out}; go on with: {COMMAND} train "
-                    f"--resume {options.out} --steps {steps - done} --out {options.out}"
-                    if in_parts and done else "nothing was kept") from None
-            done += part["steps"]
-            bar.update(part["steps"])
-            if options.out is not None:
-                save(options.out, history)
+                done += part["steps"]
+                bar.update(part["steps"])
+                if options.out is not None:
+                    save(options.out, history)
+        except KeyboardInterrupt as interrupt:
+            if options.out is None or history is None:
+                raise
+            save(options.out, history)          # it may be this that was interrupted
+            raise type(interrupt)(_how_to_go_on(options.out, done, steps)) from None
     return history
+
+
+def _how_to_go_on(path, done, steps):
+    """What is in the file of a run that was interrupted, and the command that does the rest."""
+    file = shlex.quote(str(path))
+    return f"{done} of {steps} steps are in {path}" + (
+        f"; go on with: {COMMAND} train --resume {file} --steps {steps - done} --out {file}"
+        if done < steps else "")
 
 
 def run_minimum(options):
@@ -143,20 +159,22 @@ def run_phase(options):
 def run_claims(options):
     if options.json is not None:
         check_output(options.json, holds_records(options.json), option=False)
-    records = [record for row in run_all(options, list(NAMES)) for record in row.records]
-    print_records(records)
-    if options.json is not None:
-        write_json(options.json, records)
-    _print_counts(records)
+    with going_on(options):
+        records = [record for row in run_all(options, list(NAMES)) for record in row.records]
+        print_records(records)
+        if options.json is not None:
+            write_json(options.json, records)
+        _print_counts(records)
 
 
 def run_report(options):
     path = options.out / ("report-full.html" if options.full else "report.html")
     check_folder(options.out)
     check_writable(path)
-    rows = run_all(options, list(NAMES))
-    write_text(path, page(rows, full=options.full))
-    _print_counts([record for row in rows for record in row.records])
+    with going_on(options):
+        rows = run_all(options, list(NAMES))
+        write_text(path, page(rows, full=options.full))
+        _print_counts([record for row in rows for record in row.records])
 
 
 def run_book(options):
@@ -196,21 +214,19 @@ def run_sweep(options):
     checks.integer("--workers", options.workers)
     if options.dask and options.workers > 1:
         raise ValueError("--workers and --dask do not go together")
-    try:
+    with saying(f"finished jobs are in {options.out}; the same command goes on from there"):
         with _executor(options) as executor, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)     # it says what the report says
             report = sweep(run_job, jobs, options.out, executor=executor, chunk=options.chunk,
                            retry_failed=options.retry_failed)
-    except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(f"finished jobs are in {options.out}; {GONE_ON}") from None
-    print(str(replace(report, failed=0)))
-    print(f"look at it with: {COMMAND} show {report.out}")
-    if report.failed:
-        reasons = Counter(error for error in load_sweep(options.out)["error"] if error)
-        print(f"{report.failed} of {report.jobs} jobs failed; run them again with --retry-failed. "
-              f"The most frequent reason: {reasons.most_common(1)[0][0]}")
-        return 1
-    return 0
+        print(str(replace(report, failed=0)))
+        print(f"look at it with: {COMMAND} show {shlex.quote(str(report.out))}")
+        if report.failed:
+            reasons = Counter(error for error in load_sweep(options.out)["error"] if error)
+            print(f"{report.failed} of {report.jobs} jobs failed; run them again with "
+                  f"--retry-failed. The most frequent reason: {reasons.most_common(1)[0][0]}")
+            return 1
+        return 0
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .. import experiments, plots
 from ..core import checks
+from ..interrupts import saying
 from ..store import files
 from ..store.shell import Parser, exit_code, worker_pool
 from ..store.sweep import sweep_rows
@@ -131,14 +132,18 @@ def run_all(options, names):
     checks.integer("--first-seed", options.first_seed, minimum=0)
     rows = [(experiments[name], _settings(experiments[name], options)) for name in names]
     files.check_folder(options.out)
-    folder = options.out / ("runs-full" if options.full else "runs-quick")
-    try:
-        with worker_pool(options.workers) as executor:
-            return run_rows(rows, folder, first_seed=options.first_seed, full=options.full,
-                            executor=executor)
-    except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(f"finished runs are in {folder}; the same command goes on from "
-                              f"there") from None
+    with worker_pool(options.workers) as executor:
+        return run_rows(rows, _folder(options), first_seed=options.first_seed, full=options.full,
+                        executor=executor)
+
+
+def going_on(options):
+    """A context: an interrupt inside, of runs and of what is made of them, says where runs are."""
+    return saying(f"finished runs are in {_folder(options)}; the same command goes on from there")
+
+
+def _folder(options):
+    return options.out / ("runs-full" if options.full else "runs-quick")
 
 
 # -- the verb `experiment` -----------------------------------------------------------------------
@@ -149,17 +154,18 @@ def run(options):
     files.check_folder(options.out)
     for suffix in (".json", ".png", ".html"):
         files.check_writable(stem.with_suffix(suffix))
-    row, = run_all(options, [options.name])
-    print_records(row.records)
-    write_json(stem.with_suffix(".json"), {
-        "experiment": row.experiment.name, "version": __version__, "full": options.full,
-        "first_seed": options.first_seed, "settings": row.settings, "claims": row.records})
-    try:
-        save_figure(stem.with_suffix(".png"), row.experiment.draw(row.runs))
-        if row.experiment.animate is not None:
-            write_text(stem.with_suffix(".html"), row.experiment.animate(row.runs))
-    except NotMeasured as missing:
-        print(f"no figure: {missing}")
+    with going_on(options):
+        row, = run_all(options, [options.name])
+        print_records(row.records)
+        write_json(stem.with_suffix(".json"), {
+            "experiment": row.experiment.name, "version": __version__, "full": options.full,
+            "first_seed": options.first_seed, "settings": row.settings, "claims": row.records})
+        try:
+            save_figure(stem.with_suffix(".png"), row.experiment.draw(row.runs))
+            if row.experiment.animate is not None:
+                write_text(stem.with_suffix(".html"), row.experiment.animate(row.runs))
+        except NotMeasured as missing:
+            print(f"no figure: {missing}")
 
 
 def print_records(records):
