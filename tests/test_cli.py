@@ -1,5 +1,6 @@
 """The command line does what the library does, refuses in one line, says how to go on."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -723,6 +724,25 @@ def test_a_bad_command_is_one_line_and_exit_code_2(here, capsys, command):
 def test_a_bad_command_hears_of_nothing_that_it_cannot_type(here, capsys, command, said):
     assert run(*command.replace("HERE", str(here)).split()) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_output_that_nobody_takes_is_one_line_or_none_and_loses_no_result(tmp_path, unbuffered):
+    out = tmp_path / "model.npz"
+    command = [sys.executable, "-m", "toymodels_np", "minimum", "--features", "2", "--hidden", "1",
+               "--starts", "1", "--overwrite", "--out", out]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(ROOT)}
+    ends, to_nobody = os.pipe()
+    os.close(ends)
+    with open("/dev/full", "wb") as full, open(to_nobody, "wb") as closed:
+        for stream, code, said in ((full, 2, f"error: [Errno {errno.ENOSPC}] "), (closed, 141, "")):
+            done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, text=True,
+                                  env=environment)
+            assert done.returncode == code and done.stderr.startswith(said)
+            assert done.stderr.count("\n") == bool(said)
+            assert tm.load(out).W.shape == (1, 2)
+            out.unlink()
 
 
 def test_so_is_one_in_a_real_process(here):

@@ -2,6 +2,7 @@
 
     0    done                             2    refused, with one line on stderr
     1    done, but some jobs failed       130, 143    Ctrl-C, SIGTERM: what is kept, how to go on
+                                          141         who reads has read enough, as `head` does
 """
 
 import argparse
@@ -48,14 +49,28 @@ def exit_code(run, options):
     early.ready()
     with _terminable():
         try:
-            return run(options) or 0
+            code = run(options) or 0
+            print(end="", flush=True)           # so that what fails now is said here
+            return code
         except KeyboardInterrupt as interrupt:
             print(f"interrupted: {str(interrupt) or 'nothing was kept'}", file=sys.stderr)
             return 143 if isinstance(interrupt, Terminated) else 130
+        except BrokenPipeError:
+            return 141
         except KNOWN_ERRORS as error:
             said = " ".join(str(error).split()) or type(error).__name__
             print(f"error: {said}", file=sys.stderr)
             return 2
+        finally:
+            _drop_unwritten()
+
+
+def _drop_unwritten():
+    """What stdout cannot take is not tried again as Python ends, or that would be said twice."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
