@@ -292,6 +292,12 @@ def test_a_file_checks_itself(given, tmp_path):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["04_loss.py"]
 
 
+def test_nothing_warns_where_warnings_are_errors(given, tmp_path):
+    shutil.copy(given / "04_loss.py", tmp_path)
+    code, lines, err = script(tmp_path / "04_loss.py", PYTHONWARNINGS="error")
+    assert (code, err) == (1, "") and "not written yet" in lines[0]
+
+
 def test_a_file_shows_what_its_function_prints(given, tmp_path):
     path = tmp_path / "04_loss.py"
     text = (given / "04_loss.py").read_text(encoding="utf-8")

@@ -22,12 +22,14 @@ SECONDS = 20                # that a check may take
 MEMORY = 2**31              # bytes that it may take beside what the package itself takes
 LONGEST = 10**6             # bytes of a learner's file
 READY = "ready"
+# With -m Python would warn that this module, which `toymodels_np.teaching` needs, is there already.
+BEGIN = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
 
 
 def judge_file(exercise, path, seconds=SECONDS):
     """The Verdict on the file at `path`, whatever is in it."""
     path = Path(path).absolute()                # the child begins in its folder
-    command = [sys.executable, "-P", "-m", __name__, str(path), exercise.name]
+    command = [sys.executable, "-P", "-c", BEGIN, str(path), exercise.name]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, cwd=path.parent,
                           env=_environment(), encoding="utf-8", errors="replace") as process:
@@ -138,7 +140,3 @@ def main(path, name):
     text = json.dumps(verdict)
     print(text, file=answer, flush=True)
     os._exit(0)                                 # no thread and no exit hook of the learner's waits
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
