@@ -276,3 +276,9 @@ def test_what_is_said_of_the_energies_of_shapes():
     assert "hardly differ" in said and "at p = 1 they cost the same" in said
     assert max(abs(share(p) - 1) for p in np.linspace(0.7, 1, 31)) < 2e-3
     assert abs(share(1.0) - 1) < 1e-4
+
+
+def test_a_caption_that_python_left_out_is_said(monkeypatch):
+    monkeypatch.setattr(figures.samples, "__doc__", None)               # as `python -OO` does
+    with pytest.raises(RuntimeError, match="docstrings, which python -OO leaves out"):
+        figures.caption("samples")

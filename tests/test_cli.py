@@ -726,6 +726,17 @@ def test_a_bad_command_hears_of_nothing_that_it_cannot_type(here, capsys, comman
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words, said", [("learn --help", b"learn --report DIR \\u2026"),
+                                         ("learn --dir .", b"a\\xb7u")])
+def test_letters_that_the_output_lacks_are_written_by_number(tmp_path, words, said):
+    learn = [sys.executable, "-m", "toymodels_np", "learn"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    subprocess.run([*learn, "--copy", tmp_path], check=True, capture_output=True)
+    done = subprocess.run([*learn, *words.split()[1:]], env=environment, cwd=tmp_path,
+                          capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"") and said in done.stdout
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_output_that_nobody_takes_is_one_line_or_none_and_loses_no_result(tmp_path, unbuffered):

@@ -38,6 +38,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """As argparse's, but a command refuses what it does not know itself: its help says more."""
+        if getattr(sys.stdout, "errors", "") == "strict":       # where a letter that it lacks would
+            sys.stdout.reconfigure(errors="backslashreplace")   # be an error
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -249,8 +249,11 @@ FIGURES = {each.__name__.replace("_", "-"): each for each in (
 
 
 def caption(name):
-    """What is said under the figure of this name."""
-    return " ".join(FIGURES[name].__doc__.split())
+    """What is said under the figure of this name; RuntimeError where Python has left it out."""
+    words = FIGURES[name].__doc__
+    if words is None:
+        raise RuntimeError("captions of figures are docstrings, which python -OO leaves out")
+    return " ".join(words.split())
 
 
 @cache
