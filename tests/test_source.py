@@ -1,5 +1,6 @@
 """No stale answer: whatever changes a function changes its code, and it is computed anew."""
 
+import importlib
 import itertools
 import linecache
 import os
@@ -255,6 +256,56 @@ def test_a_file_that_was_edited_after_it_was_read_is_refused(loaded, tmp_path):
     with pytest.raises(RuntimeError, match="helper.py was edited"):
         tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+OUTSIDE = {                     # changes of numbers that no function's code has in it
+    "a constant": ("other.py", "TWO = 2", "TWO = 3"),
+    "a list": ("other.py", "TWO, = [2]", "TWO, = [3]"),
+    "a default": ("helper.py", "def twice(x):", "def twice(x, more=1):"),
+    "a class's": ("helper.py", "class Law:\n    RATE = 1", "class Law:\n    RATE = 2"),
+}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["after a sweep", "before the first"])
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_so_is_one_whose_numbers_were_edited(loaded, tmp_path, monkeypatch, what, seen):
+    """What ran with the old number would be kept as the new one's, and found by whoever has it."""
+    file, old, new = OUTSIDE[what]
+    path = tmp_path / file
+    if old not in path.read_text():
+        path.write_text(path.read_text().replace("TWO = 2\n", "") + f"\n{old}\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", seen)
+    importlib.invalidate_caches()
+    module = loaded()
+    if seen:
+        tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+    change(path, old, new)
+    with pytest.raises(RuntimeError, match=f"{file} was edited .* outside of functions"):
+        tm.sweep(module.f, [{"x": 2}], tmp_path / "out")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.reload(sys.modules[path.stem])
+    assert tm.sweep(module.f, [{"x": 2}], tmp_path / "out").computed == 1
+
+
+def test_so_is_one_that_was_edited_by_a_copy_which_keeps_its_time(loaded, tmp_path):
+    path = tmp_path / "helper.py"
+    module = loaded()
+    change(path, "return other.TWO * x", "return other.TWO + x")
+    os.utime(path, (source.STARTED - 1000, source.STARTED - 1000))
+    with pytest.raises(RuntimeError, match="helper.py was edited"):
+        tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+
+
+def test_a_function_that_was_renewed_in_place_is_not_refused(loaded, tmp_path):
+    """As notebooks reload: a function gets the new code, and the module stays as it is."""
+    module, path = loaded(), tmp_path / "helper.py"
+    tm.sweep(module.f, [{"x": 1}], tmp_path / "out")
+    change(path, "return other.TWO * x", "return other.TWO + x")
+    space = {}
+    exec(compile(path.read_text(), sys.modules["helper"].__file__, "exec"), space)
+    sys.modules["helper"].twice.__code__ = space["twice"].__code__
+    sys.modules["helper"].scaled.__code__ = space["scaled"].__code__
+    assert tm.sweep(module.f, [{"x": 1}], tmp_path / "out").computed == 1
 
 
 def test_two_that_share_a_name_are_told_apart(loaded, tmp_path):

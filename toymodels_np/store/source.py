@@ -12,6 +12,7 @@ function of a notebook is its own text and that of the functions and classes it 
 
 import ast
 import inspect
+import marshal
 import os
 import site
 import sys
@@ -39,7 +40,12 @@ STARTED = time.time()  # a file that is younger may differ from what was importe
 PLAIN = (type(None), bool, int, float, complex, str, bytes, Fraction, Decimal)
 REFUSED = ("function has no source that tells when it changes: {why}; give version=, a text of "
            "your own that you change when its results would change")
-_parsed = {}  # (path, time, size): (hash of the text, names it imports, functions it defines)
+EDITED = ("{file} was edited after this process had read it, at {place}: start anew, or reload the "
+          "module, so that results are not kept under the wrong code")
+OUTSIDE = "what stands outside of functions"
+PYC_HEAD = 16                           # bytes of a compiled file before its code
+_parsed = {}                            # (path, times, size): what `_read` says of the file
+_seen = {}                              # module: (itself, its spec, its text without functions)
 
 
 def identify(function, version=None):
@@ -205,17 +211,19 @@ def imports_of(module, file):
 
 def _read(file):
     """(hash of the file's text, its imports: (level, module, name), the functions whose names it
-    gives to nothing else), read anew if it changed.
+    gives to nothing else, the hash of the text without their bodies), read anew if it changed.
     """
     status = file.stat()
-    key = str(file), status.st_mtime_ns, status.st_size
+    key = str(file), status.st_mtime_ns, status.st_ctime_ns, status.st_size
     if key not in _parsed:
         text = file.read_bytes()
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):
             tree = ast.Module([], [])
-        _parsed[key] = _hash(text), _imports(tree), _functions(tree)
+        functions = _functions(tree)
+        _parsed[key] = (_hash(text), _imports(tree), [node.name for node in functions],
+                        _hash(*_without_bodies(text, functions)))
     return _parsed[key]
 
 
@@ -231,8 +239,8 @@ def _imports(tree):
 
 
 def _functions(tree):
-    """The names of the functions that the module defines, undecorated, and that stand for nothing
-    else anywhere in its text.
+    """The functions that the module defines, undecorated, and whose names stand for nothing else
+    anywhere in its text.
     """
     given = []
     for node in ast.walk(tree):
@@ -242,8 +250,18 @@ def _functions(tree):
             given.append(node.id)
         elif isinstance(node, ast.alias):
             given.append((node.asname or node.name).partition(".")[0])
-    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef)
             and not node.decorator_list and given.count(node.name) == 1]
+
+
+def _without_bodies(text, functions):
+    """The lines of the text, of those that are a function's body alone none."""
+    lines = text.splitlines()
+    for node in functions:
+        row, column = node.body[0].lineno - 1, node.body[0].col_offset
+        row += bool(lines[row][:column].strip())        # what stands before it is no body
+        lines[row:node.end_lineno] = [b""] * (node.end_lineno - row)
+    return lines
 
 
 def _check_unchanged(module, file):
@@ -256,15 +274,34 @@ def _check_unchanged(module, file):
             code = getattr(getattr(loaded, name, None), "__code__", None)
             if code is None or (Path(code.co_filename).name, code.co_name) != (file.name, name):
                 raise TypeError(REFUSED.format(why=f"{module}.{name} was replaced"))
-    if file.stat().st_mtime < STARTED:
-        return
-    known = set(_codes(compile(file.read_bytes(), loaded.__file__, "exec", dont_inherit=True)))
+    spec, text, status = getattr(loaded, "__spec__", None), _read(file)[3], file.stat()
+    before = _seen.get(module, (None, None, text))
+    same = before[0] is loaded and before[1] is spec            # since a reload makes a new spec
+    if same and before[2] != text:
+        raise RuntimeError(EDITED.format(file=file, place=OUTSIDE))
+    if max(status.st_mtime, status.st_ctime) >= STARTED:        # a copy brings an old mtime along
+        code = compile(file.read_bytes(), loaded.__file__, "exec", dont_inherit=True)
+        if not same and _compiled(spec) not in (None, code):
+            raise RuntimeError(EDITED.format(file=file, place=OUTSIDE))
+        _check_functions(loaded, file, code)
+    _seen[module] = loaded, spec, text
+
+
+def _check_functions(loaded, file, code):
+    """An error if the module has functions of its file that are not in the file's code."""
+    known = set(_codes(code))
     for value in vars(loaded).values():
         code = getattr(value, "__code__", None)
         if isinstance(code, CodeType) and code.co_filename == loaded.__file__ and code not in known:
-            raise RuntimeError(f"{file} was edited after this process had read it, at "
-                               f"{code.co_name}: start anew, or reload the module, so that results "
-                               f"are not kept under the wrong code")
+            raise RuntimeError(EDITED.format(file=file, place=code.co_name))
+
+
+def _compiled(spec):
+    """The code that Python kept as it read a module, None if it keeps none."""
+    with suppress(AttributeError, TypeError, ValueError, EOFError, OSError):
+        if not sys.dont_write_bytecode:
+            return marshal.loads(Path(spec.cached).read_bytes()[PYC_HEAD:])
+    return None
 
 
 def _codes(code):
