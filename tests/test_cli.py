@@ -132,10 +132,11 @@ def test_the_phases_are_those_of_the_library(monkeypatch, tmp_path, capsys):
     assert axes["feature_probability"] == pytest.approx([0.01, 0.1, 1])
     said = capsys.readouterr().out
     for name in ("phase", "geometry"):
-        cells = re.findall(rf"^{name} +(.+): (\d+) cells$", said, re.MULTILINE)
+        cells = re.findall(rf"^{name} +(.+): (1(?= cell$)|\d+(?= cells$))", said, re.MULTILINE)
         counts = Counter(getattr(diagram, name).ravel().tolist())
         assert {value: int(count) for value, count in cells} == counts and len(counts) == 3
-    assert "9 true minima" in said and f"otherwise in {diagram.differs.sum()} cells" in said
+    differ = int(diagram.differs.sum())
+    assert "9 true minima" in said and f"otherwise in {differ} cell{'s' * (differ != 1)}" in said
     assert (tmp_path / "phases.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -171,6 +172,16 @@ def test_check_says_that_a_certificate_with_another_digit_proves_nothing(
 
 
 # -- what is there already ------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text", ["hello", "", "3", "[1]", "{}"])
+def test_check_says_of_another_file_that_it_is_no_certificate(tmp_path, capsys, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    assert run("check", path) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path} proves nothing: ") and said.count("\n") == 1
+    assert "certificate" in said and "Error" not in said
+
 
 def test_a_result_is_replaced_only_where_that_is_said_and_a_run_by_runs_alone(tmp_path, capsys):
     train = "train --features 3 --hidden 2 --batch-size 8 --steps".split()

@@ -334,3 +334,9 @@ def test_figures_are_drawn_with_two_motifs_one_and_none():
         words = [text.get_text() for axes in figure.axes for text in axes.texts]
         assert sum(word.startswith("neuron ") for word in words) == diagrams
     assert "−0.25" in words and "+4.00" in words               # the largest input is 1
+
+
+def test_no_probabilities_are_refused_by_name():
+    job, = crowded.EXPERIMENT.jobs(crowded.EXPERIMENT.quick | {"probabilities": [], "seeds": 1})
+    with pytest.raises(ValueError, match="probabilities must not be empty"):
+        crowded.run(job)

@@ -209,6 +209,7 @@ def test_the_most_important_are_kept_where_others_matter_clearly_less():
     assert demonstration.keeps_top(np.stack([lost, more, 2 * first]), 0.9).sum() == 0
     swapped = np.eye(3, 6)[:, [3, 1, 2, 0, 4, 5]]                           # 0 matters clearly more
     assert not demonstration.keeps_top(swapped, 0.9)
+    assert demonstration.keeps_top(second, 0) and not demonstration.keeps_top(swapped, 0)
 
 
 def test_superposition_that_begins_with_the_least_important_in_pairs_is_told_from_others():

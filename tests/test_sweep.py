@@ -379,7 +379,7 @@ def test_any_damage_is_seen_counted_and_healed(tmp_path):
             assert (report.computed, report.damaged) == (
                 1,
                 1,
-            ) and "1 damaged files were computed anew" in str(report)
+            ) and "1 damaged file was computed anew" in str(report)
             assert path.read_bytes() == whole
             healed += 1
         else:

@@ -152,9 +152,13 @@ def run_phase(options):
           f"{diagram.gradient_norm.max():.1e} at most")
     for name, values in (("phase", diagram.phase), ("geometry", diagram.geometry)):
         for value, count in Counter(values.ravel()).most_common():
-            print(f"{name:10s} {value}: {count} cells")
-    print(f"the paper's candidates say otherwise in {int(diagram.differs.sum())} cells")
+            print(f"{name:10s} {value}: {_cells(count)}")
+    print(f"the paper's candidates say otherwise in {_cells(int(diagram.differs.sum()))}")
     save_figure(options.out, figure)
+
+
+def _cells(count):
+    return f"{count} cell{'s' * (count != 1)}"
 
 
 def run_claims(options):

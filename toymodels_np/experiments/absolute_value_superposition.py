@@ -13,6 +13,7 @@ batch, so that each of them is still seen a few times in it.
 
 import numpy as np
 
+from ..core import checks
 from ..core.features import Features
 from ..core.models import AbsoluteValue
 from ..core.streams import CHANCE_STREAM, random_stream
@@ -41,7 +42,7 @@ def run(job):
     "explained" (P,) is the part of the best constant output's loss that the model takes away. A
     batch has `batch_size` samples, or more, so that a feature is active in `seen` of them.
     """
-    rows = [_best(job, p) for p in job["probabilities"]]
+    rows = [_best(job, p) for p in checks.array("probabilities", job["probabilities"], ndim=1)]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 

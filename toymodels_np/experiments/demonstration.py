@@ -60,9 +60,9 @@ def keeps_top(W, decay):
     """
     m, n = W.shape[-2:]
     norm = norms(W)
-    rank = decay ** (np.arange(n) - m + 1.0)                    # importance over that of m − 1
-    return ((norm[..., rank > 1 + NEARLY] >= REPRESENTED).all(-1)
-            & (norm[..., rank < 1 - NEARLY] < REPRESENTED).all(-1)
+    importance, last = float(decay) ** np.arange(n), float(decay) ** (m - 1)
+    more, less = importance > (1 + NEARLY) * last, importance < (1 - NEARLY) * last
+    return ((norm[..., more] >= REPRESENTED).all(-1) & (norm[..., less] < REPRESENTED).all(-1)
             & (abs((norm**2).sum(-1) - m) < ROOM))
 
 

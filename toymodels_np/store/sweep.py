@@ -56,12 +56,15 @@ class SweepReport:
     damaged: int = 0
 
     def __str__(self):
-        text = (f"{self.jobs} jobs in {self.out}: {self.computed} computed now, "
-                f"{self.found} found there")
+        text = (f"{self.jobs} job{'s' * (self.jobs != 1)} in {self.out}: "
+                f"{self.computed} computed now, {self.found} found there")
         if self.unused:
-            text += f"; {self.unused} results of other code are there and were not used"
+            they = ("result of other code is there and was" if self.unused == 1 else
+                    "results of other code are there and were")
+            text += f"; {self.unused} {they} not used"
         if self.damaged:
-            text += f"; {self.damaged} damaged files were computed anew"
+            they = "file was" if self.damaged == 1 else "files were"
+            text += f"; {self.damaged} damaged {they} computed anew"
         if self.failed:
             text += (f"; {self.failed} failed, and the columns 'error' and 'traceback' of "
                      f"load_sweep say why; the same sweep with retry_failed=True runs only those "

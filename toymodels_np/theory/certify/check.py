@@ -33,7 +33,7 @@ def check_certificate(path_or_dict):
             verify(record)
     except (json.JSONDecodeError, UnicodeError, LookupError, TypeError, AttributeError,
             RecursionError, ZeroDivisionError) as error:
-        raise ValueError(f"this is no certificate: {type(error).__name__}: {error}") from None
+        raise ValueError(f"this is no certificate in JSON: {error}") from None
     return True
 
 
