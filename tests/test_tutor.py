@@ -143,6 +143,13 @@ def test_a_second_reset_loses_nothing(mine, capsys):
     assert (mine / "04_loss.py.old").read_text() == RIGHT
 
 
+def test_what_a_killed_check_has_left_goes(mine, capsys):
+    left = mine / ".0123456789abcdef.tmp"
+    left.write_bytes(b"half a file")
+    assert learn(capsys, "skip", "03")[0] == 0
+    assert not left.exists() and progress.load(mine)["03_forward"]["state"] == "skipped"
+
+
 @pytest.mark.parametrize("verb", ["reset", "solution"])
 def test_what_nobody_wants_by_accident_needs_a_name(mine, capsys, verb):
     (mine / "01_sampler.py").write_text("my work")

@@ -8,7 +8,7 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-from ..store.files import os_errors_as, replacing
+from ..store.files import clear_leftovers, os_errors_as, replacing
 from .records import EXERCISES
 
 COMMAND = "python -m toymodels_np learn"
@@ -50,7 +50,8 @@ def copy_out(folder):
 
 
 def write(path, text):
-    """Write a text, whole or not at all."""
+    """Write a text, whole or not at all; what a killed process has left beside it goes."""
+    clear_leftovers(path.parent)
     with os_errors_as(f"{path} cannot be written"), replacing(path) as stream:
         stream.write(text.encode())
 
