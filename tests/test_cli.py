@@ -767,6 +767,18 @@ def test_output_that_nobody_takes_is_one_line_or_none_and_loses_no_result(tmp_pa
             out.unlink()
 
 
+def test_a_minimum_that_cannot_be_saved_is_printed(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(commands, "save", full)
+    words = "minimum --features 2 --hidden 1 --starts 1 --out".split()
+    assert run(*words, tmp_path / "model.npz") == 2
+    said = capsys.readouterr()
+    assert "geometry        digon" in said.out and "wrote" not in said.out
+    assert os.strerror(errno.ENOSPC) in said.err
+
+
 def test_so_is_one_in_a_real_process(here):
     done = subprocess.run(
         [sys.executable, "-m", "toymodels_np", "train", "--steps", "0"],

@@ -113,20 +113,26 @@ def run_minimum(options):
         check_output(options.out, options.overwrite, kind=Model)
     with heard() as interrupts:
         minimum = job_minimum(job, features)
-    losses, loss = minimum.start_losses, max(0.0, minimum.loss)     # rounding may leave less than 0
-    same = loss * (1 + SAME) + PERFECT * blank_loss(features)
-    if options.out is not None:
-        save(options.out, minimum.model)        # before all that is printed, which none may read
-    print(f"geometry        {minimum.geometry}\nloss            {loss:.12g}")
-    print(f"gradient norm   {minimum.gradient_norm:.1e}{'' if minimum.converged else ', not zero'}")
-    print(f"Hessian         {_hessian_said(minimum)}")
-    print(f"starts          {(losses <= same).sum()} of {len(losses)} ended here")
-    print_models(minimum.model, np.asarray(loss))
+    try:                                # where one of both fails, the other is not lost
+        if options.out is not None:
+            save(options.out, minimum.model)
+    finally:
+        _print_minimum(minimum, features)
     if options.out is not None:
         print(f"wrote {options.out}")
     if interrupts:
         raise type(interrupts[0])("the search was broken off, and this is its best point so far; "
                                   "to go on, begin it again")
+
+
+def _print_minimum(minimum, features):
+    losses, loss = minimum.start_losses, max(0.0, minimum.loss)     # rounding may leave less than 0
+    same = loss * (1 + SAME) + PERFECT * blank_loss(features)
+    print(f"geometry        {minimum.geometry}\nloss            {loss:.12g}")
+    print(f"gradient norm   {minimum.gradient_norm:.1e}{'' if minimum.converged else ', not zero'}")
+    print(f"Hessian         {_hessian_said(minimum)}")
+    print(f"starts          {(losses <= same).sum()} of {len(losses)} ended here")
+    print_models(minimum.model, np.asarray(loss))
 
 
 def _hessian_said(minimum):
@@ -166,9 +172,11 @@ def run_claims(options):
         check_output(options.json, holds_records(options.json), option=False)
     with going_on(options):
         records = [record for row in run_all(options, list(NAMES)) for record in row.records]
-        if options.json is not None:
-            write_json(options.json, records)
-        print_records(records)
+        try:
+            if options.json is not None:
+                write_json(options.json, records)
+        finally:
+            print_records(records)
         _print_counts(records)
 
 
