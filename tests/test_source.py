@@ -370,6 +370,12 @@ def test_scripts_and_what_is_typed(tmp_path):
     ].tolist() == [3]
 
 
+def test_a_script_may_define_functions_after_a_sweep(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(constant="A = 2") + "\n\ndef later(job):\n    return f(job)\n")
+    assert python(script, tmp_path / "out") == (["1"], "")
+
+
 def test_what_was_typed_has_no_source_or_all_of_it(tmp_path):
     """From Python 3.13 on, the interpreter keeps what was typed."""
     typed = "import toymodels_np as tm\n" + "".join(

@@ -270,8 +270,8 @@ def _check_unchanged(module, file):
     if getattr(loaded, "__file__", None) is None or Path(loaded.__file__).resolve() != file:
         return
     if module.partition(".")[0] != PACKAGE:
-        for name in _read(file)[2]:
-            code = getattr(getattr(loaded, name, None), "__code__", None)
+        for name in {*_read(file)[2]} & {*vars(loaded)}:        # a script may come to others later
+            code = getattr(getattr(loaded, name), "__code__", None)
             if code is None or (Path(code.co_filename).name, code.co_name) != (file.name, name):
                 raise TypeError(REFUSED.format(why=f"{module}.{name} was replaced"))
     spec, text, status = getattr(loaded, "__spec__", None), _read(file)[3], file.stat()
