@@ -388,6 +388,14 @@ def test_any_damage_is_seen_counted_and_healed(tmp_path):
     assert healed > len(whole) / 43 * 0.7
 
 
+def test_a_damaged_mark_of_the_newest_code_is_written_anew(tmp_path):
+    tm.sweep(draw, JOBS, tmp_path)
+    mark, = tmp_path.glob("code-*.json")
+    whole = mark.read_bytes()
+    mark.write_bytes(b"\xff" + whole[:20])
+    assert tm.sweep(draw, JOBS, tmp_path).computed == 0 and mark.read_bytes() == whole
+
+
 def test_a_failure_is_never_hidden_by_damage(tmp_path):
     """The count of failures in a note at the end of the file had no checksum, once."""
     sweep_with_failures(fail_at_odd, [{"x": 1.0, "seed": 1}], tmp_path)

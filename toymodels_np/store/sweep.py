@@ -229,7 +229,7 @@ class _Part:
         mark = self.out / MARKS.replace("*", blake2b(self.name.encode(), digest_size=8).hexdigest())
         text = json.dumps({"function": self.name, "code": self.code})
         with writing(self.out):
-            if not mark.is_file() or mark.read_text("utf-8") != text:
+            if not mark.is_file() or mark.read_bytes() != text.encode():        # it may be damaged
                 files.write_text(mark, text)
 
     def end(self):
