@@ -107,7 +107,7 @@ def crossing(features, v):
     for _ in range(30):
         found = tm.find_minimum(features, 1, interference=strength, initial=pair, progress=False)
         pair, slope = found.model, 2 * (found.model.W[0, 0] * found.model.W[0, 1]) ** 2
-        if slope < 1e-6:                    # the weaker weight goes to 0 before the energies meet
+        if slope < 1e-6:                    # dropping is best at once, or what the pair becomes
             return None
         strength += (v - found.loss) / slope
         if abs(v - found.loss) < 1e-14:
@@ -120,7 +120,7 @@ def critical(job):
     point = Critical(job["importance"], job["p"], 0, 0, [], [])
     found = crossing(point.features, float(point.dropping))
     if found is None:
-        return {"proved": False, "reason": "the pair ends continuously"}
+        return {"proved": False, "reason": "dropping is best, or what the pair becomes"}
     at, pair = found
     unit = Fraction(10) ** (floor(log10(at)) - DIGITS)
     low = (round(Fraction(at) / unit) - 1) * unit
