@@ -86,6 +86,29 @@ def test_a_dead_model_has_gradient_zero_and_no_error():
     assert tm.check_gradient(dead, x, features) == 0
 
 
+def without_slope(cls, n=3):
+    """(model, x, features) whose gradient is 0: a perfect model, or for "saddle" one that answers
+    the batch's mean.
+    """
+    signed, eye = cls is tm.AbsoluteValue, np.eye(n)
+    features, x = tm.Features(n, 1.0, signed=signed), np.random.default_rng(n).uniform(size=(9, n))
+    if cls == "saddle":
+        return tm.ReluOutput(np.zeros((2, n)), x.mean(0)), x, features
+    W = [np.vstack([eye, -eye]), np.hstack([eye, eye])] if signed else [eye]
+    return cls(*W, np.zeros(n)), x, features
+
+
+@pytest.mark.parametrize("cls", [*MODELS, "saddle"])
+@given(seed=seeds, n=st.integers(1, 5))
+def test_where_nothing_slopes_a_gradient_of_zero_is_right_and_another_is_wrong(cls, seed, n):
+    model, x, features = without_slope(cls, n)
+    gradient = model.loss_and_grad(x, features)[1].parameters
+    assert max(abs(a).max() for a in gradient) < 1e-15
+    assert tm.check_gradient(model, x, features, seed=seed) <= RIGHT
+    off = spoiled(type(model), lambda *arrays: (*arrays[:-1], arrays[-1] + 1e-6))
+    assert is_rejected(off, model, x, features)
+
+
 # -- wrong gradients ------------------------------------------------------------------------------
 
 @every_model
