@@ -314,6 +314,17 @@ def test_indexing_selects_instances(cls):
         model[0][0]
 
 
+@pytest.mark.parametrize("index", [2, -1, slice(1, 3), [0, 2], ..., None])
+@every_model
+def test_what_is_done_to_a_selection_is_not_done_to_the_stack(cls, index):
+    model = cls.init(4, 3, 6)
+    before = [a.copy() for a in model.parameters]
+    for a in model[index].parameters:
+        a[:] = 7
+    for a, b in zip(model.parameters, before):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("K", [2, 5])
 @every_model
 def test_an_ellipsis_stands_for_instances_too(cls, K):

@@ -25,7 +25,7 @@ HOW = tuple(FILES)                              # and how they are trained
 CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "939b5c2eeaad768d",
-    "models": "b6bd6ea5ff44680f",
+    "models": "ebdb63fb76385a94",
     "optim": "354a651cd9c6f50b",
     "loop": "a8087af98a29b51e",
 }

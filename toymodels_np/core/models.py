@@ -106,12 +106,12 @@ class Model:
         return self.with_parameters([a.astype(dtype) for a in self.parameters])
 
     def __getitem__(self, index):
-        """Select instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
+        """A copy of some instances: `model[3]`, `model[:, -1]`. Indexes the leading axes only."""
         instances = np.arange(np.prod(self.instances, dtype=int)).reshape(self.instances)
         chosen = instances[checks.index(index)]
         subclasses.check_selectable(self, self.parameter_shapes, self.instances)
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
-        return self.with_parameters([a[chosen] for a in flat])
+        return self.with_parameters([a[chosen].copy() for a in flat])
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""
