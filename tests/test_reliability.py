@@ -46,6 +46,25 @@ def test_what_save_accepts_load_reads(tmp_path, seed):
     assert read.model.W.tobytes() == run.model.W.tobytes()
 
 
+# -- results stand for themselves -----------------------------------------------------------------
+
+RESULTS = {
+    "History": trained,
+    "Minimum": lambda: tm.find_minimum(tm.Features(2, 0.2), 1, starts=2),
+    "Flow": lambda: tm.gradient_flow(STACK[0], LAW, t_final=1.0),
+    "PhaseDiagram": lambda: tm.phase_diagram(2, 1, importance=[1, 2], feature_probability=[0.1]),
+    "StackPlot": lambda: tm.stack_plot(tm.ReluHidden.init(3, 2)),
+}
+
+
+@pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS)
+def test_a_result_is_equal_to_itself_alone_and_found_in_lists_and_sets(make):
+    first, second = make(), make()
+    again = pickle.loads(pickle.dumps(first))
+    assert first == first and first != second and first != again
+    assert [first, again, second].index(second) == 2 and len({first, again, second}) == 3
+
+
 # -- sizes are checked first ----------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, call", [

@@ -27,7 +27,7 @@ FINGERPRINTS = {                           # of the files that engine and theory
     "features": "939b5c2eeaad768d",
     "models": "ebdb63fb76385a94",
     "optim": "354a651cd9c6f50b",
-    "loop": "a8087af98a29b51e",
+    "loop": "66deb45978245ade",
 }
 
 

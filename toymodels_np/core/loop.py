@@ -32,7 +32,7 @@ class TrainingState(NamedTuple):
     random: np.ndarray
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class History:
     """What happened in training; T records, the first at step 0 and the last at the end.
 

@@ -37,7 +37,7 @@ ASYMMETRIC = 2.0            # asymmetry from which a pair is a motif; the paper'
 INHIBITED = 0.5             # an inhibition takes back this part of the wrong excitation, or more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StackPlot:
     """The rectangles of a stack plot: neuron j's bar is `height[j]` from `bottom[j]`.
 

@@ -76,7 +76,7 @@ class Plateau:
         return f"Plateau({self.start:.3g} to {self.end:.3g}, {self.geometry}, {what})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Flow:
     """The path of a flow, at T times, and where it rested.
 

@@ -54,7 +54,7 @@ class NotConverged(ArithmeticError):
     """The search ended at a point where the gradient is not zero."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Minimum:
     """The lowest point that was found, and what certifies it.
 

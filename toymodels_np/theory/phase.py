@@ -42,7 +42,7 @@ WORTH = 0.3                 # part of its loss by which a neighbour's solution m
 BETTER = 1e-10              # by how much a solution must be lower to take the place of another
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhaseDiagram:
     """True minima over a grid of R importances and P feature probabilities, beside candidates.
 
