@@ -915,6 +915,9 @@ CALLS += [
      ["certificate"]),
     ("climb_to_saddle: text", lambda: tm.climb_to_saddle("x", THREE), TypeError,
      ["model", "ReluOutput", "'x'"]),
+    *((f"climb_to_saddle: {count} instances", lambda law=tm.Features(3, [[0.5]] * count):
+       tm.climb_to_saddle(UNTRAINED, law), ValueError, ["features", "instance axis", "features[i]"])
+      for count in (1, 2, 19)),             # 19 are as many as the models of which slopes are made
     ("load_atlas: a number", lambda: tm.load_atlas(3), TypeError, ["folder", "path", "3"]),
     ("load_atlas: no such folder", lambda: tm.load_atlas("nowhere"), FileNotFoundError,
      ["no atlas", "nowhere"]),
