@@ -1,5 +1,7 @@
 """What a reader overrides is never ignored: it runs, or it is refused in a sentence."""
 
+import copy
+import pickle
 import warnings
 from functools import cached_property
 from types import MethodType
@@ -51,6 +53,19 @@ class Doubled(tm.Features):
 
     def target(self, x):
         return 2 * x
+
+
+class Counting(tm.Features):
+    """Keeps how often each feature was on."""
+
+    def __init__(self, *law):
+        super().__init__(*law)
+        self.on = np.zeros(self.n_features)
+
+    def sample(self, rng, batch_size, *, dtype=np.float64):
+        x = super().sample(rng, batch_size, dtype=dtype)
+        self.on[:] += (x != 0).sum(0)
+        return x
 
 
 class FourthPower(tm.ReluOutput):
@@ -468,6 +483,17 @@ def test_an_edited_file_is_seen(monkeypatch):
             patch.setitem(known.FINGERPRINTS, name, "of another text")
             assert stranger(tm.ReluOutput, FEATURES, files=HOW) == f"core/{name}.py was edited"
             assert tm.train(start(tm.ReluOutput), FEATURES, **SHORT).engine == "core.loop"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda law: law.replace(),
+                                    lambda law: pickle.loads(pickle.dumps(law))])
+def test_a_copy_of_features_goes_on_as_they_do(copied):
+    law, rng = Counting(4, 0.5), np.random.default_rng(0)
+    law.sample(rng, 10)
+    before, again = law.on.copy(), copied(law)
+    x = again.sample(rng, 10)
+    np.testing.assert_array_equal(again.on, before + (x != 0).sum(0))
+    assert not again.feature_probability.flags.writeable and not again.importance.flags.writeable
 
 
 def test_the_four_and_plain_features_are_known():

@@ -24,7 +24,7 @@ HOW = tuple(FILES)                              # and how they are trained
 # What Python notes down by itself.
 CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
-    "features": "939b5c2eeaad768d",
+    "features": "d37ab2b71a32e339",
     "models": "ebdb63fb76385a94",
     "optim": "354a651cd9c6f50b",
     "loop": "66deb45978245ade",

@@ -158,9 +158,9 @@ class Features:
         super().__setattr__(name, value)
 
     def __setstate__(self, state):
-        """Read a pickle: its arrays become read-only again."""
+        """Read a pickle or a copy: the law's two arrays become read-only again."""
         for name, value in state.items():
-            vars(self)[name] = _frozen(value) if isinstance(value, np.ndarray) else value
+            vars(self)[name] = _frozen(value) if name in ARGUMENTS[1:3] else value
 
     def __repr__(self):
         p, importance = (np.unique(a) for a in (self.feature_probability, self.importance))
