@@ -471,6 +471,7 @@ def test_edges_of_the_hull(points, edges):
     (lambda: tm.plots.norms("W"), TypeError, "W must be an array of real numbers"),
     (lambda: tm.plots.gram(PENTAGON, ax="left"), TypeError, "ax must be matplotlib Axes.*'left'"),
     (lambda: tm.plots.dimensionality(PENTAGON, at=[1]), ValueError, "W must be.*at"),
+    (lambda: tm.plots.dimensionality(PENTAGON, at=3), ValueError, "W must be.*at"),
     (lambda: tm.plots.dimensionality(np.ones((2, 2, 3)), at=[1]), ValueError, "W must be.*at"),
     (lambda: tm.plots.stack(tm.ReluOutput.init(5, 2)), TypeError, "ReluHidden or AbsoluteValue"),
     (lambda: tm.plots.stack(tm.ReluHidden.init(5, 2, 3)), ValueError, "single.*instances"),

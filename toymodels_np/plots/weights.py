@@ -111,7 +111,7 @@ def dimensionality(W, *, at=None, ax=None):
     """
     W = checks.weights(W)
     at = None if at is None else checks.array("at", at)
-    if W.ndim > 3 or (at is not None and np.shape(at) != W.shape[:-2]):
+    if W.ndim > 3 or (at is not None and (W.ndim, at.shape) != (3, W.shape[:1])):
         raise ValueError(f"W must be (m, n), or (K, m, n) with `at` (K,) or None, got W {W.shape} "
                          f"and at {None if at is None else np.shape(at)}")
     D = measures.feature_dimensionality(W)
