@@ -156,6 +156,18 @@ def test_a_distance_of_few_features_is_exact():
     assert tm.distance(W, R) == pytest.approx(slow_distance(W, R), rel=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e-8, 1e-9, 1e-11])
+@pytest.mark.parametrize("V", [polytopes.digon(), polytopes.polygon(5), polytopes.simplex(3),
+                               polytopes.cross_polytope(3), polytopes.simplex(5)], ids=np.shape)
+@given(seed=seeds)
+def test_an_almost_symmetric_solution_is_laid_onto_itself_to_rounding(V, size, seed):
+    W = V + size * np.random.default_rng(seed).normal(size=V.shape)
+    moved = equivalent(W, seed)
+    for one, other in ((moved, W), (W, moved)):
+        assert tm.distance(one, other) < 1e-13
+        np.testing.assert_allclose(tm.align(one, other), other, rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("W, R", [
     ([[0, -1, 0, 1], [0, 1, 1, 1]], [[-0.25, 0.01, 1.33, -0.45], [-0.96, -0.95, 0.87, 1.84]]),
     ([[0, -1, -1, 1], [1, 0, 0, -1]], [[-0.02, 0.7, 0.5, 0.65], [-1.21, -0.73, 0.06, 1.17]])])

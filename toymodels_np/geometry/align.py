@@ -100,8 +100,8 @@ def _canonical(W):
 # -- onto a reference
 
 def _procrustes(W, R):
-    """QW for the Q that brings W nearest to R: Q = UV' where RW' = U S V'."""
-    U, _, Vt = np.linalg.svd(R @ W.T)
+    """QW for the Q that brings W (..., m, n) nearest to R: Q = UV' where RW' = U S V'."""
+    U, _, Vt = np.linalg.svd(R @ W.swapaxes(-1, -2))
     return U @ Vt @ W
 
 
@@ -117,7 +117,10 @@ def _match(W, R):
     if W.shape[1] <= MOST_ORDERED:
         orders = np.array(list(permutations(range(W.shape[1]))))
         overlap = np.linalg.svd(R @ W.T[orders], compute_uv=False).sum(-1)
-        return _procrustes(W[:, orders[overlap.argmax()]], R)           # (‖W‖² + ‖R‖² - d²) / 2
+        # That is (‖W‖² + ‖R‖² - d²) / 2, which cannot tell orders apart whose d² is rounding.
+        near = orders[overlap >= overlap.max() - ROUNDING * (W * W + R * R).sum()]
+        turned = _procrustes(W[:, near].swapaxes(0, 1), R)                              # (S, m, n)
+        return turned[np.linalg.norm(turned - R, axis=(-2, -1)).argmin()]
     frames, R_frames = _frames(W, _any), _frames(R, _any)
     rows, R_rows = (np.sort(A.T @ A, axis=0) for A in (W, R))
     unlike = ((rows[:, None, :] - R_rows[:, :, None]) ** 2).sum(0)      # [j, i]: columns R_j, W_i
