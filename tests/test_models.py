@@ -325,6 +325,21 @@ def test_what_is_done_to_a_selection_is_not_done_to_the_stack(cls, index):
         np.testing.assert_array_equal(a, b)
 
 
+@every_model
+def test_a_stack_is_gone_through_and_a_single_model_is_not(cls):
+    model = cls.init(4, 3, 6)
+    grid = cls(*(a.reshape(2, 3, *a.shape[1:]) for a in model.parameters))
+    for stack in (model, grid):
+        chosen = list(stack)
+        assert len(chosen) == stack.instances[0]
+        for i, one in enumerate(chosen):
+            for a, b in zip(one.parameters, stack.parameters):
+                np.testing.assert_array_equal(a, b[i])
+    assert not list(model[:0])
+    with pytest.raises(TypeError, match="is a single model, not a stack"):
+        [one.loss for one in model[0]]
+
+
 @pytest.mark.parametrize("K", [2, 5])
 @every_model
 def test_an_ellipsis_stands_for_instances_too(cls, K):

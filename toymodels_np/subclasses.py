@@ -91,6 +91,15 @@ def check_selectable(thing, usual, lead):
                             f"both by hand")
 
 
+def each_instance(model):
+    """The models of a stack one after the other, along its first axis; TypeError for a single one,
+    of which a loop by index would make none at all.
+    """
+    if not model.instances:
+        raise TypeError(f"{model!r} is a single model, not a stack of models to go through")
+    return (model[i] for i in range(model.instances[0]))
+
+
 def check_alike(output, target):
     """ValueError unless both have a row a sample and a column a feature."""
     if output.shape[-2:] != target.shape[-2:]:

@@ -32,8 +32,7 @@ class Model:
     `examples/your_own_model.py` does so in a few lines. `tm.check_gradient` says whether the two
     agree. A subclass may also override both `loss` and `loss_and_grad`; training calls the latter.
     What else a model holds goes with it as it is: make a property of what follows from parameters.
-    Parameters of one model have the same leading axes; float32 and float64 are kept, integers
-    become float64.
+    Parameters have the same leading axes; float32 and float64 are kept, integers become float64.
     """
 
     parameter_shapes = {"W": "mn", "b": "n"}    # name -> axes after the instances
@@ -112,6 +111,7 @@ class Model:
         subclasses.check_selectable(self, self.parameter_shapes, self.instances)
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.with_parameters([a[chosen].copy() for a in flat])
+    __iter__ = subclasses.each_instance
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""
