@@ -25,7 +25,7 @@ HOW = tuple(FILES)                              # and how they are trained
 CACHED = ("__slotnames__", "__warningregistry__", "__annotations__", "__annotations_cache__")
 FINGERPRINTS = {                           # of the files that engine and theory were tested against
     "features": "d37ab2b71a32e339",
-    "models": "022bff8fb5681e0d",
+    "models": "bc1ff1b9967c21c3",
     "optim": "354a651cd9c6f50b",
     "loop": "66deb45978245ade",
 }

@@ -98,6 +98,7 @@ class Model:
     n_features = property(lambda self: self.parameters[0].shape[-1], doc="n")
     instances = property(lambda self: self.parameters[0].shape[:-2], doc="() for a single model")
     dtype = property(lambda self: self.parameters[0].dtype, doc="float32 or float64")
+    __iter__ = subclasses.each_instance
 
     def astype(self, dtype):
         """The same model in another precision."""
@@ -111,7 +112,6 @@ class Model:
         subclasses.check_selectable(self, self.parameter_shapes, self.instances)
         flat = [a.reshape(-1, *a.shape[len(self.instances):]) for a in self.parameters]
         return self.with_parameters([a[chosen].copy() for a in flat])
-    __iter__ = subclasses.each_instance
 
     def __repr__(self):
         instances = f", instances={self.instances}" if self.instances else ""
