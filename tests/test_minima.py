@@ -479,6 +479,26 @@ def test_the_order_of_unequal_features_is_found(features, m, loss):
     assert np.median(found.start_losses) > loss * (1 + 1e-6)
 
 
+def test_a_weak_feature_is_brought_back_with_a_small_norm():
+    """Beside its best constant any output costs more at first: no descent leads there."""
+    features = tm.Features(5, 0.01, 0.7 ** np.arange(5))
+    found = tm.find_minimum(features, 1, starts=4, seed=2)
+    without = tm.ReluOutput(found.model.W * [1, 1, 1, 1, 0], [*found.model.b[:4], 0.005])
+    bound = tm.find_minimum(features, 1, initial=without)
+    assert bound.dropped == (4,) and bound.is_local_minimum
+    assert found.geometry == "digon of 5" and found.loss < bound.loss * (1 - 1e-3)
+    assert tm.norms(found.model.W)[4] < 0.3
+
+
+@pytest.mark.parametrize("ratio", [1e4, 1e7])
+def test_an_important_feature_hides_no_others(ratio):
+    """It takes a dimension and costs next to nothing, and the others have the rest as if alone."""
+    found = tm.find_minimum(tm.Features(3, 0.01, [ratio, 1, 1]), 2, starts=8)
+    others = tm.find_minimum(tm.Features(2, 0.01), 1, starts=8)
+    assert found.loss == pytest.approx(others.loss, rel=1e-5)
+    assert found.geometry == "digon + orthogonal"
+
+
 def test_two_exchanges_are_all_even_orders_of_four():
     """Three double exchanges and eight cycles of three; a pentagon can go round in twelve ways."""
     point = tm.ReluOutput(np.arange(4.0)[None], np.arange(4.0))

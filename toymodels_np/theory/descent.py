@@ -28,6 +28,9 @@ AT_ONCE = 6                 # so many of them at once, as long as these are
 CHEAP = 2**10               # corners in all: a call takes as long as so many do
 DENSE = 2**25               # numbers in all estimates B; beyond, the last MEMORY steps are kept
 MEMORY = 40
+SMALL_LOSS = 1e-3           # of the blank model's: below, the tolerance shrinks with the loss,
+LEAST = 1e-5                # down to this part of it
+LEAST_WORTH = 1e-8          # features that are worth less than this part of the most count as so
 SMALL_COLUMN = 0.3          # columns with a smaller norm are tried without
 
 
@@ -35,7 +38,8 @@ class Pace(NamedTuple):
     """When a descent ends: at this gradient norm, or once it falls by less than `gain` of the loss
     in WINDOW steps, or after so many steps; and the rtol of the loss on the way.
 
-    The tolerance is in units of what an empty model loses, sum_i I_i E[y_i^2], if that is below 1.
+    The tolerance is in units of what an empty model loses, sum_i I_i E[y_i^2], if that is below 1,
+    and less where hardly any loss is left.
     """
 
     tolerance: float = 1e-7
@@ -122,6 +126,18 @@ def descend(model, features, *, tolerance=1e-7, most_steps=2000, penalty=NONE, p
     return unpack(model, run.theta), run.f, np.linalg.norm(run.g, axis=1)
 
 
+def ease(model, features, K):
+    """How much less each parameter of K instances bends the loss than those of the most valuable
+    feature, about, (K, P): a feature's share grows with its importance and its chance of being on.
+    In these units features of little worth are no slower, and none is left where it began.
+    """
+    worth = np.broadcast_to(features.importance * features.active_probability,
+                            (K, model.n_features))
+    most = worth.max(1, keepdims=True)
+    share = np.clip(worth / np.where(most > 0, most, 1), LEAST_WORTH, 1)
+    return np.tile(1 / share, model.n_hidden + 1)
+
+
 class _Descent:
     """Where K descents are; those that are `live` go on."""
 
@@ -131,15 +147,16 @@ class _Descent:
         K, P = self.theta.shape
         self.free = np.ones((K, P)) if held is None else 1.0 - held
         blank = np.broadcast_to(blank_loss(features), K)
-        self.tolerance = pace.tolerance * np.where(blank > 0, np.minimum(blank, 1), 1)      # (K,)
+        self.blank = np.where(blank > 0, blank, 1)                                          # (K,)
         self.chosen, self.law = np.arange(K), features
         self.f, self.g = self.at(self.chosen, self.theta)
         self.fresh = np.full(K, inverse is None)                # B says nothing yet about the scale
-        self.live = np.linalg.norm(self.g, axis=1) > self.tolerance
+        self.live = self.steep(self.chosen)
+        self.ease = ease(self.model, features, K)
         if inverse is None and K * P * P <= DENSE:
-            inverse = lambda: np.tile(np.eye(P), (K, 1, 1))
+            inverse = lambda: self.ease[:, :, None] * np.eye(P)
         if self.live.any():
-            self.curvature = Recent(K) if inverse is None else Inverse(inverse())
+            self.curvature = Recent(K) if inverse is None else Inverse(inverse(), self.ease)
         self.past = np.full((WINDOW, K), np.inf)
 
     def at(self, k, theta):
@@ -149,15 +166,23 @@ class _Descent:
         f, g = evaluate(self.model, theta, self.law, self.penalty, self.pace.rtol)
         return f, g * self.free[k]
 
+    def steep(self, k):
+        """Whether the gradient of the instances k is above the tolerance, which is less where the
+        loss is small: an important feature that is all but perfect must not hide the others.
+        """
+        small = np.clip(self.f[k] / (SMALL_LOSS * self.blank[k]), LEAST, 1)
+        tolerance = self.pace.tolerance * np.minimum(self.blank[k], 1) * small
+        return np.linalg.norm(self.g[k], axis=1) > tolerance
+
     def step(self):
         """One step of all that are live."""
         k = np.flatnonzero(self.live)
         g, theta, f = self.g[k], self.theta[k], self.f[k]
-        norm = np.linalg.norm(g, axis=1, keepdims=True)
-        d = -self.curvature.times(k, g)
-        slope = (d * g).sum(1)
-        uphill = self.fresh[k] | (slope > -1e-10 * norm[:, 0] * np.linalg.norm(d, axis=1))
-        d = np.where(uphill[:, None], -g * (0.1 / norm), d)
+        d, down = -self.curvature.times(k, g), -self.ease[k] * g
+        slope, norm = (d * g).sum(1), np.linalg.norm(g, axis=1)
+        uphill = self.fresh[k] | (slope > -1e-10 * norm * np.linalg.norm(d, axis=1))
+        down *= 0.1 / np.linalg.norm(down, axis=1, keepdims=True)
+        d = np.where(uphill[:, None], down, d)
         d *= np.minimum(1, 1 / np.linalg.norm(d, axis=1, keepdims=True))        # no leap beyond 1
         self.curvature.forget(k[uphill])
         new_theta, new_f, new_g, moved = self._search(k, d, (d * g).sum(1))
@@ -166,7 +191,7 @@ class _Descent:
         self.past = np.roll(self.past, 1, axis=0)
         gained = self.past[0, k] - new_f > self.pace.gain * abs(new_f)
         self.past[0, k] = new_f
-        going = np.linalg.norm(new_g, axis=1) > self.tolerance[k]
+        going = self.steep(k)
         self.live[k] = going & (moved | ~uphill) & (gained | (self.pace.gain == 0))
         self.fresh[k] = ~moved                              # once more along the gradient, then end
         self.curvature.learn(k, new_theta - theta, new_g - g, moved, uphill)
@@ -195,16 +220,17 @@ class _Descent:
 
 
 class Inverse:
-    """The estimates B (K, P, P) of BFGS. They are symmetric, and BLAS reads and writes one triangle
-    in place: with thousands of parameters B is what a step waits for.
+    """The estimates B (K, P, P) of BFGS, which begin again at the diagonals `ease` (K, P). They are
+    symmetric, and BLAS reads and writes one triangle in place: with thousands of parameters B is
+    what a step waits for.
     """
 
-    def __init__(self, B):
-        self.B = B
+    def __init__(self, B, ease):
+        self.B, self.ease = B, ease
 
     def forget(self, k):
         """Begin again."""
-        self.B[k] = np.eye(self.B.shape[-1])
+        self.B[k] = self.ease[k, :, None] * np.eye(self.B.shape[-1])
 
     def times(self, k, g):
         """B g of the instances k, (K, P)."""
@@ -214,8 +240,8 @@ class Inverse:
         """The update of BFGS, B + s v' + v s'; a first step also sets the scale. A step along which
         the slope does not rise is skipped.
         """
-        sy, yy = (s * y).sum(1), (y * y).sum(1)
-        use = moved & (sy > 1e-12 * np.linalg.norm(s, axis=1) * np.sqrt(yy))
+        sy, yy = (s * y).sum(1), (self.ease[k] * y * y).sum(1)
+        use = moved & (sy > 1e-12 * np.linalg.norm(s, axis=1) * np.linalg.norm(y, axis=1))
         for i in np.flatnonzero(use):
             B = self.B[k[i]].T                                  # in Fortran's order, as BLAS wants
             if fresh[i]:

@@ -1,9 +1,10 @@
 """The lowest of many minima: starts, and a local search over which feature goes where.
 
 A pentagon of unequal features has twelve orders, and descent does not reorder. So the best points
-are changed by hand: two features exchange their columns, one is turned round, dropped, or put
-opposite another; and at the end two pairs exchange theirs at once. The changed points descend in a
-race, in which the better half goes on, until no change of the best few leads lower.
+are changed by hand: two features exchange their columns, one is turned round, dropped, put opposite
+another, or brought back with a small norm; and at the end two pairs exchange theirs at once. The
+changed points descend in a race, in which the better half goes on, until no change of the best few
+leads lower.
 
     theta, points   stacks of models, one point an instance         f   their losses
 """
@@ -49,6 +50,7 @@ CLOSER = Pace(1e-5, 0.0, 3000, 1e-8)        # or, of many features, until Newton
 HEATS = ((4, 0.5), (8, 0.5), (16, 0.4))     # of a race: steps, and the share that goes on
 CLOSE = 0.03                # what ends a race so much above the best is not worth a descent
 SAME = 1e-6                 # losses that differ by less are those of one minimum
+ADDED = 0.25                # the norm with which a dropped feature is tried beside others
 SMALL_NORM = 2 * DROPPED    # columns that are larger are there to be changed
 MANY = 6                    # of many features, the best starts that go on; and the search ends
 WIDE = 8                    # dimensions up to which all products of shapes are tried
@@ -57,8 +59,8 @@ PERFECT = 1e-12             # below this part of what an empty model loses nothi
 BEAM = 3                    # the best points that are changed
 EXPANSIONS, EXPANSIONS_OF_MANY = 12, 8      # how many points are changed at most
 ROUNDS = 12                 # of a polygon that are tried: all of a pentagon's
-KINDS = {"exchange": 12, "turn": 4, "drop": 8, "move": 10, "two exchanges": 24}     # so many race,
-KINDS_OF_MANY = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # and of many features
+KINDS = {"exchange": 12, "turn": 4, "drop": 8, "move": 10, "add": 6, "two exchanges": 24}
+KINDS_OF_MANY = {"exchange": 24, "turn": 8, "drop": 8, "move": 16}      # so many race
 
 
 class Task(NamedTuple):
@@ -260,7 +262,7 @@ def changes(features, point):
     """Points next to a single one, by kind: {kind: stack}."""
     n, size, best = features.n_features, norms(point.W), features.active_probability / 2
     there, result = size >= SMALL_NORM, {}
-    made = {"exchange": [], "turn": [], "drop": [], "move": []}
+    made = {"exchange": [], "turn": [], "drop": [], "move": [], "add": []}
     for i in range(n):
         for j in range(i):
             if (there[i] or there[j]) and not _alike(features, i, j):
@@ -280,6 +282,10 @@ def changes(features, point):
             W[:, i] = -W[:, j] / size[j]
             b[i] = min(b[i], 0) if there[i] else -0.05
             made["move"].append((W, b))
+        for sign in (1, -1) if not there[i] and n <= FEW else ():
+            W, b = point.W.copy(), point.b.copy()
+            W[:, i], b[i] = sign * ADDED * W[:, j] / size[j], 0
+            made["add"].append((W, b))
     for kind, list_of in made.items():
         if list_of:
             result[kind] = type(point)(*map(np.array, zip(*list_of)))
