@@ -7,6 +7,8 @@ from hypothesis import given, strategies as st
 from scipy.optimize import brentq
 
 import toymodels_np as tm
+from toymodels_np.core import optim
+from toymodels_np.core.streams import TRAIN_STREAM, random_stream
 
 seeds = st.integers(0, 2**32 - 1)
 LAW = tm.Features(6, 0.4, 0.9 ** np.arange(6))
@@ -158,6 +160,18 @@ def test_a_rotation_of_the_hidden_space_is_no_defence():
     np.testing.assert_allclose(turned, moved, atol=1e-12)
 
 
+def test_the_worst_direction_of_a_sample_that_is_0_does_not_depend_on_the_scale_of_W():
+    """And a column that is almost 0, whose row of G is rounding, moves x by no more than epsilon.
+    """
+    W, x = np.random.default_rng(0).normal(size=(2, 6)), np.zeros((1, 6))
+    W[:, 3] = 1e-13 * W[:, 2]
+    small, usual, large = (tm.attack(tm.Linear(c * W, np.zeros(6)), x, LAW, 0.5)
+                           for c in (1e-8, 1, 1e8))
+    assert np.linalg.norm(usual) == pytest.approx(0.5, rel=1e-12)
+    np.testing.assert_allclose(small, usual, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(large, usual, rtol=1e-9, atol=1e-12)
+
+
 def test_a_stack_is_attacked_one_by_one():
     law = tm.Features(5, [[0.5], [0.2], [1.0]], 0.8 ** np.arange(5))
     model = tm.ReluOutput.init(5, 2, 3, seed=0).astype(float)
@@ -183,7 +197,7 @@ def test_the_mean_norm_in_one_and_two_dimensions(signed):
     square = (2**0.5 + np.arcsinh(1)) / 3
     for p in (1.0, 0.3, 1e-3, 1e-12):
         one = tm.Features(1, p, signed=signed)
-        assert tm.mean_input_norm(one) == pytest.approx(p / 2, rel=1e-10)
+        assert tm.mean_input_norm(one) == pytest.approx(p / 2, rel=1e-13, abs=0)
         two = tm.Features(2, p, signed=signed)
         assert tm.mean_input_norm(two) == pytest.approx(p**2 * square + p * (1 - p), rel=1e-9)
         together = tm.Features(2, p, signed=signed, correlated=[(0, 1)])
@@ -217,8 +231,7 @@ def test_the_mean_norm_of_instances_is_one_number_each():
 
 def test_a_model_without_superposition_has_vulnerability_1():
     """(10.8) by both attacks: the linear model with a dimension for each of its m features."""
-    importance = 0.8 ** np.arange(6)
-    law = tm.Features(6, 0.3, importance)
+    law = tm.Features(6, 0.3, 3 * 0.8 ** np.arange(6))
     b = np.where(np.arange(6) < 3, 0, law.mean())
     for search in (False, True):
         flat = tm.vulnerability(tm.Linear(np.eye(3, 6), b), law, samples=100, search=search)
@@ -264,6 +277,23 @@ def test_training_on_attacks_of_size_0_is_training():
                                     learning_rate=1e-2,
                                     schedule="cosine")
     np.testing.assert_array_equal(again.model.W, history.model.W)
+
+
+def test_adversarial_training_is_adam_on_attacked_inputs_and_clean_targets():
+    """The first loss and the only step, from its parts: not one step more."""
+    model = tm.ReluOutput.init(6, 2, seed=1).astype(np.float64)
+    streams = [random_stream(5, TRAIN_STREAM, 0)]
+    history = tm.adversarial_training(model, LAW, size=0.5, steps=1, batch_size=40,
+                                      learning_rate=0.01, seed=5, progress=False)
+    x = LAW.sample(streams, 40)[0]
+    moved = tm.attack(model, x, LAW, 0.5 * tm.mean_input_norm(LAW))
+    loss, gradient = model.unchecked_loss_and_grad(moved, LAW, target=x)
+    assert history.losses[0] == pytest.approx(loss, rel=1e-12)
+    assert loss == pytest.approx(f(model, moved, x, LAW).mean(), rel=1e-12)
+    after, _ = optim.adam(model.parameters, gradient.parameters,
+                          optim.AdamState.zeros_like(model.parameters), 0.01)
+    for found, wanted in zip(history.model.parameters, after):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_the_gradient_of_adversarial_training_has_the_clean_target():
