@@ -145,6 +145,17 @@ def test_the_search_reaches_a_fine_grid_in_two_hidden_dimensions():
     assert (f(model, tm.attack(model, x, LAW, epsilon), x, LAW) <= best * (1 + 2e-4)).all()
 
 
+def test_one_start_climbs_as_high_as_many_where_outputs_are_off():
+    """An output that is off has no slope, however far it is from its target."""
+    rng = np.random.default_rng(4)
+    model = tm.ReluOutput(rng.normal(size=(2, 6)), rng.normal(scale=0.5, size=6) - 0.5)
+    x = LAW.sample(rng, 30)
+    assert ((model.forward(x) == 0) & (x > 0)).any(-1).sum() > 15
+    one, many = (f(model, tm.strongest_attack(model, x, LAW, 0.4, starts=k), x, LAW)
+                 for k in (1, 12))
+    np.testing.assert_allclose(one, many, rtol=1e-9)
+
+
 @given(problems())
 def test_without_a_perturbation_nothing_moves(problem):
     model, x, features, _ = problem
