@@ -124,6 +124,16 @@ def test_features_of_any_rarity_are_not_left_out(p):
     assert abs(mean - tm.expected_loss(model, features)) < 5 * error
 
 
+@pytest.mark.parametrize("p", [1e-6, 0.05, 0.5])
+def test_biases_cost_where_nothing_is_on(p):
+    """With all three features off the outputs are relu(b), whose share no sample has to show."""
+    b, importance = np.array([0.5, -0.5, 0.25]), np.array([1.0, 1.0, 2.0])
+    model, features = tm.ReluOutput(0.1 * np.eye(1, 3), b), tm.Features(3, p, importance)
+    mean, error = tm.estimate_loss(model, features, samples=2**12)
+    assert abs(mean - tm.expected_loss(model, features)) < 5 * error < 0.05 * mean
+    assert mean > (1 - p) ** 3 * (importance @ np.maximum(b, 0) ** 2)
+
+
 @pytest.mark.parametrize("options", [{}, {"correlated": [(0, 1)], "anticorrelated": [(2, 3)]}])
 def test_both_ways_of_sampling_agree_with_the_exact_loss(options):
     model, features = tm.ReluOutput.init(4, 2, 3, seed=1), tm.Features(4, 0.3, **options)
