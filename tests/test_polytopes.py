@@ -145,9 +145,9 @@ def test_merging_keeps_the_frame_and_divides_the_shares(seed, times):
     D = tm.feature_dimensionality(V).reshape(4, times)
     np.testing.assert_allclose(D * times, np.repeat(tm.feature_dimensionality(W)[:, None], times,
                                                     1), rtol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(polytopes.corners_of(V), axis=0),
-                               np.linalg.norm(polytopes.corners_of(W), axis=0),
-                               rtol=1e-12)
+    corners = np.linalg.norm(polytopes.corners_of(V), axis=0)
+    np.testing.assert_allclose(corners, np.linalg.norm(polytopes.corners_of(W), axis=0), rtol=1e-12)
+    assert (corners**2).sum() == pytest.approx((W * W).sum(), rel=1e-12)
 
 
 # -- the fit of labelled and unlabelled corners

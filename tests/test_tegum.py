@@ -280,6 +280,30 @@ def test_shapes_without_room_are_one_factor(room, name):
     assert tm.name_geometry(moved(onto @ W, np.random.default_rng(0))) == name
 
 
+def test_the_largest_come_first_in_factors_and_in_names():
+    """Of names that hold as many features, that of the largest polytope."""
+    W = polytopes.tegum_product(polytopes.digon(), polytopes.polygon(5), [[1.0]], dropped=1)
+    assert [part.tolist() for part in tm.factors(W)] == [[2, 3, 4, 5, 6], [0, 1], [7]]
+    digon, tetrahedron = polytopes.digon(), polytopes.simplex(3)
+    W = polytopes.tegum_product(digon, tetrahedron, digon)
+    assert tm.name_geometry(W) == "tetrahedron + 2 digons"
+
+
+def test_lines_at_equal_angles_are_not_orthogonal():
+    """Five lines in four dimensions at |cos| = 1/4: single features, and too many of them."""
+    W = polytopes.simplex(4)
+    W[:, 0] *= -1
+    assert tm.name_geometry(W) == "irregular"
+
+
+@pytest.mark.parametrize("link, name", [(0.12, "irregular"), (0.05, "2 irregular")])
+def test_a_weak_link_is_not_cut_for_the_sake_of_no_polytope(link, name):
+    angle = np.radians([0, 60, 100])
+    W = block_diag(*[[np.cos(angle), np.sin(angle)]] * 2)
+    W[0, 3] = link
+    assert tm.name_geometry(W) == name
+
+
 def test_two_features_are_orthogonal_or_not():
     """The looser cuts are for the sake of polytopes."""
     assert tm.name_geometry(at(0, 95)) == "2 orthogonal"
