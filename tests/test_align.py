@@ -9,6 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import ortho_group
 
 import toymodels_np as tm
@@ -147,6 +148,15 @@ def test_nothing_lies_closer_than_what_align_finds(W, seed):
     np.testing.assert_allclose(tm.distance(W, R), slow_distance(W, R), rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(tm.distance(W, R, relabel=False), turned_onto(W, R), rtol=1e-7,
                                atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [9, 26])
+def test_relabelling_what_was_found_brings_it_no_nearer(seed):
+    """Of many columns the order is best for the rotation, and the rotation for the order."""
+    W, R = np.random.default_rng(seed).normal(size=(2, 3, 9))
+    A = tm.align(W, R)
+    order = linear_sum_assignment(-R.T @ A)[1]
+    assert tm.distance(A[:, order], R, relabel=False) == pytest.approx(tm.distance(W, R), rel=1e-9)
 
 
 def test_a_distance_of_few_features_is_exact():

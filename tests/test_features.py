@@ -212,6 +212,15 @@ def test_float32_samples_follow_the_law(features, path):
     assert values_hold(x, features)
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("sets", ["single", "correlated", "anticorrelated"])
+def test_sets_of_one_kind_and_different_frequencies_follow_the_law(sets, path):
+    """What is drawn together, as columns and as rows: few drawn laws have two such sets."""
+    p = [0.02, 0.03, 0.06] if sets == "single" else [0.02, 0.02, 0.06, 0.06]
+    features = tm.Features(len(p), p, **({} if sets == "single" else {sets: [(0, 1), (2, 3)]}))
+    assert law_holds(sample_by(path, features, np.random.default_rng(0), ROWS), features)
+
+
 @given(laws(), st.sampled_from(PATHS), seeds)
 def test_sets_switch_as_sets_in_every_row(features, path, seed):
     on = sample_by(path, features, np.random.default_rng(seed), 5000) != 0

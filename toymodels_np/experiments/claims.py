@@ -91,7 +91,7 @@ class Claim:
                                  f"{', '.join(allowed)}, got {value!r}")
         bounds = [checks.real(f"a bound of the claim {self.name!r}", bound)
                   for bound in (self.low, self.high) if bound is not None]
-        if not bounds or not np.isfinite(bounds).all() or bounds != sorted(bounds):
+        if not bounds or bounds != sorted(bounds):
             raise ValueError(f"the claim {self.name!r} must have a lower or an upper bound, the "
                              f"lower one below, got low={self.low}, high={self.high}")
 
