@@ -147,6 +147,13 @@ def test_the_control_is_the_same_measure_on_the_control_runs():
     assert claim().check(runs_of(3), runs_of(4))["control_verdict"] == HOLDS        # and is seen
 
 
+@pytest.mark.parametrize("bad, words", [({"full": 1}, "full must be True or False, got 1"),
+                                        ({"controls": {"y": 3}}, "controls must be a list")])
+def test_what_a_claim_is_checked_on_is_checked(bad, words):
+    with pytest.raises(TypeError, match=words):
+        claim().check(runs_of(3), **bad)
+
+
 def test_a_control_never_holds_with_a_correction():
     record = claim(correction="it is {measured}").check(runs_of(3), runs_of(9))
     assert record["control_verdict"] == FAILS and record["correction"] == ""

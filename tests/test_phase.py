@@ -124,6 +124,30 @@ def test_neighbours_pass_their_solutions_on():
     assert not phase.spread(cells, theta, (3, 1)) and not phase.spread(cells, theta, (1, 3))
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3)])
+@pytest.mark.parametrize("good", [0, 2])
+def test_solutions_travel_to_all_sides(shape, good):
+    cells = tm.Features(2, np.full((3, 1), 0.1))
+    pair, alone = energies.antipodal(0.1), energies.dropped(0.1)
+    W, b = np.tile([[1.0, 0.0]], (3, 1, 1)), np.tile([0.0, 0.05], (3, 1))     # stationary, and dear
+    W[good], b[good] = [[pair.norm, -pair.norm]], pair.bias
+    theta = tm.ReluOutput(W, b)
+    before = tm.expected_loss(theta, cells)
+    assert before[1] == pytest.approx(alone.loss, rel=1e-12) and before[1] > 1.1 * pair.loss
+    rounds = 1
+    while phase.spread(cells, theta, shape):
+        rounds += 1
+    assert rounds == 3
+    np.testing.assert_allclose(tm.expected_loss(theta, cells), pair.loss, rtol=1e-10)
+
+
+def test_neighbours_are_asked_until_none_helps(monkeypatch):
+    asked = []
+    monkeypatch.setattr(phase, "spread", lambda *_: asked.append(1) or len(asked) < 3)
+    tm.phase_diagram(2, 1, importance=[0.5, 1], feature_probability=[0.1, 0.2])
+    assert len(asked) == 3
+
+
 def test_it_says_which_cell_did_not_converge(monkeypatch):
     monkeypatch.setattr(phase, "newton", partial(phase.newton, steps=0))
     monkeypatch.setattr(phase, "settle", lambda model, features,
