@@ -14,6 +14,7 @@ from toymodels_np.core.optim import AdamState, adam
 from toymodels_np.penalties import Penalty, penalty
 from toymodels_np.theory import coherence as coherent
 from toymodels_np.theory.coherence import coherence
+from toymodels_np.theory.search import Task
 
 # -- the terms ------------------------------------------------------------------------------------
 
@@ -268,6 +269,33 @@ def test_a_search_that_has_nothing_left_ends(monkeypatch):
     found = tm.find_minimum(features, 2, starts=1, coherence=0.2)
     assert found.loss == pytest.approx(3 * 0.05 * (4 - 3 * 0.05) / 12, rel=1e-9)        # (14.6)
     assert len(looks) < 5000
+
+
+def test_dropped_features_have_their_best_bias_whatever_the_start():
+    task = Task(tm.Features(3, [0.1, 0.2, 0.3], [1.0, 2.0, 3.0]))
+    start = tm.ReluOutput([[0.9, 0.1, 0.8], [0.1, 0.9, 0.7]], [0.0, 0.0, 0.9])
+    found, loss = coherent.slsqp(task, start, np.array([0, 1]), 0.0)
+    assert not found.W[:, 2].any() and found.b[2] == 0.15
+    assert loss == pytest.approx(3 * energies.dropped(0.3).loss, rel=1e-9)
+
+
+def test_a_point_that_leaves_its_bound_downhill_is_no_minimum(monkeypatch):
+    """Two features that are at a cosine of 0.4, with their best lengths and biases: the bound
+    would have to pull, and it can only push.
+    """
+    features = tm.Features(3, 0.1)
+
+    def point(theta):
+        length, bias = theta
+        W = length * np.array([[0.7**0.5, 0.7**0.5, 0], [0.3**0.5, -(0.3**0.5), 0]])    # cosine 0.4
+        return tm.ReluOutput(W, np.array([bias, bias, 0.05]))
+
+    best = scipy.optimize.minimize(lambda theta: tm.expected_loss(point(theta), features), [1, 0],
+                                   method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-16})
+    monkeypatch.setattr(coherent, "slsqp", lambda *_: (point(best.x), best.fun))
+    found = tm.find_minimum(features, 2, starts=1, coherence=0.4)
+    assert found.loss == pytest.approx(best.fun) and coherence(found.model.W) == pytest.approx(0.4)
+    assert not found.converged and found.gradient_norm > 1e-4
 
 
 def test_a_bound_where_nothing_matters():

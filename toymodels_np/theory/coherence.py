@@ -84,27 +84,23 @@ def choices(features, m):
 
 
 def _from(features, starts, free, kept):
-    """Starts with all but the kept columns zero: the minimum without a bound and others."""
+    """Where a search of the kept columns starts: the minimum without a bound and others."""
     some = [free, *(starts[i] for i in range(min(STARTS, len(starts.W))))]
     off = np.ones(free.n_features, bool)
     off[kept] = False
     built = built_starts(features, free.n_hidden, type(free))
     for x in built if built is not None else ():
-        if (x.W.any(0) <= ~off).all():
+        if not x.W[:, off].any():
             some.append(x)
-    for x in some:
-        W = np.where(off, 0, x.W)
-        yield type(x)(W, x.b)
+    return some
 
 
 def slsqp(task, start, kept, bound):
-    """The minimum near `start` with columns `kept`, and its loss."""
+    """The minimum near `start` with no columns but `kept`, and its loss."""
     m, n, count = start.n_hidden, start.n_features, len(kept)
-    off = np.setdiff1d(np.arange(n), kept)
-    q = task.features.active_probability
-    b = start.b.copy()
-    b[off] = q[off] / 2
-    whole = type(start)(np.where(np.isin(np.arange(n), off), 0, start.W), b)
+    off = np.isin(np.arange(n), kept, invert=True)
+    whole = type(start)(np.where(off, 0, start.W),
+                        np.where(off, task.features.active_probability / 2, start.b))
     stack = whole[None]
     free, theta = _places(m, n, kept), pack(whole)
 
