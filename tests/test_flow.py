@@ -267,6 +267,24 @@ def test_the_index_where_nothing_is_represented_and_where_the_curvature_jumps():
     assert module.index_at(sums, features) == (4, True)
 
 
+def test_a_direction_that_goes_down_on_one_side_alone_is_not_counted():
+    """With w = b = 0 the output w² x + b is at its kink: both signs of w lead down, of b only +."""
+    dead = tm.ReluOutput([[0.0]], [0.0])
+    assert module.index_at(dead, tm.Features(1, 0.5)) == (1, True)
+
+
+def test_a_plateau_reaches_as_far_as_the_fall_in_a_decade_says():
+    """(9.10) A fall of 0.01 10^(2 |log t|) of the drop in a decade is at most 0.03 for |log t| up
+    to log(3)/2 = 0.239.
+    """
+    log_t = np.linspace(-2, 2, 401)
+    fall = 0.01 * 10 ** (2 * abs(log_t))            # -dL/dlog t, and v² = -dL/dt
+    v = np.sqrt(fall / (np.log(10) * 10**log_t))
+    times, speeds = np.append(0, 10**log_t), np.append(v[0], v)
+    (found,) = find_plateaus(times, np.linspace(1, 0, 402), speeds)
+    np.testing.assert_allclose(np.log10(times[list(found)]), [-0.23, 0, 0.23], atol=1e-9)
+
+
 def test_merging_ties_columns_and_biases():
     model = tm.ReluOutput([[1, 1.001, 0, 1], [0, 0, 1, 0]], [0.1, 0.1, 0.1, 0.3])
     S = module.merging(model)
