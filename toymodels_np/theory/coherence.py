@@ -1,12 +1,13 @@
 """The lowest loss of weights whose columns are nearly orthogonal, by SciPy's SLSQP.
 
     c   a bound on |cos| between any two columns of W, the coherence                        (14.5)
+    V, s  (m, k), (k,)  the columns that are kept: W_i = s_i V_i / |V_i|, the others are zero
 
-The bound is c |W_i| |W_j| -+ W_i . W_j >= 0 for all pairs. It holds where a column is zero: such
-features are dropped, and each choice of features that are kept is a search of its own.
+Which features are kept is chosen first, and each choice is a search of its own. Only directions are
+bounded, so a search begins where they keep the bound already. On the way lengths are free, even
+where the bound leaves the directions none, as three lines in a plane at 60 degrees have.
 """
 
-from contextlib import suppress
 from itertools import combinations, islice
 
 import numpy as np
@@ -15,22 +16,19 @@ import scipy
 from ..core.streams import SEARCH_STREAM, random_stream
 from ..geometry.measures import norms
 from .descent import blank_loss, evaluate, pack, unpack
-from .search import built_starts, by_worth
+from .search import SAME, built_starts, by_worth, changes
 
 CHOICES = 60                # choices of kept features that are tried, those worth most of each size
 TRIED = 1000                # so many of each size are looked at for different ones
 STARTS = 8                  # starts that a choice of features has
-ROOT = 1e-16                # under the roots, so that they have slopes at zero columns
-ACTIVE = 1e-7               # a bound that is met to so much counts
+ACTIVE = 1e-7               # a bound that is met to so much counts,
+LEANING = 1e-4              # and one with no more room than this may push back
 STEPS = 300
 NOTHING = 1e-6              # columns that are shorter are as good as zero
 SHAKEN, SHAKE = 8, 0.1      # displaced copies of the free minimum, and by how much of the longest
+APART = 1e-3                # by so much directions are displaced that are to turn apart,
+ROUNDS, TIGHT = 200, 1e-10  # in so many steps at most, until the bound is met to so much
 DIGITS = 1e-13              # SLSQP stops once the loss moves by less, of the blank model's
-
-
-class Vanished(Exception):
-    """All columns are as good as zero, where SLSQP would be busy with the roots' slopes for long.
-    """
 
 
 def coherence(W):
@@ -46,12 +44,30 @@ def coherent_minimum(task, starts, bound, free, watch):
     """The lowest point (a model) with coherence `bound` that is found, its loss, and the norm of
     the gradient along what is allowed; `free` is the minimum without the bound, which breaks it.
     """
-    best, lowest = None, np.inf
-    for point, f in _ends(task, starts, bound, free):
-        watch(pack(point)[None], np.array([f]), np.zeros(1))
-        if f < lowest:
-            best, lowest = point, f
-    return best, lowest, _slope_along(task, best, bound)
+    def best_of(ends):
+        best, lowest = None, np.inf
+        for point, f in ends:
+            watch(pack(point)[None], np.array([f]), np.zeros(1))
+            if f < lowest:
+                best, lowest = point, f
+        return best, lowest
+
+    best, lowest = best_of(_ends(task, starts, bound, free))
+    while True:
+        point, f = best_of(_beside(task, best, bound))
+        if not f < lowest - SAME * abs(lowest):
+            return best, lowest, _slope_along(task, best, bound)
+        best, lowest = point, f
+
+
+def _beside(task, best, bound):
+    """Where searches end that begin at the best point with two columns exchanged or one turned
+    round: what keeps the bound, and where a search does not come by itself.
+    """
+    made = changes(task.features, best)
+    for stack in (made[kind] for kind in ("exchange", "turn") if kind in made):
+        for start in stack:
+            yield slsqp(task, start, np.flatnonzero(norms(start.W) > 0), bound)
 
 
 def _ends(task, starts, bound, free):
@@ -59,21 +75,26 @@ def _ends(task, starts, bound, free):
     where no bound says which way to turn: it is displaced first.
     """
     size = norms(free.W)
+    shaken, kept = [], np.flatnonzero(size > 0)
     for number in range(SHAKEN):
         noise = random_stream(0, SEARCH_STREAM, number).normal(size=free.W.shape)
-        start = type(free)(free.W + SHAKE * size.max() * noise * (size > 0), free.b)
-        yield slsqp(task, start, np.flatnonzero(size > 0), bound)
-    for kept in choices(task.features, free.n_hidden):
-        for start in _from(task.features, starts, free, kept):
+        shaken.append(type(free)(free.W + SHAKE * size.max() * noise * (size > 0), free.b))
+    for start in _with_room(shaken, kept, bound):
+        yield slsqp(task, start, kept, bound)
+    for kept in choices(task.features, free.n_hidden, bound):
+        room = _with_room(_from(task.features, starts, free, kept), kept, bound)
+        if not room:                                        # nor is there for more of them
+            break
+        for start in room:
             yield slsqp(task, start, kept, bound)
 
 
-def choices(features, m):
-    """Which features may be kept, the most valuable of every number first."""
+def choices(features, m, bound):
+    """Which features may be kept, few first, and the most valuable of every number."""
     n, order, chosen = features.n_features, by_worth(features), []
-    fewest = min(m, n)
-    for count in range(n, fewest - 1, -1):
-        seen, most = set(), max(1, CHOICES // (n - fewest + 1))
+    counts = [k for k in range(min(m, n), n + 1) if least_coherence(k, m) <= bound + ACTIVE]
+    for count in counts:
+        seen, most = set(), max(1, CHOICES // len(counts))
         for kept in islice(combinations(order, count), TRIED):
             kind = tuple((features.importance[i], features.feature_probability[i]) for i in kept)
             alike = len(features.sets) == n and kind in seen        # equal features: one is enough
@@ -81,6 +102,11 @@ def choices(features, m):
                 seen.add(kind)
                 chosen.append(np.sort(kept))
     return chosen
+
+
+def least_coherence(k, m):
+    """What the coherence of k columns in m dimensions is at least. (14.7)"""
+    return ((k - m) / (m * (k - 1))) ** 0.5 if k > m else 0.0
 
 
 def _from(features, starts, free, kept):
@@ -95,43 +121,78 @@ def _from(features, starts, free, kept):
     return some
 
 
+def _with_room(starts, kept, bound):
+    """Those of the starts whose columns `kept` could be turned until they keep the bound."""
+    some = []
+    for start in starts:
+        W, size = start.W.copy(), norms(start.W)
+        # Columns on one line do not say which way to turn, and zero ones have no direction.
+        noise = random_stream(0, SEARCH_STREAM, SHAKEN).normal(size=W.shape)
+        V = W / np.where(size > 0, size, 1) + np.where(size > 0, APART, 1) * noise
+        V = turned_apart(V[:, kept], bound)
+        if V is not None:
+            W[:, kept] = V * np.maximum(size[kept], NOTHING)
+            some.append(type(start)(W, start.b))
+    return some
+
+
+def turned_apart(V, bound):
+    """The columns V (m, k) as unit vectors that keep the bound, or None: Newton's method on what
+    breaks it, by the shortest step.
+    """
+    for _ in range(ROUNDS):
+        V = V / norms(V)
+        room = _room(V, bound)
+        broken = np.flatnonzero((abs(room) if bound == 0 else -room) > TIGHT)
+        if not len(broken):
+            return V
+        slopes = _room_slopes(V, bound)[broken]
+        V = V - np.linalg.lstsq(slopes, room[broken], rcond=DIGITS)[0].reshape(V.shape)
+    return None
+
+
 def slsqp(task, start, kept, bound):
-    """The minimum near `start` with no columns but `kept`, and its loss."""
+    """The minimum near `start` with no columns but `kept`, which keep the bound, and its loss."""
     m, n, count = start.n_hidden, start.n_features, len(kept)
     off = np.isin(np.arange(n), kept, invert=True)
     whole = type(start)(np.where(off, 0, start.W),
                         np.where(off, task.features.active_probability / 2, start.b))
-    stack = whole[None]
-    free, theta = _places(m, n, kept), pack(whole)
+    free, theta, split = _places(m, n, kept), pack(whole), np.cumsum([m * count, count])
 
     def loss(x, unit):
-        theta[free] = x
-        if np.linalg.norm(x[:m * count].reshape(m, count), axis=0).max() < NOTHING:
-            raise Vanished
-        f, g = evaluate(stack, theta[None], task.features, task.penalty)
-        return float(f[0]) / unit, g[0, free] / unit
+        V, s, b = np.split(x, split)
+        V = V.reshape(m, count)
+        U = V / norms(V)
+        theta[free] = np.append((s * U).ravel(), b)
+        f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
+        by_W, by_b = np.split(g[0, free] / unit, split[:1])
+        by_W = by_W.reshape(m, count)
+        by_s = (by_W * U).sum(0)
+        by_V = (by_W - by_s * U) * s / norms(V)
+        return float(f[0]) / unit, np.concatenate([by_V.ravel(), by_s, by_b])
 
-    rules = []
-    if count > 1:
-        rules = [{"type": "eq" if bound == 0 else "ineq", "fun": _room, "jac": _room_slopes,
-                  "args": (m, count, np.triu_indices(count, 1), bound)}]
-    ends, x = [], theta[free].copy()
+    def rule(function):
+        return lambda x: function(x[:m * count].reshape(m, count), bound)
+
+    rules = [{"type": "eq" if bound == 0 else "ineq", "fun": rule(_room),
+              "jac": lambda x: np.pad(rule(_room_slopes)(x), ((0, 0), (0, 2 * count)))}]
+    size = norms(start.W[:, kept])
+    x, ends = np.concatenate([(start.W[:, kept] / size).ravel(), size, start.b[kept]]), []
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
     for unit in (blank_loss(task.features) or 1.0) ** np.array([0.0, 0.5, 1.0]):
-        with suppress(ArithmeticError):
-            with suppress(Vanished):                            # theta is where that happened
-                theta[free] = scipy.optimize.minimize(
-                    loss, x, (unit,), jac=True, method="SLSQP", constraints=rules,
-                    options={"maxiter": STEPS, "ftol": DIGITS}).x
-            x = theta[free]
+        try:
+            x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
+                                        constraints=rules if count > 1 else (),
+                                        options={"maxiter": STEPS, "ftol": DIGITS}).x
+            loss(x, unit)                                       # theta is there from now on
             point = unpack(whole, _inside(theta, m, n))
-            f, _ = evaluate(stack, pack(point)[None], task.features, task.penalty)
-            legal = coherence(point.W) <= bound + ACTIVE
-            ends.append((float(f[0]) if legal else np.inf, len(ends), point))
-    if not ends:
-        return whole, np.inf
-    f, _, point = min(ends)
+            f, _ = evaluate(whole[None], pack(point)[None], task.features, task.penalty)
+        except ArithmeticError:
+            continue
+        legal = coherence(point.W) <= bound + ACTIVE
+        ends.append((float(f[0]) if legal else np.inf, len(ends), point))
+    f, _, point = min(ends, default=(np.inf, 0, whole))
     return point, f
 
 
@@ -140,32 +201,25 @@ def _places(m, n, kept):
     return np.concatenate([(np.arange(m)[:, None] * n + kept).ravel(), m * n + kept])
 
 
-def _room(x, m, count, pairs, bound):
-    """What is left of the bound, for all pairs and both signs, (rules,)."""
-    W, size, (i, j) = *_sized(x, m, count), pairs
-    most, product = bound * size[i] * size[j], (W[:, i] * W[:, j]).sum(0)
-    return np.concatenate([most - s * product for s in _signs(bound)])
+def _room(V, bound):
+    """What is left of the bound, for all pairs of columns of V (m, k) and both signs, (rules,)."""
+    U, (i, j) = V / norms(V), np.triu_indices(V.shape[1], 1)
+    cosine = (U[:, i] * U[:, j]).sum(0)
+    return np.concatenate([bound - s * cosine for s in _signs(bound)])
 
 
-def _room_slopes(x, m, count, pairs, bound):
-    """The slopes of `_room`, (rules, len(x))."""
-    W, size, (i, j) = *_sized(x, m, count), pairs
-    rows, (by_product, by_size) = np.arange(len(i)), np.zeros((2, len(i), m, count))
-    by_product[rows, :, i], by_product[rows, :, j] = W[:, j].T, W[:, i].T
-    by_size[rows, :, i] = (W[:, i] * size[j] / size[i]).T
-    by_size[rows, :, j] = (W[:, j] * size[i] / size[j]).T
-    slope = np.concatenate([bound * by_size - s * by_product for s in _signs(bound)])
-    return np.hstack([slope.reshape(-1, m * count), np.zeros((len(slope), count))])
-
-
-def _sized(x, m, count):
-    """The columns W (m, count) in x, and their norms, which have slopes at 0, too."""
-    W = x[:m * count].reshape(m, count)
-    return W, np.sqrt((W * W).sum(0) + ROOT)
+def _room_slopes(V, bound):
+    """The slopes of `_room` by V, (rules, m k)."""
+    size, (i, j) = norms(V), np.triu_indices(V.shape[1], 1)
+    U, rows = V / size, np.arange(len(i))
+    cosine, slope = (U[:, i] * U[:, j]).sum(0), np.zeros((len(i), *V.shape))
+    slope[rows, :, i] = ((U[:, j] - cosine * U[:, i]) / size[i]).T
+    slope[rows, :, j] = ((U[:, i] - cosine * U[:, j]) / size[j]).T
+    return np.concatenate([-s * slope for s in _signs(bound)]).reshape(-1, V.size)
 
 
 def _signs(bound):
-    """Of the products that are bounded; two columns that must be orthogonal have but one."""
+    """Of the cosines that are bounded; two columns that must be orthogonal have but one."""
     return (1,) if bound == 0 else (1, -1)
 
 
@@ -180,15 +234,11 @@ def _slope_along(task, point, bound):
     """The norm of the gradient less what active bounds push back: zero at a stationary point."""
     m, n = point.n_hidden, point.n_features
     kept = np.flatnonzero(norms(point.W) > 0)
-    free = _places(m, n, kept)
     _, g = evaluate(point[None], pack(point)[None], task.features, task.penalty)
-    g = g[0, free]
-    if len(kept) < 2:
-        return float(np.linalg.norm(g))
-    where = pack(point)[free], m, len(kept), np.triu_indices(len(kept), 1), bound
-    slope = _room_slopes(*where)[abs(_room(*where)) < 1e3 * ACTIVE]
+    g, V = g[0, _places(m, n, kept)], point.W[:, kept]
+    slope = _room_slopes(V, bound)[_room(V, bound) < LEANING] if len(kept) > 1 else V[:0]
     if not len(slope):
         return float(np.linalg.norm(g))
-    low = -np.inf if bound == 0 else 0
+    low, slope = -np.inf if bound == 0 else 0, np.pad(slope, ((0, 0), (0, len(kept))))
     push = scipy.optimize.lsq_linear(slope.T, g, bounds=(low, np.inf)).x
     return float(np.linalg.norm(g - slope.T @ push))
