@@ -112,8 +112,9 @@ def phase_diagram(n_features, n_hidden, *, importance, feature_probability, seed
     to 8. `interference` and `weight_decay` are penalties as in `tm.find_minimum`, and part of all
     losses. `progress` is True, False or None, for a bar.
 
-    Returns a PhaseDiagram. Raises NotConverged if a cell's gradient norm stays above 1e-8, or 1e-8
-    of what an empty model loses if that is more; ValueError or TypeError on bad arguments.
+    Returns a PhaseDiagram. Raises NotConverged if a cell's gradient norm stays above 1e-8 of the
+    largest importance, or of what an empty model loses if that is more; ValueError or TypeError on
+    bad arguments.
     """
     if why := stranger(Features, ReluOutput):
         raise TypeError(f"a phase diagram knows the package's own ReluOutput and Features, "
@@ -152,7 +153,7 @@ def _described(solved, features, axes, shapes, penalty):
     """The PhaseDiagram of what Newton's method made of all cells: models, losses, gradients."""
     (model, loss, norm), (r, p) = solved, axes
     cell_p, weights = features.feature_probability[:, 0], features.importance     # (C,), (C, n)
-    allowed = GRADIENT * np.maximum(blank_loss(features), 1)
+    allowed = GRADIENT * np.maximum(blank_loss(features), weights.max(1))
     if (norm > allowed).any():
         i = (norm / allowed).argmax()
         raise NotConverged(f"the cell importance={weights[i, -1]:g}, feature_probability="
