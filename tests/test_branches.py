@@ -269,6 +269,22 @@ def test_branches_that_do_not_cross_are_named(pentagon):
         tm.critical_point(same, mirrored, features)
 
 
+def test_branches_that_are_lost_before_they_cross_are_not_said_not_to_cross():
+    """Of rare features the digon is lost at 0.004, and only at 0.43 p it costs as much as if its
+    weaker feature is dropped.
+    """
+    p = 0.001
+    digon = energies.polygon(2, p)
+    pair = tm.ReluOutput(digon.norm * np.array([[1.0, -1.0]]), np.full(2, digon.bias))
+    dropped = tm.ReluOutput(np.array([[1.0, 0.0]]), np.array([0, p / 2]))
+    gaps = [energies.antipodal(p, (1, r)).loss - r * energies.dropped(p).loss
+            for r in (0.42 * p, 0.435 * p)]
+    assert gaps[0] > 0 > gaps[1]
+    rarer = tm.Parameter(lambda r: tm.Features(2, p, [1, r]), p / 10, 1.0)
+    with pytest.raises(NotConverged, match="can be followed, .* digon is followed from 0.00.*but "):
+        tm.critical_point(pair, dropped, rarer)
+
+
 def test_a_branch_that_is_nowhere_a_minimum_is_refused():
     with pytest.raises(ValueError, match="the branch 'digon \\+ dropped' is a local minimum "
                                          "nowhere from 10 to 12"):

@@ -101,8 +101,9 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
     interference, weight_decay : penalties as in `tm.find_minimum`, a part of the energy;
         the same as those of a Minimum that has any
 
-    Raises ValueError if the energies do not cross where both branches exist, TypeError or
-    ValueError on bad arguments.
+    Raises ValueError if the energies do not cross where both branches exist, NotConverged if the
+    end of one cannot be reached and they do not cross before; TypeError or ValueError on bad
+    arguments.
     """
     penalty = checked_penalty(interference, weight_decay)
     models = [_check(name, branch, parameter, penalty)
@@ -117,8 +118,11 @@ def critical_point(branch_a, branch_b, parameter, *, interference=0.0, weight_de
     flips = [i for i, pair in enumerate(zip(gaps, gaps[1:]))
              if pair[0] * pair[1] <= 0 and max(map(abs, pair)) > noise]
     if not flips:
-        raise ValueError(f"the energies of the two branches do not cross: {a.describe()}; "
-                         f"{b.describe()}")
+        what = f"do not cross: {a.describe()}; {b.describe()}"
+        if lost := a.lost or b.lost:
+            raise NotConverged(f"as far as the two branches can be followed, their energies "
+                               f"{what}; but {lost}")
+        raise ValueError(f"the energies of the two branches {what}")
     value = scipy.optimize.brentq(gap, grid[flips[0]], grid[flips[0] + 1],
                                   xtol=1e-14 * max(1, abs(high)), rtol=1e-13)
     return CriticalPoint(value, a.loss(value), (a.slope(value), b.slope(value)),
