@@ -234,6 +234,27 @@ def test_choices_of_what_is_kept_are_few_and_reach_every_size():
         assert len(coherent.choices(few, 2, bound)) == count
 
 
+@given(st.integers(0, 1000), st.sampled_from([tm.ReluOutput, tm.Linear]), st.booleans())
+def test_what_is_dropped_loses_its_variance_at_least(seed, model, signed):
+    rng = np.random.default_rng(seed)
+    features = tm.Features(4, np.repeat(rng.uniform(0.1, 1, 2), 2), rng.uniform(0, 3, 4),
+                           signed=signed, correlated=[[0, 1], [2, 3]] if seed % 2 else ())
+    on = rng.random(4) < 0.5
+    W = rng.normal(size=(2, 4)) * on
+    least = coherent.least_loss(Task(features), np.flatnonzero(on))
+    loss = tm.expected_loss(model(W, rng.normal(scale=0.3, size=4)), features)
+    assert least <= loss + 1e-12
+    dropped = features.replace(importance=np.where(on, 0, features.importance))
+    best = model(W, features.active_probability / 2)
+    assert least == pytest.approx(tm.expected_loss(best, dropped), abs=1e-12)
+
+
+def test_weights_that_pay_make_no_choice_hopeless():
+    """With a negative decay other terms of the loss may be below zero."""
+    task = Task(tm.Features(3, 0.5, 2.0), penalty(0.0, -0.01))
+    assert coherent.least_loss(task, np.array([0])) == -np.inf
+
+
 def isosceles(features, c):
     """The lowest loss of three columns in two dimensions, two of which have the cosine -c, and the
     third is halfway between them on the other side.
@@ -267,7 +288,8 @@ def lines_in_the_plane(features):
     """
     n, q = features.n_features, features.active_probability
     angle, scale, found = np.pi * np.arange(n) / n, features.importance @ q / 3, []
-    for order in ((0, *rest) for rest in permutations(range(1, n)) if rest[0] <= rest[-1]):
+    orders = [(0, *rest) for rest in permutations(range(1, n)) if rest[0] <= rest[-1]]
+    for order in orders if np.ptp(features.importance) else orders[:1]:
         for signs in product((1, -1), repeat=n - 1):
             turned = (angle + np.pi * (np.array([1, *signs]) < 0))[np.argsort(order)]
             V = np.stack([np.cos(turned), np.sin(turned)])

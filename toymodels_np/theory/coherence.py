@@ -8,6 +8,7 @@ bounded, so a search begins where they keep the bound already. On the way length
 where the bound leaves the directions none, as three lines in a plane at 60 degrees have.
 """
 
+from contextlib import suppress
 from itertools import combinations, islice
 
 import numpy as np
@@ -21,9 +22,11 @@ from .search import SAME, built_starts, by_worth, changes
 CHOICES = 60                # choices of kept features that are tried, those worth most of each size
 TRIED = 1000                # so many of each size are looked at for different ones
 STARTS = 8                  # starts that a choice of features has
+ENOUGH = 3                  # times that a lowest end is met are enough
 ACTIVE = 1e-7               # a bound that is met to so much counts,
 LEANING = 1e-4              # and one with no more room than this may push back
 STEPS = 300
+PATIENCE, GAIN = 60, 1e-7   # looks after which a search ends that has gained no more than so much
 NOTHING = 1e-6              # columns that are shorter are as good as zero
 SHAKEN, SHAKE = 8, 0.1      # displaced copies of the free minimum, and by how much of the longest
 APART = 1e-3                # by so much directions are displaced that are to turn apart,
@@ -44,56 +47,59 @@ def coherent_minimum(task, starts, bound, free, watch):
     """The lowest point (a model) with coherence `bound` that is found, its loss, and the norm of
     the gradient along what is allowed; `free` is the minimum without the bound, which breaks it.
     """
-    def best_of(ends):
-        best, lowest = None, np.inf
-        for point, f in ends:
-            watch(pack(point)[None], np.array([f]), np.zeros(1))
-            if f < lowest:
-                best, lowest = point, f
-        return best, lowest
-
-    best, lowest = best_of(_ends(task, starts, bound, free))
-    while True:
-        point, f = best_of(_beside(task, best, bound))
-        if not f < lowest - SAME * abs(lowest):
-            return best, lowest, _slope_along(task, best, bound)
-        best, lowest = point, f
-
-
-def _beside(task, best, bound):
-    """Where searches end that begin at the best point with two columns exchanged or one turned
-    round: what keeps the bound, and where a search does not come by itself.
-    """
-    made = changes(task.features, best)
-    for stack in (made[kind] for kind in ("exchange", "turn") if kind in made):
-        for start in stack:
-            yield slsqp(task, start, np.flatnonzero(norms(start.W) > 0), bound)
-
-
-def _ends(task, starts, bound, free):
-    """Where searches end, and their losses. At the free minimum itself two columns may be opposite,
-    where no bound says which way to turn: it is displaced first.
-    """
-    size = norms(free.W)
-    shaken, kept = [], np.flatnonzero(size > 0)
-    for number in range(SHAKEN):
-        noise = random_stream(0, SEARCH_STREAM, number).normal(size=free.W.shape)
-        shaken.append(type(free)(free.W + SHAKE * size.max() * noise * (size > 0), free.b))
-    for start in _with_room(shaken, kept, bound):
-        yield slsqp(task, start, kept, bound)
+    lowest, roomless = _Lowest(task, bound, watch), set()
+    lowest.search(_shaken(free), np.flatnonzero(norms(free.W) > 0))
     for kept in choices(task.features, free.n_hidden, bound):
-        room = _with_room(_from(task.features, starts, free, kept), kept, bound)
-        if not room:                                        # nor is there for more of them
-            break
+        if len(kept) not in roomless and least_loss(task, kept) < lowest.loss:
+            if not lowest.search(_from(task.features, starts, free, kept), kept):
+                roomless.add(len(kept))                         # whichever they are
+    lowest.exchange()
+    return lowest.point, lowest.loss, _slope_along(task, lowest.point, bound)
+
+
+class _Lowest:
+    """The lowest point so far that keeps the bound, and its loss."""
+
+    def __init__(self, task, bound, watch):
+        self.task, self.bound, self.watch = task, bound, watch
+        self.point, self.loss = None, np.inf
+
+    def end(self, start, kept):
+        """The loss where a search from `start` ends; it may be the lowest."""
+        point, f = slsqp(self.task, start, kept, self.bound)
+        self.watch(pack(point)[None], np.array([f]), np.zeros(1))
+        if f < self.loss:
+            self.point, self.loss = point, f
+        return f
+
+    def search(self, starts, kept):
+        """Search from one start after the other, until their lowest end is met ENOUGH times; False
+        where no start has room for the columns `kept`.
+        """
+        room, ends = _with_room(starts, kept, self.bound), []
         for start in room:
-            yield slsqp(task, start, kept, bound)
+            ends.append(self.end(start, kept))
+            if sum(f <= min(ends) + SAME * abs(min(ends)) for f in ends) == ENOUGH:
+                break
+        return bool(room)
+
+    def exchange(self):
+        """Search from the lowest point with two columns exchanged or one turned round, which keeps
+        the bound and where a search does not come by itself, until none of them lowers it.
+        """
+        before = np.inf
+        while self.loss < before - SAME * abs(self.loss):
+            before, made = self.loss, changes(self.task.features, self.point)
+            for stack in (made[kind] for kind in ("exchange", "turn") if kind in made):
+                for start in stack:
+                    self.end(start, np.flatnonzero(norms(start.W) > 0))
 
 
 def choices(features, m, bound):
-    """Which features may be kept, few first, and the most valuable of every number."""
+    """Which features may be kept, many first, and the most valuable of every number."""
     n, order, chosen = features.n_features, by_worth(features), []
     counts = [k for k in range(min(m, n), n + 1) if least_coherence(k, m) <= bound + ACTIVE]
-    for count in counts:
+    for count in reversed(counts):
         seen, most = set(), max(1, CHOICES // len(counts))
         for kept in islice(combinations(order, count), TRIED):
             kind = tuple((features.importance[i], features.feature_probability[i]) for i in kept)
@@ -107,6 +113,27 @@ def choices(features, m, bound):
 def least_coherence(k, m):
     """What the coherence of k columns in m dimensions is at least. (14.7)"""
     return ((k - m) / (m * (k - 1))) ** 0.5 if k > m else 0.0
+
+
+def least_loss(task, kept):
+    """What a model that keeps these features loses at least: with its column zero an output is a
+    constant, and from no constant is y_i, which is |x_i|, nearer than by its variance.
+    """
+    if min(task.penalty) < 0:
+        return -np.inf
+    q = task.features.active_probability
+    return np.delete(task.features.importance * q * (4 - 3 * q) / 12, kept).sum()
+
+
+def _shaken(free):
+    """Copies of the free minimum that are displaced: at the minimum itself two columns may be
+    opposite, where no bound says which way to turn.
+    """
+    size, some = norms(free.W), []
+    for number in range(SHAKEN):
+        noise = random_stream(0, SEARCH_STREAM, number).normal(size=free.W.shape)
+        some.append(type(free)(free.W + SHAKE * size.max() * noise * (size > 0), free.b))
+    return some
 
 
 def _from(features, starts, free, kept):
@@ -153,47 +180,82 @@ def turned_apart(V, bound):
 
 def slsqp(task, start, kept, bound):
     """The minimum near `start` with no columns but `kept`, which keep the bound, and its loss."""
-    m, n, count = start.n_hidden, start.n_features, len(kept)
-    off = np.isin(np.arange(n), kept, invert=True)
-    whole = type(start)(np.where(off, 0, start.W),
-                        np.where(off, task.features.active_probability / 2, start.b))
-    free, theta, split = _places(m, n, kept), pack(whole), np.cumsum([m * count, count])
-
-    def loss(x, unit):
-        V, s, b = np.split(x, split)
-        V = V.reshape(m, count)
-        U = V / norms(V)
-        theta[free] = np.append((s * U).ravel(), b)
-        f, g = evaluate(whole[None], theta[None], task.features, task.penalty)
-        by_W, by_b = np.split(g[0, free] / unit, split[:1])
-        by_W = by_W.reshape(m, count)
-        by_s = (by_W * U).sum(0)
-        by_V = (by_W - by_s * U) * s / norms(V)
-        return float(f[0]) / unit, np.concatenate([by_V.ravel(), by_s, by_b])
+    way, m, count = _Way(task, start, kept, bound), start.n_hidden, len(kept)
 
     def rule(function):
         return lambda x: function(x[:m * count].reshape(m, count), bound)
 
     rules = [{"type": "eq" if bound == 0 else "ineq", "fun": rule(_room),
               "jac": lambda x: np.pad(rule(_room_slopes)(x), ((0, 0), (0, 2 * count)))}]
-    size = norms(start.W[:, kept])
-    x, ends = np.concatenate([(start.W[:, kept] / size).ravel(), size, start.b[kept]]), []
     # In units of its own a steep loss would throw the first steps far away, and from a point that
     # is as good as found it is only in these that what is left of a rare feature's loss counts.
     for unit in (blank_loss(task.features) or 1.0) ** np.array([0.0, 0.5, 1.0]):
-        try:
-            x = scipy.optimize.minimize(loss, x, (unit,), jac=True, method="SLSQP",
-                                        constraints=rules if count > 1 else (),
-                                        options={"maxiter": STEPS, "ftol": DIGITS}).x
-            loss(x, unit)                                       # theta is there from now on
-            point = unpack(whole, _inside(theta, m, n))
-            f, _ = evaluate(whole[None], pack(point)[None], task.features, task.penalty)
-        except ArithmeticError:
-            continue
-        legal = coherence(point.W) <= bound + ACTIVE
-        ends.append((float(f[0]) if legal else np.inf, len(ends), point))
-    f, _, point = min(ends, default=(np.inf, 0, whole))
-    return point, f
+        way.unit, way.past = unit, []
+        with suppress(ArithmeticError, Stalled):
+            scipy.optimize.minimize(way.loss, way.x, jac=True, method="SLSQP",
+                                    constraints=rules if count > 1 else (),
+                                    options={"maxiter": STEPS, "ftol": DIGITS})
+    return way.end()
+
+
+class Stalled(Exception):
+    """A search comes no further: its steps shrink to nothing where bounds depend on each other."""
+
+
+class _Way:
+    """The way of one search: the loss of x = V, s and the biases of the columns `kept`, in a unit,
+    and the lowest x that keeps the bound.
+    """
+
+    def __init__(self, task, start, kept, bound):
+        self.task, self.bound, self.m, self.count = task, bound, start.n_hidden, len(kept)
+        off = np.isin(np.arange(start.n_features), kept, invert=True)
+        q, size = task.features.active_probability, norms(start.W[:, kept])
+        self.model = type(start)(np.where(off, 0, start.W), np.where(off, q / 2, start.b))
+        self.theta, self.free = pack(self.model), _places(self.m, len(q), kept)
+        self.x = np.concatenate([(start.W[:, kept] / size).ravel(), size, start.b[kept]])
+        self.lowest, self.unit, self.past = np.inf, 1.0, []
+
+    def place(self, x):
+        """Put x into theta, and return V, |V| and s."""
+        V, s, b = np.split(x, np.cumsum([self.m * self.count, self.count]))
+        V = V.reshape(self.m, self.count)
+        size = norms(V)
+        self.theta[self.free] = np.append((s * V / size).ravel(), b)
+        return V, size, s
+
+    def evaluate(self, theta):
+        """The loss at theta, a float, and its gradient (P,)."""
+        f, g = evaluate(self.model[None], theta[None], self.task.features, self.task.penalty)
+        return float(f[0]), g[0]
+
+    def loss(self, x):
+        """The loss at x and its gradient, in the unit."""
+        V, size, s = self.place(x)
+        f, g = self.evaluate(self.theta)
+        if f < self.lowest and _room(V, self.bound).min(initial=0) >= -ACTIVE:
+            self.x, self.lowest = x.copy(), f
+        self.past.append(self.lowest)
+        if len(self.past) > PATIENCE:
+            if not self.past[-PATIENCE] - self.lowest > GAIN * abs(self.lowest):    # nor of inf
+                raise Stalled
+        by_W, by_b = g[self.free][:V.size].reshape(V.shape), g[self.free][V.size:]
+        U = V / size
+        by_s = (by_W * U).sum(0)
+        by_V = (by_W - by_s * U) * s / size
+        return f / self.unit, np.concatenate([by_V.ravel(), by_s, by_b]) / self.unit
+
+    def end(self):
+        """The lowest point, its columns that are as good as zero at zero, and its loss, which is
+        infinite where none was seen.
+        """
+        if self.lowest == np.inf:
+            return self.model, np.inf
+        self.place(self.x)
+        W = self.theta[:self.model.W.size].reshape(self.model.W.shape)      # a view
+        W[:, norms(W) < NOTHING] = 0
+        f, _ = self.evaluate(self.theta)
+        return unpack(self.model, self.theta), f
 
 
 def _places(m, n, kept):
@@ -221,13 +283,6 @@ def _room_slopes(V, bound):
 def _signs(bound):
     """Of the cosines that are bounded; two columns that must be orthogonal have but one."""
     return (1,) if bound == 0 else (1, -1)
-
-
-def _inside(theta, m, n):
-    """theta with columns that SLSQP left as good as zero at zero."""
-    W = theta[:m * n].reshape(m, n).copy()
-    W[:, norms(W) < NOTHING] = 0
-    return np.append(W.ravel(), theta[m * n:])
 
 
 def _slope_along(task, point, bound):
