@@ -394,6 +394,21 @@ def test_halvings_side_by_side_are_halvings_one_after_the_other(monkeypatch):
     np.testing.assert_allclose(pack(together[0]), pack(alone[0]), atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_recent_steps_are_kept_in_the_features_own_units(seed):
+    """In lengths of ease^1/2 the same steps and changes of the slope lead the same way."""
+    rng = np.random.default_rng(seed)
+    ease = 10 ** rng.uniform(0, 4, (1, 6))
+    inner = rng.normal(size=(6, 6))
+    plain, eased = descent.Recent(np.ones((1, 6))), descent.Recent(ease)
+    for s in rng.normal(size=(5, 1, 6)):
+        y = s @ (inner @ inner.T + np.eye(6))
+        for one, u in ((plain, 1), (eased, ease**0.5)):
+            one.learn(np.array([0]), s * u, y / u, np.array([True]), np.array([False]))
+    g = rng.normal(size=(1, 6))
+    assert np.allclose(eased.times([0], g / ease**0.5), ease**0.5 * plain.times([0], g), rtol=1e-9)
+
+
 def test_descent_never_goes_up_and_can_stop_early():
     features, stack = tm.Features(4, 0.1), tm.ReluOutput.init(4, 2, 5, dtype=np.float64)
     losses = [descend(stack, features, most_steps=steps)[1] for steps in range(12)]

@@ -30,7 +30,7 @@ DENSE = 2**25               # numbers in all estimates B; beyond, the last MEMOR
 MEMORY = 40
 SMALL_LOSS = 1e-3           # of the blank model's: below, the tolerance shrinks with the loss,
 LEAST = 1e-5                # down to this part of it
-LEAST_WORTH = 1e-8          # features that are worth less than this part of the most count as so
+LEAST_WORTH = 1e-8          # of what the most valuable feature is worth, all are taken to be worth
 SMALL_COLUMN = 0.3          # columns with a smaller norm are tried without
 
 
@@ -156,7 +156,7 @@ class _Descent:
         if inverse is None and K * P * P <= DENSE:
             inverse = lambda: self.ease[:, :, None] * np.eye(P)
         if self.live.any():
-            self.curvature = Recent(K) if inverse is None else Inverse(inverse(), self.ease)
+            self.curvature = Recent(self.ease) if inverse is None else Inverse(inverse(), self.ease)
         self.past = np.full((WINDOW, K), np.inf)
 
     def at(self, k, theta):
@@ -254,8 +254,8 @@ class Inverse:
 class Recent:
     """The same product from the last MEMORY steps alone (L-BFGS), for large P."""
 
-    def __init__(self, K):
-        self.steps = [[] for _ in range(K)]
+    def __init__(self, ease):
+        self.ease, self.steps = ease, [[] for _ in ease]
 
     def forget(self, k):
         """Begin again."""
@@ -264,10 +264,10 @@ class Recent:
 
     def times(self, k, g):
         """B g of the instances k, (K, P)."""
-        return np.stack([self._times(self.steps[i], x) for i, x in zip(k, g)])
+        return np.stack([self._times(self.steps[i], self.ease[i], x) for i, x in zip(k, g)])
 
     @staticmethod
-    def _times(steps, q):
+    def _times(steps, ease, q):
         if not steps:
             return q
         q, shares = q.copy(), []
@@ -275,7 +275,7 @@ class Recent:
             shares.append((s @ q) / sy)
             q -= shares[-1] * y
         s, y, sy = steps[-1]
-        q *= sy / (y @ y)
+        q *= sy / (y @ (ease * y)) * ease
         for (s, y, sy), share in zip(steps, reversed(shares)):
             q += (share - (y @ q) / sy) * s
         return q
