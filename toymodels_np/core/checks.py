@@ -78,3 +78,10 @@ def precision(name, value):
 def seed(value):
     """`value` as a non-negative int that seeds the random streams."""
     return integer("seed", value, minimum=0)
+
+
+def single(features):
+    """ValueError for features that have an instance axis."""
+    if features.n_instances is not None:
+        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
+                         f"instances; take features[i]")

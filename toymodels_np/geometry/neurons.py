@@ -281,6 +281,4 @@ def _check_motifs(model, features, samples, seed):
     if features is not None:
         check_sizes(model, features)
         checks.memory("samples", 32 * samples * (model.n_features + model.n_hidden))
-        if features.n_instances is not None:
-            raise ValueError(f"features must have no instance axis, "
-                             f"got {features.n_instances} instances")
+        checks.single(features)

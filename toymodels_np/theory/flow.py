@@ -319,9 +319,7 @@ def _check(model, features, t_final):
     if model.instances:
         raise ValueError(f"model must be single, without an instance axis, got {model!r}; "
                          f"take model[i]")
-    if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
-                         f"instances; take features[i]")
+    checks.single(features)
     t_final, importance = checks.real("t_final", t_final, above=0), features.importance.max()
     if t_final > (latest := LATEST / (importance or 1.0)):
         raise ValueError(f"t_final must be at most {latest:g} for importances up to "

@@ -451,9 +451,7 @@ def _starts(features, n_hidden, model, starts, seed, initial):
     """The checked stack of starting models."""
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
-    if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
-                         f"instances; take features[i]")
+    checks.single(features)
     m, n = checks.integer("n_hidden", n_hidden), features.n_features
     known = isinstance(model, type) and issubclass(model, Model)
     if known and (why := stranger(model, features)):

@@ -28,9 +28,7 @@ def climb_to_saddle(model, features, *, steps=100, tolerance=1e-9, progress=None
     if not isinstance(model, ReluOutput) or model.instances:
         raise TypeError(f"model must be a single ReluOutput, got {model!r}")
     check_pair(model, features)
-    if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
-                         f"instances; take features[i]")
+    checks.single(features)
     steps, tolerance = checks.integer("steps", steps), checks.real("tolerance", tolerance, above=0)
     theta = pack(model)
     checks.memory("model", 64 * theta.size**2)

@@ -94,9 +94,7 @@ def law_of(features, interference=0.0, weight_decay=0.0):
         raise TypeError(f"only the package's own features can be certified, and {strange}")
     if not isinstance(features, Features):
         raise TypeError(f"features must be Features, got {features!r}")
-    if features.n_instances is not None:
-        raise ValueError(f"features must have no instance axis, got {features.n_instances} "
-                         f"instances; take features[i]")
+    checks.single(features)
     if features.signed:
         raise ValueError("signed features cannot be certified: the formula knows no target |x|")
     if features.n_features > MOST_FEATURES:
