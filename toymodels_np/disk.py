@@ -135,11 +135,20 @@ def check_folder(path):
         tempfile.TemporaryFile(dir=path).close()
 
 
-def write_text(path, text):
-    """Write a text file in UTF-8, whole or not at all; OSError with a sentence."""
+@contextmanager
+def rewriting(path):
+    """`replacing` for a file of the reader's: what killed processes left beside it goes, and an
+    OSError is a sentence.
+    """
     path = check_path("path", path)
     clear_leftovers(path.parent)
     with os_errors_as(f"cannot write {path}"), replacing(path) as stream:
+        yield stream
+
+
+def write_text(path, text):
+    """Write a text file in UTF-8, whole or not at all; OSError with a sentence."""
+    with rewriting(path) as stream:
         stream.write(text.encode("utf-8"))
 
 

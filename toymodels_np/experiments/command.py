@@ -215,7 +215,6 @@ def write_json(path, value):
 
 def save_figure(path, figure):
     """Write a figure, whole or not at all, and say so; the suffix says which kind of picture."""
-    files.clear_leftovers(path.parent)
-    with files.os_errors_as(f"cannot write {path}"), files.replacing(path) as stream:
+    with files.rewriting(path) as stream:
         plots.save(figure, stream, format=path.suffix[1:])
     print(f"wrote {path}")

@@ -22,6 +22,7 @@ from ..disk import (
     open_regular as open_regular,
     os_errors_as as os_errors_as,
     replacing as replacing,
+    rewriting as rewriting,
     sync_folder as sync_folder,
     write_text as write_text,
 )

@@ -8,7 +8,7 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-from ..store.files import clear_leftovers, os_errors_as, replacing
+from ..store.files import os_errors_as, write_text
 from .records import EXERCISES
 
 COMMAND = "python -m toymodels_np learn"
@@ -42,18 +42,11 @@ def copy_out(folder):
         for exercise in EXERCISES:
             path = folder / exercise.file
             if not os.path.lexists(path):
-                write(path, original(exercise))
+                write_text(path, original(exercise))
                 written.append(path)
     if not (folder / FILE).exists():
         _save(folder, {})
     return written
-
-
-def write(path, text):
-    """Write a text, whole or not at all; what a killed process has left beside it goes."""
-    clear_leftovers(path.parent)
-    with os_errors_as(f"{path} cannot be written"), replacing(path) as stream:
-        stream.write(text.encode())
 
 
 def find_folder(folder):
@@ -98,7 +91,7 @@ def _sound(name, one):
 
 
 def _save(folder, data):
-    write(Path(folder) / FILE, json.dumps(data, indent=1) + "\n")
+    write_text(Path(folder) / FILE, json.dumps(data, indent=1) + "\n")
 
 
 def state(data, exercise):

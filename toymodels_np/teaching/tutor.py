@@ -25,6 +25,7 @@ from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
 
+from ..store.files import write_text
 from .child import judge_file
 from .exercise import source
 from .progress import (
@@ -39,7 +40,6 @@ from .progress import (
     skip,
     state,
     typed,
-    write,
 )
 from .records import EXERCISES, find
 from .script import spoken
@@ -168,7 +168,7 @@ def _reset(folder, exercise, options):
         old = _free_name(path)
         os.replace(path, old)
         kept = f"; what you had is in {old.name}"
-    write(path, original(exercise))
+    write_text(path, original(exercise))
     forget(folder, exercise)
     print(f"{exercise.file} is as it was given{kept}")
     return 0
