@@ -140,7 +140,7 @@ for p in probabilities:
 # features? For sparse ones? Can both kinds live in one model?
 
 # %%
-figure, panels = plt.subplots(1, 3, figsize=(14, 4))
+figure, panels = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
 for p, panel in zip((0.75, 0.25, 0.04), panels):
     law = tm.Features(10, p, 0.75 ** np.arange(10))
     start = tm.ReluHidden.init(10, 5, n_instances=8, seed=0)
