@@ -343,6 +343,26 @@ def test_a_bound_that_leaves_no_room_or_hardly_any_is_no_reason_to_be_slow(monke
     assert found.loss == pytest.approx(loss, rel=1e-8) and len(looks) < 1200
 
 
+def test_a_search_ends_that_gains_nothing_or_comes_to_nothing(monkeypatch):
+    """Five lines at 60 degrees lean on each other, and SLSQP took 2800 looks at the loss."""
+    looks, seen = [], coherent.evaluate
+    monkeypatch.setattr(coherent, "evaluate", lambda *args: looks.append(args) or seen(*args))
+    V = coherent.turned_apart(np.random.default_rng(0).normal(size=(3, 5)), 0.5)
+    task = Task(tm.Features(5, 0.0036, 0.9 ** np.arange(5)))
+    start, kept = tm.ReluOutput(V, np.full(5, -0.05)), np.arange(5)
+
+    def run(goal=np.inf):
+        looks.clear()
+        return coherent.slsqp(task, start, kept, 0.5, goal)[1], len(looks)
+
+    found, took = run()
+    _, little = run(goal=found / 3)
+    monkeypatch.setattr(coherent, "PATIENCE", 10**6)
+    patient, most = run()
+    assert found == pytest.approx(patient, rel=1e-6)
+    assert 2 * little < took < most / 2
+
+
 def test_dropped_features_have_their_best_bias_whatever_the_start():
     task = Task(tm.Features(3, [0.1, 0.2, 0.3], [1.0, 2.0, 3.0]))
     start = tm.ReluOutput([[0.9, 0.1, 0.8], [0.1, 0.9, 0.7]], [0.0, 0.0, 0.9])

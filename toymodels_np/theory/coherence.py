@@ -22,11 +22,11 @@ from .search import SAME, built_starts, by_worth, changes
 CHOICES = 60                # choices of kept features that are tried, those worth most of each size
 TRIED = 1000                # so many of each size are looked at for different ones
 STARTS = 8                  # starts that a choice of features has
-ENOUGH = 3                  # times that a lowest end is met are enough
 ACTIVE = 1e-7               # a bound that is met to so much counts,
 LEANING = 1e-4              # and one with no more room than this may push back
 STEPS = 300
-PATIENCE, GAIN = 60, 1e-7   # looks after which a search ends that has gained no more than so much
+PATIENCE = 60               # looks after which a search ends that has gained no more than
+GAIN, PACE = 1e-7, 0.05     # so much of its loss, and of what it is still above the lowest
 NOTHING = 1e-6              # columns that are shorter are as good as zero
 SHAKEN, SHAKE = 8, 0.1      # displaced copies of the free minimum, and by how much of the longest
 APART = 1e-3                # by so much directions are displaced that are to turn apart,
@@ -65,22 +65,17 @@ class _Lowest:
         self.point, self.loss = None, np.inf
 
     def end(self, start, kept):
-        """The loss where a search from `start` ends; it may be the lowest."""
-        point, f = slsqp(self.task, start, kept, self.bound)
+        """Search from `start`, whose end may be the lowest point."""
+        point, f = slsqp(self.task, start, kept, self.bound, self.loss)
         self.watch(pack(point)[None], np.array([f]), np.zeros(1))
         if f < self.loss:
             self.point, self.loss = point, f
-        return f
 
     def search(self, starts, kept):
-        """Search from one start after the other, until their lowest end is met ENOUGH times; False
-        where no start has room for the columns `kept`.
-        """
-        room, ends = _with_room(starts, kept, self.bound), []
+        """Search from all starts that have room for the columns `kept`; False where none has."""
+        room = _with_room(starts, kept, self.bound)
         for start in room:
-            ends.append(self.end(start, kept))
-            if sum(f <= min(ends) + SAME * abs(min(ends)) for f in ends) == ENOUGH:
-                break
+            self.end(start, kept)
         return bool(room)
 
     def exchange(self):
@@ -178,9 +173,11 @@ def turned_apart(V, bound):
     return None
 
 
-def slsqp(task, start, kept, bound):
-    """The minimum near `start` with no columns but `kept`, which keep the bound, and its loss."""
-    way, m, count = _Way(task, start, kept, bound), start.n_hidden, len(kept)
+def slsqp(task, start, kept, bound, goal=np.inf):
+    """The minimum near `start` with no columns but `kept`, which keep the bound, and its loss; or
+    where the search is when there is no more hope that it comes below `goal`.
+    """
+    way, m, count = _Way(task, start, kept, bound, goal), start.n_hidden, len(kept)
 
     def rule(function):
         return lambda x: function(x[:m * count].reshape(m, count), bound)
@@ -207,8 +204,9 @@ class _Way:
     and the lowest x that keeps the bound.
     """
 
-    def __init__(self, task, start, kept, bound):
-        self.task, self.bound, self.m, self.count = task, bound, start.n_hidden, len(kept)
+    def __init__(self, task, start, kept, bound, goal):
+        self.task, self.bound, self.goal = task, bound, goal
+        self.m, self.count = start.n_hidden, len(kept)
         off = np.isin(np.arange(start.n_features), kept, invert=True)
         q, size = task.features.active_probability, norms(start.W[:, kept])
         self.model = type(start)(np.where(off, 0, start.W), np.where(off, q / 2, start.b))
@@ -236,9 +234,9 @@ class _Way:
         if f < self.lowest and _room(V, self.bound).min(initial=0) >= -ACTIVE:
             self.x, self.lowest = x.copy(), f
         self.past.append(self.lowest)
-        if len(self.past) > PATIENCE:
-            if not self.past[-PATIENCE] - self.lowest > GAIN * abs(self.lowest):    # nor of inf
-                raise Stalled
+        least = max(GAIN * abs(self.lowest), PACE * (self.lowest - self.goal))
+        if len(self.past) > PATIENCE and not self.past[-PATIENCE] - self.lowest > least:
+            raise Stalled
         by_W, by_b = g[self.free][:V.size].reshape(V.shape), g[self.free][V.size:]
         U = V / size
         by_s = (by_W * U).sum(0)
