@@ -209,7 +209,7 @@ def test_a_bound_that_binds_nothing_changes_nothing(n, m, p):
     assert bound.converged and bound.bound == 1 and "the lowest with coherence 1" in repr(bound)
 
 
-@pytest.mark.parametrize("breaks", [0, 3])
+@pytest.mark.parametrize("breaks", [0, 4])
 def test_ctrl_c_in_a_bounded_search_returns_what_keeps_the_bound(monkeypatch, breaks):
     calls, whole = [], coherent.slsqp
 
