@@ -325,9 +325,9 @@ def test_penalties_beyond_float64_are_refused(name):
         tm.phase_diagram(2, 1, importance=[0.5], feature_probability=[0.1], **{name: 1e155})
 
 
-@pytest.mark.parametrize("n, m, p, r, digits", [(2, 1, 0.3, 1e5, 1e-9), (5, 2, 0.001, 1e3, 1e-6)])
+@pytest.mark.parametrize("n, m, p, r, digits", [(2, 1, 0.3, 1e5, 1e-9), (4, 2, 0.0003, 1e3, 1e-8)])
 def test_a_large_unit_of_importance_is_no_reason_to_refuse(n, m, p, r, digits):
     """Also where rare features make what an empty model loses small."""
     diagram = tm.phase_diagram(n, m, importance=[r], feature_probability=[p])
-    found = tm.find_minimum(tm.Features(n, p, [*[1.0] * (n - 1), r]), m)
-    assert diagram.loss[0, 0] == pytest.approx(found.loss, rel=digits)
+    found = tm.find_minimum(tm.Features(n, p, [*[1.0] * (n - 1), r]), m, starts=4)
+    assert diagram.loss[0, 0] == pytest.approx(found.loss, rel=digits, abs=0)
