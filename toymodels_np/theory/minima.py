@@ -157,7 +157,10 @@ def find_minimum(features, n_hidden, *, model=ReluOutput, starts=32, seed=0, ini
     model : ReluOutput or Linear, the class
     starts : int; W from N(0, 1/m) and b = E[x]. They descend or, with more than nine features, are
         trained for a moment. From the best ends, exchanges of features, known shapes and the like
-        go on until nothing lowers the loss.        seed : int
+        go on until nothing lowers the loss. With nine features or more, of unequal worth, another
+        seed may yet find a lower point: of 47 drawn problems with 9 to 16 features 9 ended 6e-5 to
+        2.3e-2 of the loss apart, of 29 with 4 to 8 none.
+    seed : int
     initial : a model whose instances are the only starts, such as trained ones: no local search
     interference, weight_decay : what is added to the loss, lam sum_{i != j} (W_i . W_j)^2 and
         mu ||W||^2. (14.1)
