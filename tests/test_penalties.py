@@ -360,6 +360,16 @@ def test_a_search_goes_on_as_long_as_it_gains_and_may_reach_its_goal(monkeypatch
     assert (len(ends) == 3) == goes_on                          # one in each unit of the loss
 
 
+@pytest.mark.parametrize("bound", [0, 0.4])
+@pytest.mark.parametrize("cosine", [-0.5, 0, 0.5])
+def test_a_search_ends_nowhere_that_breaks_the_bound(monkeypatch, bound, cosine):
+    """Nor where two columns lean away from each other."""
+    monkeypatch.setattr(scipy.optimize, "minimize", lambda fun, x, **_: fun(x))
+    start = tm.ReluOutput([[1, cosine], [0, (1 - cosine**2) ** 0.5]], np.zeros(2))
+    loss = coherent.slsqp(Task(tm.Features(2, 0.05)), start, np.arange(2), bound)[1]
+    assert np.isfinite(loss) == (abs(cosine) <= bound)
+
+
 def test_dropped_features_have_their_best_bias_whatever_the_start():
     task = Task(tm.Features(3, [0.1, 0.2, 0.3], [1.0, 2.0, 3.0]))
     start = tm.ReluOutput([[0.9, 0.1, 0.8], [0.1, 0.9, 0.7]], [0.0, 0.0, 0.9])

@@ -164,12 +164,11 @@ def turned_apart(V, bound):
     """
     for _ in range(ROUNDS):
         V = V / norms(V)
-        room = _room(V, bound)
-        broken = np.flatnonzero((abs(room) if bound == 0 else -room) > TIGHT)
+        broken = np.flatnonzero(_excess(V, bound) > TIGHT)
         if not len(broken):
             return V
-        slopes = _room_slopes(V, bound)[broken]
-        V = V - np.linalg.lstsq(slopes, room[broken], rcond=DIGITS)[0].reshape(V.shape)
+        room, slopes = _room(V, bound)[broken], _room_slopes(V, bound)[broken]
+        V = V - np.linalg.lstsq(slopes, room, rcond=DIGITS)[0].reshape(V.shape)
     return None
 
 
@@ -231,7 +230,7 @@ class _Way:
         """The loss at x and its gradient, in the unit."""
         V, size, s = self.place(x)
         f, g = self.evaluate(self.theta)
-        if f < self.lowest and _room(V, self.bound).min(initial=0) >= -ACTIVE:
+        if f < self.lowest and _excess(V, self.bound).max(initial=0) <= ACTIVE:
             self.x, self.lowest = x.copy(), f
         self.past.append(self.lowest)
         least = max(GAIN * abs(self.lowest), PACE * (self.lowest - self.goal))
@@ -266,6 +265,12 @@ def _room(V, bound):
     U, (i, j) = V / norms(V), np.triu_indices(V.shape[1], 1)
     cosine = (U[:, i] * U[:, j]).sum(0)
     return np.concatenate([bound - s * cosine for s in _signs(bound)])
+
+
+def _excess(V, bound):
+    """By how much the bound is broken, for every rule of `_room`; below 0 where it is not."""
+    room = _room(V, bound)
+    return abs(room) if bound == 0 else -room
 
 
 def _room_slopes(V, bound):

@@ -30,7 +30,7 @@ DENSE = 2**25               # numbers in all estimates B; beyond, the last MEMOR
 MEMORY = 40
 SMALL_LOSS = 1e-3           # of the blank model's: below, the tolerance shrinks with the loss,
 LEAST = 1e-5                # down to this part of it
-LEAST_WORTH = 1e-8          # of what the most valuable feature is worth, all are taken to be worth
+LEAST_WORTH = 1e-8          # features count as worth this part of the most valuable at least
 SMALL_COLUMN = 0.3          # columns with a smaller norm are tried without
 
 
