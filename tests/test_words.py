@@ -1,5 +1,5 @@
-"""Stretched random words: the map is what its docstring says, its law is the law, and neither a
-word's images nor the company of other instances leave a trace.
+"""Stretched random words: they are what their docstring says, their law is the law, any two samples
+are independent, and the company of other instances leaves no trace.
 """
 
 import numpy as np
@@ -27,37 +27,33 @@ def batches(p, steps, batch_size, signed=False, rows=False, numbers=None):
     return x
 
 
-def slow_batches(p, steps, batch_size, signed, size):
-    """The same for one instance and columns, one whole number at a time."""
-    fresh = np.random.default_rng([0, 17]).random(size) + 1
-    state = [int(word) for word in fresh.view(np.uint64)]
-    lines, line = len(p) * steps, min(2 * size // batch_size, len(p) * steps)
-    x = []
-    while len(x) < lines * batch_size:
-        state = [(word ^ word >> 32) * int(words.MULTIPLIER) % 2**64 for word in state]
-        halves = [half for word in state for half in (word % 2**32, word >> 32)]
-        x += halves[:line * batch_size]
-    u = np.array([half - 2**32 * (half >= 2**31) for half in x[:lines * batch_size]]) / 2**32 + 0.5
+def slow_batches(p, steps, batch_size, signed, lines):
+    """The same for one instance and columns with `lines` lines an image, one number at a time."""
+    size, rows = lines * batch_size, len(p) * steps
+    shifts = words.ruler(-(-rows // lines))
+    raw = np.random.default_rng([0, 17]).bit_generator.random_raw(size + -(-shifts[-1] // 2))
+    halves = [half for word in raw.tolist() for half in (word % 2**32, word >> 32)]
+    a, b = halves[:size], halves[size:]
+    cells = [(a[j] ^ b[j + s]) >> 1 & 2**22 - 1 for s in shifts for j in range(size)]
+    u = (np.array(cells[:rows * batch_size]) + 0.5) / 2**22
     u = u.reshape(steps, len(p), batch_size)
     q = np.asarray(p)[:, None]
-    value = (2 * u - 1) / q if signed else 1 - u / q
+    value = (2 * u - 1) / q if signed else 1 - (1 - u) / q
     return np.where(abs(value) <= 1, value, 0) if signed else np.maximum(value, 0)
 
 
 @given(p=st.lists(st.sampled_from([0.2, 0.5, 0.9, 1.0]), min_size=1, max_size=4),
-       steps=st.integers(1, 3), batch_size=st.integers(1, 60), signed=st.booleans(),
+       steps=st.integers(1, 8), batch_size=st.integers(1, 60), signed=st.booleans(),
        always=st.booleans())
 def test_words_are_their_slow_twin(p, steps, batch_size, signed, always):
     p = [1.0] * len(p) if always else p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "FEWEST", 16)
-        patch.setattr(words, "MOST", 64)
-        size = 16
-        while size < 64 and size * 2 * words.IMAGES < len(p) * steps * batch_size:
-            size *= 2
-        size = max(size, -(-batch_size // 2))
+        patch.setattr(words, "IMAGES", 5)
         x = batches(p, steps, batch_size, signed)[0]
-    expected = slow_batches(p, steps, batch_size, signed, size)
+    lines = max(-(-len(p) * steps // 5), -(-16 // batch_size))
+    lines = min(-(-lines // len(p)) * len(p), len(p) * steps)
+    expected = slow_batches(p, steps, batch_size, signed, lines)
     np.testing.assert_allclose(x, expected, rtol=0, atol=2e-6)
 
 
@@ -86,38 +82,86 @@ def dependence(first, second):
     return max(abs((a * b).mean()) * np.sqrt(a.size) for a in bases[0] for b in bases[1])
 
 
+def edges(monkeypatch, shape, rows):
+    """For each entry of a draw x (1, S, …) the places in a and in b of what it is made of: two
+    arrays (S, …).
+    """
+    x, p = np.empty(shape, np.float32), np.ones((1, shape[-1 if rows else -2]))
+    draw = Uniform(p, shape, False, rows)
+    monkeypatch.setattr(draw, "begin", lambda rngs: None)
+    monkeypatch.setattr(draw, "spread", lambda x, lines: None)
+    draw.words.view(np.int32)[:] = np.arange(2 * draw.words.size) - draw.a.size << 16
+    draw.a[...] = np.arange(draw.a.size).reshape(draw.a.shape)
+    draw.draw([], x)
+    return x.view(np.int32)[0] % 2**16, x.view(np.int32)[0] >> 16
+
+
+def independent(a, b):
+    """Whether the edges from a to b make no circle: in a forest each brings two trees together."""
+    tree = {}
+
+    def root(node):
+        while node in tree:
+            node = tree[node]
+        return node
+
+    for one, other in zip(a.ravel().tolist(), b.ravel().tolist()):
+        ends = root((0, one)), root((1, other))
+        if ends[0] == ends[1]:
+            return False
+        tree[ends[0]] = ends[1]
+    return True
+
+
+@layouts
+@given(data=st.data(), n=st.integers(1, 12), steps=st.integers(1, 8), size=st.integers(1, 40))
+def test_any_two_samples_are_independent(rows, data, n, steps, size):
+    """Whatever the shifts are: these would close circles if a sample were part of two images."""
+    number = st.integers(0, steps * size - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "FEWEST", 16)
+        patch.setattr(words, "SHIFTS", [size * i for i in range(words.IMAGES)])
+        shape = (1, steps, size, n) if rows else (1, steps, n, size)
+        ends = np.array(edges(patch, shape, rows))
+    ends = (ends if rows else ends.swapaxes(2, 3)).reshape(2, steps * size, n)
+    first, other = data.draw(st.lists(number, min_size=2, max_size=2, unique=steps * size > 1))
+    assert independent(*ends[:, sorted({first, other})])
+
+
+def test_three_images_do_close_circles(monkeypatch):
+    """So they would be found: here each of three steps is an image, and two of them close none."""
+    a, b = edges(monkeypatch, (1, 3, words.FEWEST // 4, 4), True)
+    assert (a == a[0]).all()
+    assert independent(a[:2], b[:2]) and not independent(a, b)
+
+
+def test_any_five_entries_are_independent():
+    """Circles have six edges at least, since no two pairs of shifts differ by the same."""
+    gaps = np.subtract.outer(words.SHIFTS, words.SHIFTS)[np.tril_indices(words.IMAGES, -1)]
+    assert len(set(gaps)) == len(gaps) and (gaps > 0).all()
+    assert words.ruler(8) == [0, 1, 3, 7, 12, 20, 30, 44]               # Mian and Chowla, less 1
+
+
 def images():
-    """64 images of as many words as are drawn at once: (64, MOST, 2), a word has two halves."""
-    return batches([1.0], 64, 2 * words.MOST)[0].reshape(64, words.MOST, 2)
-
-
-@pytest.fixture(scope="module")
-def pieces():
-    return images()
+    """The images of a draw that has as many as there can be: (IMAGES, FEWEST)."""
+    return batches([1.0], words.IMAGES, words.FEWEST)[0, :, 0]
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 7])
-@pytest.mark.parametrize("half", [0, 1])
-@pytest.mark.parametrize("other", [0, 1])
-def test_the_images_of_a_word_are_not_correlated(pieces, lag, half, other):
-    assert dependence(pieces[:-lag, :, half], pieces[lag:, :, other]) < 5
+def test_images_are_not_correlated(lag):
+    """Neither where they share a, nor where they share b."""
+    x, shifts = images(), words.SHIFTS
+    assert dependence(x[:-lag], x[lag:]) < 5
+    assert dependence(x[:, :-lag], x[:, lag:]) < 5
+    for one, other in zip(range(words.IMAGES - lag), range(lag, words.IMAGES)):
+        gap = shifts[other] - shifts[one]
+        assert dependence(x[one, gap:], x[other, :-gap]) < 5
 
 
-def test_the_halves_of_a_word_are_not_correlated(pieces):
-    assert dependence(pieces[..., 0], pieces[..., 1]) < 5
-
-
-def test_a_map_that_only_shifts_is_caught(monkeypatch):
-    monkeypatch.setattr(words, "MULTIPLIER", np.array(1, np.uint64))
-    shifted = images()
-    for half in (0, 1):
-        assert dependence(shifted[:-2, :, half], shifted[2:, :, half]) > 5
-
-
-def test_three_images_of_a_word_are_not_correlated(pieces):
-    u = 2 * pieces.reshape(64, -1).astype(float) - 1
-    triple = u[:-2] * u[1:-1] * u[2:] * 3**1.5
-    assert abs(triple.mean()) * np.sqrt(triple.size) < 5
+def test_images_without_shifts_are_caught(monkeypatch):
+    monkeypatch.setattr(words, "SHIFTS", [0] * words.IMAGES)
+    x = images()
+    assert dependence(x[:-1], x[1:]) > 5
 
 
 def test_all_numbers_lie_in_the_interval():
@@ -126,16 +170,29 @@ def test_all_numbers_lie_in_the_interval():
         assert low <= x.min() < low + 1e-5 and 1 - 1e-5 < x.max() <= 1
 
 
+class Extreme:
+    """A generator whose first words are all ones, or zeros, and the others zeros."""
+
+    def __init__(self, ones, first):
+        self.bit_generator, self.ones, self.first = self, ones, first
+
+    def random_raw(self, size):
+        return np.where(np.arange(size) < self.first, np.uint64(self.ones * (2**64 - 1)),
+                        np.uint64(0))
+
+
 @layouts
-def test_what_is_always_on_is_never_zero(rows):
-    """Not even where the largest integer rounds to 2^31, and not beside what is not always on."""
-    for p in ([1.0, 1.0], [1.0, 0.5]):
-        draw = Uniform(np.array([p]), (1, 1, 2, 2), False, rows)
-        for integer in (2**31 - 1, -2**31):
-            x = np.full((1, 2, 2), integer, np.float32)
-            draw.spread(x, slice(0, 2))
-            first = x[..., 0] if rows else x[:, 0]
-            assert (first > 0).all() and x.max() <= 1 + 1e-7
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("p", [[1.0, 1.0], [1.0, 0.5]])
+def test_what_is_always_on_is_never_zero(rows, signed, p):
+    """Whatever the bits are, and whether beside it there is what is not always on."""
+    for ones in (0, 1):
+        draw = Uniform(np.array([p]), (1, 1, 2, 2), signed, rows)
+        x = np.empty((1, 1, 2, 2), np.float32)
+        draw.draw([Extreme(ones, draw.a.size // 2)], x)
+        first = x[0, 0, :, 0] if rows else x[0, 0, 0]
+        assert (abs(first - (ones if ones or not signed else -1)) < 1e-6).all()
+        assert (first != 0).all() and abs(x).max() <= 1
 
 
 def test_only_instances_that_are_frequent_are_stretched():

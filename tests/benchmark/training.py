@@ -196,7 +196,7 @@ def parts_of_a_step(n, m, cls):
     moved = 4 * entries * (8 + 2 * features.signed)       # residual 3, sign 2, mask 3, |x| 2
     yield "five products", 10 * entries * m, 0, 10 * entries * m / peak, products
     yield "passes over z, the rest", 0, moved, moved / rate, whole - products
-    moved = 4 * entries * (13 - 2 * features.signed)        # words 2 + 3 + 2, their cast 2, x 4
+    moved = 4 * entries * 5                                      # exclusive or 3, subtraction 2
     yield "random numbers", 0, moved, moved / rate, draw / batches.steps
     moved = 4 * weights * 24
     yield "Adam", 0, moved, moved / rate, fastest(lambda: adam(step.gradient, 0.0))

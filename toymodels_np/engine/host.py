@@ -144,7 +144,7 @@ class FreshBlock:
 
     def __init__(self, sampler, count, sizes, steps, dtype):
         n = sampler.features.n_features
-        self.uniform = sampler.uniform(slice(count), (count, steps, sum(sizes), n))
+        self.uniform = sampler.uniform(slice(count), (count, steps, sum(sizes), n), max(sizes))
         x = np.empty((count, max(sizes), n), dtype)
         self.chunks, self.batch_size = [x[:, :rows] for rows in sizes], sum(sizes)
 
@@ -155,15 +155,11 @@ class FreshBlock:
         return FreshBatch(self, step)
 
     def each(self, step):
-        """The chunks of a step, which may be one that has been drawn before."""
-        first = step * self.batch_size
-        if self.uniform.line > first or self.uniform.line % self.batch_size:
-            self.uniform.rewind()
-        while self.uniform.line < first:
-            for x in self.chunks:
-                self.uniform.write(x)
+        """The chunks of a step."""
+        line = step * self.batch_size
         for x in self.chunks:
-            self.uniform.write(x)
+            self.uniform.write(x, line)
+            line += x.shape[1]
             yield x
 
 

@@ -30,10 +30,12 @@ class Sampler:
         """Which of K instances `words.py` draws, as a list."""
         return [dtype == np.float32 and groups[0].dense for groups in self._plans(count)]
 
-    def uniform(self, part, shape):
-        """What draws the instances of a slice by words, x[part] having this shape."""
+    def uniform(self, part, shape, most=None):
+        """What draws the instances of a slice by words, x[part] having this shape, and of which as
+        many lines as `most` may be written at once.
+        """
         p = np.array([groups[0].p for groups in self._plans(part.stop)[part]])
-        return Uniform(p, shape, self.features.signed, self.rows)
+        return Uniform(p, shape, self.features.signed, self.rows, most)
 
     def fill(self, rngs, x):
         """Write S batches for each of K generators into x (K, S, …), C-contiguous."""

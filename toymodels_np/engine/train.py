@@ -35,11 +35,11 @@ from .backends import BACKENDS, backend_of, device_module
 from .events import pay
 from .histories import KITS, check_records, check_state
 
-TILE = 2**19                # entries of x that the instances of a tile work on at once
+TILE = 3 * 2**17          # entries of x that the instances of a tile work on at once
 SHARE = 2**17               # and how many are worth a thread: threads wait between kernels
 HELD = 0.01                 # relative error of a gradient that is worth a warning
 LARGEST = 2**63 - 1         # number of a step: arrays hold no larger integer
-LISTED = 0.75               # of a dense instance's time is what one with lists takes, about
+LISTED = 0.9               # of a dense instance's time is what one with lists takes, about
 
 
 def train(model, features, *, steps=10_000, batch_size=1024, learning_rate=1e-3,

@@ -1,103 +1,119 @@
 """Dense batches in float32 from few fresh random numbers, several times faster than a generator.
 
 NumPy's generators take 1.8 ns a float32, longer than a pass over x takes for all of its products
-where m is small. Here each draw of an instance begins with L fresh words s of its own generator,
-and goes on with their images under
+where m is small. Here each draw of an instance begins with two rows of fresh random numbers, the
+mantissas a and b, and goes on with *images* of them, one for each shift s:
 
-    s -> (s xor floor(s / 2^32)) * MULTIPLIER mod 2^64,
+    a[j] xor b[j + s],      j = 0, 1, …
 
-an xorshift and a multiplication, as in the finalisers of splitmix64 and MurmurHash. The map is one
-to one: entries that come of different words are exactly as independent as fresh ones are, and a
-word's own images, some tens, are pseudo-random numbers. Three passes on integers in the cache make
-two entries a word, 0.25 ns each. The next draw begins anew, so that nothing but the generator's
-position is needed to continue.
+The bits of an exponent stand in a, so an image is floats already: one pass on integers and one that
+subtracts make entries of x, 0.33 ns each, fresh numbers included. The next draw begins anew, so
+that nothing but the generator's position is needed to continue.
+
+Which entries are independent? Draw an edge for each, from its a[j] to its b[j + s]. Entries whose
+edges close no circle are exactly as independent as fresh numbers: one of the edges has an end to
+itself, so that entry is uniform whatever the others are, and so on without it. In one image no two
+edges meet. In two, with shifts s and t, they make chains a[j], b[j + s], a[j + s - t], … which go
+one way and close no circle. A sample lies in one image, hence
+
+    all entries of any two samples are independent,
+
+which is what the mean and the variance of a gradient depend on. No two pairs of shifts differ by
+the same, so a circle has at least six edges: any five entries of a draw are independent.
 """
 
 import numpy as np
 
-MULTIPLIER = np.array(0xD1342543DE82EF95, np.uint64)       # odd, and far from any simple pattern
-HALF = np.array(32, np.uint64)
-ONE = np.ones(1)
+IMAGES = 32                             # of a draw, at most,
+FEWEST = 2**11                          # and the least entries that an image has if it can
+MANTISSA = np.array(0x007FFFFE007FFFFE, np.uint64)      # of both floats in a word, but the last bit
+# The exponent of floats from 1 to 2, or from 2 to 4, and the last bit of the mantissa, which is on:
+# so u is the middle of one of 2^22 cells, and no u is 0.
+EXPONENT = {False: 0x3F800001, True: 0x40000001}
 SIGN = np.array(31, np.int32)           # a shift by so many bits takes the sign bit to every place
-TURN = 2.0**-32                         # takes a random int32 to an interval of length 1
-IMAGES = 16                             # of a word in a draw, if L is between
-FEWEST, MOST = 2**11, 2**14             # these
+
+
+def ruler(marks):
+    """The least numbers from 0 on no two pairs of which differ by the same (Mian and Chowla)."""
+    found, used, mark = [], set(), 0
+    while len(found) < marks:
+        new = {mark - other for other in found}
+        if not new & used:
+            found, used = [*found, mark], used | new
+        mark += 1
+    return found
+
+
+SHIFTS = ruler(IMAGES)
 
 
 class Uniform:
     """Draws x (k, S, …) for k instances all of whose features are single: each entry is on with
-    probability p (k, n). Lines of x, (k, L, width), come one after the other, some at a time.
+    probability p (k, n). Lines of x, (k, L, width), can be written some at a time, up to `most`.
     """
 
-    def __init__(self, p, shape, signed, rows):
+    def __init__(self, p, shape, signed, rows, most=None):
         count, steps, *_, width = shape
+        total, sample = int(np.prod(shape[1:-1])), 1 if rows else p.shape[1]
+        lines = max(-(-total // IMAGES), -(-FEWEST // width))
+        self.lines = min(-(-lines // sample) * sample, total)       # of an image, in whole samples
         self.signed, self.always = signed, bool((p == 1).all())
-        entries = int(np.prod(shape[1:]))
-        size = FEWEST
-        while size < MOST and size * 2 * IMAGES < entries:
-            size *= 2
-        size = max(size, -(-width // 2))
-        self.fresh, self.first, spare = np.empty((3, count, size))
-        self.words, self.spare = self.first.view(np.uint64), spare.view(np.uint64)
-        self.lines = min(2 * size // width, entries // width)
-        half = self.first.view(np.int32)[:, :self.lines * width]
-        self.integers = half.reshape(count, self.lines, width)
-        half = self.spare.view(np.float32)[:, :self.lines * width]
-        self.size = half.reshape(self.integers.shape)
-        self.zeros = np.zeros((1, self.lines, width), np.float32)
+        size, shifts = self.lines * width, SHIFTS[:-(-total // self.lines)]
+        self.words = np.empty((count, size + -(-shifts[-1] // 2)), np.uint64)
+        bits, shape = self.words.view(np.int32), (count, self.lines, width)
+        self.a = bits[:, :size].reshape(shape)
+        self.images = [bits[:, size + s:][:, :size].reshape(shape) for s in shifts]
+        self.exponent = np.array(EXPONENT[signed], np.int32)
+        self.most = most or self.lines
+        self.size, self.zeros = np.zeros((2, count, self.most, width), np.float32)
         p = p[:, None, :] if rows else np.tile(p, steps)[:, :, None]             # (k, lines, width)
         if (p == p[:, :1, :1]).all():
             p = p[:, :1, :1]
-        self.scale = ((2 * TURN if signed else -TURN) / p).astype(np.float32)
-        # One bit more, so that what is always on is never 0, to which u = 1 would round.
-        self.offset = np.nextafter(((p - 0.5) / p).astype(np.float32), np.float32(1e9))
+        self.scale = (1 / p).astype(np.float32)
+        self.offset = -3 * self.scale if signed else 1 - 2 * self.scale
         self.above_one = np.nextafter(np.ones(1, np.float32), np.float32(2))
 
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
         self.begin(rngs)
-        self.write(x.reshape(len(x), -1, x.shape[-1]))
+        x = x.reshape(len(x), -1, x.shape[-1])
+        for first in range(0, x.shape[1], self.most):
+            self.write(x[:, first:first + self.most], first)
 
     def begin(self, rngs):
         """A new draw, for each instance from its own generator."""
-        for rng, row in zip(rngs, self.fresh, strict=True):
-            rng.random(out=row)
-        self.rewind()
+        for rng, row in zip(rngs, self.words, strict=True):
+            np.bitwise_and(rng.bit_generator.random_raw(row.size), MANTISSA, out=row)
+        np.bitwise_or(self.a, self.exponent, out=self.a)
 
-    def rewind(self):
-        """To the first line of this draw."""
-        np.add(self.fresh, ONE, out=self.first)         # 52 random bits, and 12 that are the same
-        self.line = 0
-
-    def write(self, x):
-        """The next lines, as many as x (k, L, width) has."""
-        end = self.line + x.shape[1]
-        while x.shape[1]:
-            used = self.line % self.lines               # of the lines that these words are
-            if not used:
-                np.right_shift(self.words, HALF, out=self.spare)
-                np.bitwise_xor(self.words, self.spare, out=self.words)
-                np.multiply(self.words, MULTIPLIER, out=self.words)
-            size = min(self.lines - used, end - self.line)
-            piece, x = x[:, :size], x[:, size:]
-            np.copyto(piece, self.integers[:, used:used + size], casting="unsafe")
-            self.spread(piece, slice(self.line, self.line + size))
-            self.line += size
+    def write(self, x, first):
+        """The lines of this draw from `first` on, as many as x (k, L, width) has."""
+        bits, done = x.view(np.int32), 0
+        while done < x.shape[1]:
+            image, line = divmod(first + done, self.lines)
+            size = min(self.lines - line, x.shape[1] - done)
+            here = slice(line, line + size)
+            np.bitwise_xor(self.a[:, here], self.images[image][:, here],
+                           out=bits[:, done:done + size])
+            done += size
+        self.spread(x, slice(first, first + done))
 
     def spread(self, x, lines):
-        """Random int32 in these lines of x become samples: uniform on [0, 1], or on [-1, 1], with
-        probability p, else 0. (1.8)
+        """Numbers f from 1 to 2, or from 2 to 4, in these lines of x become samples: uniform on
+        [0, 1], or on [-1, 1], with probability p, else 0. (1.8)
 
-        u = integer * TURN + 1/2 is uniform on [0, 1]: 1 - u / p is positive, and 2 u - 1 at most p
-        in size, with probability p.
+        With u = f - 1 it is u / p + 1 - 1 / p that is positive, and with u = f - 3 it is u / p that
+        is at most 1 in size, with probability p.
         """
         lines = lines if self.scale.shape[1] > 1 else slice(None)
-        np.multiply(x, self.scale[:, lines], out=x)
-        if not self.signed:
-            np.add(x, self.offset[:, lines], out=x)
-            if not self.always:                         # with an array NumPy is four times as fast
-                np.maximum(x, self.zeros[:, :x.shape[1]], out=x)
-        elif not self.always:
+        if not self.always:
+            np.multiply(x, self.scale[:, lines], out=x)
+        np.add(x, self.offset[:, lines], out=x)
+        if self.always:
+            return
+        if not self.signed:                             # with an array NumPy is four times as fast
+            np.maximum(x, self.zeros[:, :x.shape[1]], out=x)
+        else:
             size = self.size[:, :x.shape[1]]
             np.abs(x, out=size)
             np.subtract(size, self.above_one, out=size)
