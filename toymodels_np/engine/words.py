@@ -4,22 +4,15 @@ NumPy's generators take 1.8 ns a float32, longer than a pass over x takes for al
 where m is small. Here each draw of an instance begins with two rows of fresh random numbers, the
 mantissas a and b, and goes on with *images* of them, one for each shift s:
 
-    a[j] xor b[j + s],      j = 0, 1, …
+    a[j] xor b[j + s],      j = 0, 1, …                                                       (1.14)
 
 The bits of an exponent stand in a, so an image is floats already: one pass on integers and one that
 subtracts make entries of x, 0.33 ns each, fresh numbers included. The next draw begins anew, so
 that nothing but the generator's position is needed to continue.
 
-Which entries are independent? Draw an edge for each, from its a[j] to its b[j + s]. Entries whose
-edges close no circle are exactly as independent as fresh numbers: one of the edges has an end to
-itself, so that entry is uniform whatever the others are, and so on without it. In one image no two
-edges meet. In two, with shifts s and t, they make chains a[j], b[j + s], a[j + s - t], … which go
-one way and close no circle. A sample lies in one image, hence
-
-    all entries of any two samples are independent,
-
-which is what the mean and the variance of a gradient depend on. No two pairs of shifts differ by
-the same, so a circle has at least six edges: any five entries of a draw are independent.
+A sample lies in one image. Then all entries of any two samples are exactly independent, which is
+what the mean and the variance of a gradient depend on, and so are any five entries of a draw; the
+proof is in derivations/01-sparse-features.md.
 """
 
 import numpy as np
