@@ -38,8 +38,8 @@ def slow_batches(p, steps, batch_size, signed, lines):
     u = (np.array(cells[:rows * batch_size]) + 0.5) / 2**22
     u = u.reshape(steps, len(p), batch_size)
     q = np.asarray(p)[:, None]
-    value = (2 * u - 1) / q if signed else 1 - (1 - u) / q
-    return np.where(abs(value) <= 1, value, 0) if signed else np.maximum(value, 0)
+    u = 2 * u - 1 if signed else u
+    return np.sign(u) * np.maximum(1 - (1 - abs(u)) / q, 0)
 
 
 @given(p=st.lists(st.sampled_from([0.2, 0.5, 0.9, 1.0]), min_size=1, max_size=4),

@@ -23,7 +23,6 @@ MANTISSA = np.array(0x007FFFFE007FFFFE, np.uint64)      # of both floats in a wo
 # The exponent of floats from 1 to 2, or from 2 to 4, and the last bit of the mantissa, which is on:
 # so u is the middle of one of 2^22 cells, and no u is 0.
 EXPONENT = {False: 0x3F800001, True: 0x40000001}
-SIGN = np.array(31, np.int32)           # a shift by so many bits takes the sign bit to every place
 
 
 def ruler(marks):
@@ -58,13 +57,13 @@ class Uniform:
         self.images = [bits[:, size + s:][:, :size].reshape(shape) for s in shifts]
         self.exponent = np.array(EXPONENT[signed], np.int32)
         self.most = most or self.lines
-        self.size, self.zeros = np.zeros((2, count, self.most, width), np.float32)
+        self.off = np.zeros((count if signed else 1, self.most, width), np.float32)
         p = p[:, None, :] if rows else np.tile(p, steps)[:, :, None]             # (k, lines, width)
         if (p == p[:, :1, :1]).all():
             p = p[:, :1, :1]
         self.scale = (1 / p).astype(np.float32)
-        self.offset = -3 * self.scale if signed else 1 - 2 * self.scale
-        self.above_one = np.nextafter(np.ones(1, np.float32), np.float32(2))
+        self.high = ((4 if signed else 2) - p).astype(np.float32)
+        self.low = 6 - self.high                                    # of signed ones
 
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
@@ -95,21 +94,18 @@ class Uniform:
         """Numbers f from 1 to 2, or from 2 to 4, in these lines of x become samples: uniform on
         [0, 1], or on [-1, 1], with probability p, else 0. (1.8)
 
-        With u = f - 1 it is u / p + 1 - 1 / p that is positive, and with u = f - 3 it is u / p that
-        is at most 1 in size, with probability p.
+        What f is beyond 2 - p, or beyond 2 + p and 4 - p on either side, over p.
         """
-        lines = lines if self.scale.shape[1] > 1 else slice(None)
-        if not self.always:
-            np.multiply(x, self.scale[:, lines], out=x)
-        np.add(x, self.offset[:, lines], out=x)
+        lines = lines if self.high.shape[1] > 1 else slice(None)
+        low, high, off = self.low[:, lines], self.high[:, lines], self.off[:, :x.shape[1]]
         if self.always:
+            np.subtract(x, high, out=x)
             return
-        if not self.signed:                             # with an array NumPy is four times as fast
-            np.maximum(x, self.zeros[:, :x.shape[1]], out=x)
-        else:
-            size = self.size[:, :x.shape[1]]
-            np.abs(x, out=size)
-            np.subtract(size, self.above_one, out=size)
-            bits, on = x.view(np.int32), size.view(np.int32)
-            np.right_shift(on, SIGN, out=on)
-            np.bitwise_and(bits, on, out=bits)
+        if not self.signed:
+            np.subtract(x, high, out=x)
+            np.maximum(x, off, out=x)                   # with an array NumPy is four times as fast
+        elif high.shape[2] == 1:
+            np.subtract(x, x.clip(low, high, out=off), out=x)
+        else:                                           # where NumPy's clip is slow
+            np.subtract(x, np.maximum(low, np.minimum(x, high, out=off), out=off), out=x)
+        np.multiply(x, self.scale[:, lines], out=x)
