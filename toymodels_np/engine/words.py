@@ -4,7 +4,7 @@ NumPy's generators take 1.8 ns a float32, longer than a pass over x takes for al
 where m is small. Here each draw of an instance begins with two rows of fresh random numbers, the
 mantissas a and b, and goes on with *images* of them, one for each shift s:
 
-    a[j] xor b[j + s],      j = 0, 1, …                                                       (1.14)
+    a[j] xor b[j + s],      j = 0, 1, …                                                 (1.14)
 
 The bits of an exponent stand in a, so an image is floats already: one pass on integers and one that
 subtracts make entries of x, 0.33 ns each, fresh numbers included. The next draw begins anew, so
