@@ -258,16 +258,22 @@ class _Follower:
         return float((loss(b) - loss(a)) / (b - a)) * self.unit
 
     def at(self, v, shortest=FINE):
-        """The branch at v, from the nearest solution that is known."""
+        """The branch at v, from the nearest solution that is known, or the one on the other side.
+        """
+        stride = np.inf                                 # what is worth a try
         while v not in self.points:
             near = min(self.points, key=lambda u: abs(u - v))
-            target = v
-            while (point := self._step(near, target)) is None:
-                target = (near + target) / 2
-                if abs(target - near) < shortest * (self.high - self.low):
-                    raise NotConverged(f"the branch {self.name} cannot be followed beyond "
-                                       f"{near:.12g}")
-            self.points[target] = point
+            target = v if abs(v - near) <= stride else near + np.sign(v - near) * stride
+            point = self._step(near, target)
+            if point is None and stride == np.inf:      # by a fold the other side is easier
+                across = [u for u in self.points if (u - v) * (near - v) < 0]
+                for other in sorted(across, key=lambda u: abs(u - v))[:1]:
+                    point = self._step(other, target)
+            stride = abs(target - near) * (0.5 if point is None else 2)
+            if point is not None:
+                self.points[target] = point
+            elif stride < shortest * (self.high - self.low):
+                raise NotConverged(f"the branch {self.name} cannot be followed beyond {near:.12g}")
         return self.points[v]
 
     # -- one point
