@@ -8,7 +8,7 @@
 
 All work is vectorised over cases (C), the states of the sets and signs, and rows (N), the outputs
 of the instances. Nothing is truncated, so rounding is the only error. `enumerate_rows` costs about
-n 2^n (n 4^n for signed features): it is for few features. With many, `rows.py` uses `Corners` for
+n 2^n (n 4^n for signed features, less where sets are off): it is for few features. With many, `rows.py` uses `Corners` for
 the few large gains, and a series takes the place of the smallest cubes. Equations (4.k) are in
 derivations/04-exact-loss.md.
 """
@@ -22,6 +22,8 @@ import numpy as np
 EPSILON = np.finfo(float).eps
 ROUNDING = 32 * EPSILON
 NOTHING = 1e-30         # gains below this part of the largest |z| are as good as zero
+SPARED = 2**11          # corners that take as long as the calls for one stack of cubes more,
+WHOLE = [(slice(None), slice(None), None)]              # which fewer are not cut into
 DUAL = 1e-60            # size of the imaginary part: the derivative by the own gain (4.10)
 
 
@@ -43,9 +45,15 @@ def options(feature_set, signed):
 
 @lru_cache(maxsize=64)
 def work(sets, signed):
-    """The number of values that `enumerate_rows` works out for a row, about."""
-    n = sum(len(s.members) for s in sets)
-    return np.prod([float(len(options(s, signed))) for s in sets]) * 2.0**n * (n + 1)
+    """The number of values that `enumerate_rows` works out for a row, about: (k + 1) 2^k for a case
+    of k features that are present.
+    """
+    count = np.ones(1)                                                  # of such cases, by k
+    for s in sets:
+        present = [len(signs) for _, _, signs in options(s, signed)]
+        count = np.convolve(count, np.bincount(present))
+    k = np.arange(len(count))
+    return float((count * (k + 1) * 2.0**k).sum())
 
 
 @lru_cache(maxsize=64)
@@ -69,6 +77,23 @@ def cases(sets, signed):
     return weight, chance, np.array(share)[:, None], np.array(sign, float).T[..., None], set_of
 
 
+@lru_cache(maxsize=64)
+def alike(sets, signed):
+    """The cases with as many features present each, as [(which (c,), the features present (k, c),
+    the same as 0 and 1 (n, k c)), …]: so a cube has no dimension for what is absent. And how many
+    corners a row is spared by each of these parts but one.
+    """
+    there = cases(sets, signed)[3][..., 0] != 0                         # (n, C)
+    size, result, corners = there.sum(0), [], 0
+    for k in np.unique(size):
+        which = np.flatnonzero(size == k)
+        present = np.argsort(~there[:, which], axis=0, kind="stable")[:k]
+        of = present.ravel() == np.arange(len(there))[:, None]
+        result.append((which, present, of.astype(float)))
+        corners += len(which) * 2.0**k
+    return result, (there.shape[1] * 2.0**len(there) - corners) / max(1, len(result) - 1)
+
+
 def enumerate_rows(sets, signed, p, b, g, own, with_grad):
     """[l (N,), dl/db (N,), dl/dg (n, N)], or [l] without `with_grad`, and a bound on l's rounding
     error (N,).
@@ -78,12 +103,17 @@ def enumerate_rows(sets, signed, p, b, g, own, with_grad):
     weight, chance, share, sign, set_of = cases(sets, signed)
     weight = (weight[0] + weight[1] * p[:, None]).prod(0) * share       # (C, N)            (4.5)
     chance = (chance[0] + chance[1] * p[:, None])[set_of] * abs(sign)   # (n, C, N)
-    is_own = np.arange(len(g))[:, None, None] == own
     signed_g = g[:, None] * sign
-    value, d_y, d_g = box(b, signed_g, chance, is_own, with_grad)
-    parts = [(weight * value).sum(0)]
-    if with_grad:
-        parts += [(weight * d_y).sum(0), (weight * sign * d_g).sum(1)]
+    is_own = np.broadcast_to(np.arange(len(g))[:, None, None] == own, signed_g.shape)
+    parts, (apart, spared) = [0.0] * (3 if with_grad else 1), alike(sets, signed)
+    for which, present, of in apart if spared * len(b) > SPARED else WHOLE:
+        at, part = (present, which), weight[which]
+        value, d_y, d_g = box(b, signed_g[at], chance[at], is_own[at], with_grad)
+        parts[0] += (part * value).sum(0)
+        if with_grad:
+            parts[1] += (part * d_y).sum(0)
+            by_gain = part * sign[at] * d_g                             # (k, c, N)
+            parts[2] += by_gain.sum(1) if of is None else of @ by_gain.reshape(-1, len(b))
     turned = (is_own & (signed_g < 0)).any(0)                           # (C, N)
     return parts, ROUNDING * _size(b, signed_g, chance, p, weight, turned)
 
