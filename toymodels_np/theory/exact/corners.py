@@ -8,9 +8,9 @@
 
 All work is vectorised over cases (C), the states of the sets and signs, and rows (N), the outputs
 of the instances. Nothing is truncated, so rounding is the only error. `enumerate_rows` costs about
-n 2^n (n 4^n for signed features, less where sets are off): it is for few features. With many, `rows.py` uses `Corners` for
-the few large gains, and a series takes the place of the smallest cubes. Equations (4.k) are in
-derivations/04-exact-loss.md.
+n 2^n (n 4^n for signed features, less where sets are off): it is for few features. With many,
+`rows.py` uses `Corners` for the few large gains, and a series takes the place of the smallest
+cubes. Equations (4.k) are in derivations/04-exact-loss.md.
 """
 
 from functools import lru_cache
