@@ -11,7 +11,7 @@ Why it is fast, in one place:
   into blocks that BLAS multiplies as they lie (`passes.SMALL`); that alone is a third of a dense
   step. A chunk is drawn when the step comes to it, into the place of the one before. Of few,
   samples lie side by side, since kernels want long rows.
-- What is always or often on is drawn by `words.py`, at a third of what a generator takes.
+- What is always or often on is drawn by `words.py`, at a fifth of what a generator takes.
 - What is rare is scattered, event by event, and all that is dense about it is to clear the batch.
 - Where features are rare and batches large, x is a list of its entries (`events.py`), and two of
   five products are sums over it. Smaller batches are arrays, since lists need more kernels, and
@@ -30,29 +30,28 @@ Why it is fast, in one place:
 
 What a dense step of (400, 30) consists of, for one instance and 1024 samples in float32 on one
 thread, in microseconds of CPU (`tests/benchmark/training.py budget` measures it; the peaks of that
-machine: 102 Gflop/s of sgemm, and 86 GB/s of additions in the L2 cache of a core):
+machine: 99 Gflop/s of sgemm, and 83 GB/s of additions in the L2 cache of a core):
 
                              Mflop     MB   at the peaks   measured
-    five products              123    0.0           1206       1235
-    passes over z, the rest      0   13.1            153        252
-    random numbers               0   21.3            249        291
+    five products              123    0.0           1242       1241
+    passes over z, the rest      0   13.1            158        267
+    random numbers               0    8.2             98        134
     Adam                         0    1.2             14         20
 
-Products are at the peak, and no step can have more than 1206 / 1622 = 74 % of sgemm: the rest is
-bound by the bandwidth of L2. In a run that trains twenty such models a step takes 2008 and not
-1798, since parts of a step drive each other's arrays out of the cache, and on two threads it lasts
-2150: 56 % of sgemm while nobody else used the machine, 48 % in busier hours.
+Products are at the peak, and no step can have more than 1242 / 1512 = 82 % of sgemm: the rest is
+bound by the bandwidth of L2. In a run that trains twenty such models a step takes 1840 and not
+1660, since its arrays do not all fit into L2, and on two threads it lasts 1940 to 2000: 62 to 65 %
+of sgemm. In hours in which others use the L3 cache of the machine it lasts up to 2700: 46 %.
 MB are counted by hand: a residual reads z and x and writes r (12 bytes an entry), its sign is read
-and written (8), the mask reads two and writes one (12); a random word takes 28 bytes an entry, and
-to make a number of it 24. At (5, 2) the same four are 1, 2, 3 and 0 at the peaks and 13, 5, 10 and
-6 measured: there it is calls of kernels that take the time, which is why ten such instances share
-theirs.
+and written (8), the mask reads two and writes one (12); of a random number, the exclusive or reads
+two words and writes one (12), and the subtraction reads and writes (8). At (5, 2) the same four are
+1, 2, 1 and 0 at the peaks and 13, 4, 8 and 6 measured: there it is calls of kernels that take the
+time, which is why ten such instances share theirs.
 
 What bounds (80, 20) and (100, 40) with seven instances, where JAX comes nearest: one thread needs
-280 to 300 and 610 to 640 an instance, two threads 340 to 450 and 650 to 750. Again and again one of
-them finds the lock taken and sleeps; the virtual machine wakes it after 70. More threads than
-cores, threads tied to cores and smaller chunks gained no more than noise. In two processes, whose
-locks are their own, it is 300 and 740 to 770.
+260 and 560 to 640 an instance, two threads 310 to 330 and 680 to 850. Again and again one of them
+finds the lock taken and sleeps; the virtual machine wakes it after 70. More threads than cores,
+threads tied to cores and smaller chunks gained no more than noise.
 
 `models.py` is the reference: gradients agree with it to rounding. `passes.py` has the arithmetic.
 """
