@@ -50,11 +50,20 @@ def test_words_are_their_slow_twin(p, steps, batch_size, signed, always):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "FEWEST", 16)
         patch.setattr(words, "IMAGES", 5)
+        patch.setattr(words, "LEAST", 1)
         x = batches(p, steps, batch_size, signed)[0]
     lines = max(-(-len(p) * steps // 5), -(-16 // batch_size))
     lines = min(-(-lines // len(p)) * len(p), len(p) * steps)
     expected = slow_batches(p, steps, batch_size, signed, lines)
     np.testing.assert_allclose(x, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_large_batch_in_columns_is_several_smaller_ones(signed):
+    """Which are images of fresh words, so that few steps need few of them."""
+    p = [0.3, 1.0, 0.6]
+    large, small = batches(p, 2, 4000, signed)[0], batches(p, 8, 1000, signed)[0]
+    np.testing.assert_array_equal(large, np.block([[*small[:4]], [*small[4:]]]).reshape(2, 3, 4000))
 
 
 @layouts

@@ -17,7 +17,7 @@ proof is in derivations/01-sparse-features.md.
 
 import numpy as np
 
-IMAGES = 32                             # of a draw, at most,
+IMAGES, LEAST = 32, 8                   # of a draw, at most, and at least if that can be,
 FEWEST = 2**11                          # and the least entries that an image has if it can
 MANTISSA = np.array(0x007FFFFE007FFFFE, np.uint64)      # of both floats in a word, but the last bit
 # The exponent of floats from 1 to 2, or from 2 to 4, and the last bit of the mantissa, which is on:
@@ -39,6 +39,11 @@ def ruler(marks):
 SHIFTS = ruler(IMAGES)
 
 
+def divisor(number, most):
+    """The largest divisor of a number up to `most`."""
+    return next(part for part in range(most, 0, -1) if number % part == 0)
+
+
 class Uniform:
     """Draws x (k, S, …) for k instances all of whose features are single: each entry is on with
     probability p (k, n). Lines of x, (k, L, width), can be written some at a time, up to `most`.
@@ -46,7 +51,10 @@ class Uniform:
 
     def __init__(self, p, shape, signed, rows, most=None):
         count, steps, *_, width = shape
-        total, sample = int(np.prod(shape[1:-1])), 1 if rows else p.shape[1]
+        # Of a large batch in columns an image takes some samples of all lines.
+        self.parts = 1 if rows else divisor(width, -(-LEAST // steps))
+        steps, width = steps * self.parts, width // self.parts
+        sample, total = (1, steps * shape[2]) if rows else (p.shape[1], steps * p.shape[1])
         lines = max(-(-total // IMAGES), -(-FEWEST // width))
         self.lines = min(-(-lines // sample) * sample, total)       # of an image, in whole samples
         self.signed, self.always = signed, bool((p == 1).all())
@@ -68,9 +76,16 @@ class Uniform:
     def draw(self, rngs, x):
         """Write x, for each instance from its own generator."""
         self.begin(rngs)
-        x = x.reshape(len(x), -1, x.shape[-1])
-        for first in range(0, x.shape[1], self.most):
-            self.write(x[:, first:first + self.most], first)
+        first, width = 0, x.shape[-1] // self.parts
+        if self.parts == 1:
+            x = x.reshape(len(x), -1, width)
+            pieces = (x[:, i:i + self.most] for i in range(0, x.shape[1], self.most))
+        else:
+            pieces = (x[:, step, :, i:i + width] for step in range(x.shape[1])
+                      for i in range(0, x.shape[-1], width))
+        for piece in pieces:
+            self.write(piece, first)
+            first += piece.shape[1]
 
     def begin(self, rngs):
         """A new draw, for each instance from its own generator."""
