@@ -426,3 +426,10 @@ def test_every_model_can_be_estimated(model):
     assert mean.shape == error.shape == (2,)
     assert (abs(mean - plain[:, 0]) < 4 * np.hypot(error, plain[:, 1])).all()
     assert (estimate_loss(model, features, samples=2**12, seed=5)[0] == mean).all()
+
+
+def test_more_features_than_a_float_has_corners_for():
+    """2^1100 is no float, but what decides between enumeration and the series."""
+    p, G = 0.01, 0.9**2
+    loss = expected_loss(ReluOutput(0.9 * np.eye(2, 1100), np.zeros(1100)), Features(1100, p))
+    assert loss == pytest.approx(p / 3 * (1098 + 2 * (1 - G) ** 2), rel=1e-12)

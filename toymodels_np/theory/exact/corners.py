@@ -52,8 +52,9 @@ def work(sets, signed):
     for s in sets:
         present = [len(signs) for _, _, signs in options(s, signed)]
         count = np.convolve(count, np.bincount(present))
-    k = np.arange(len(count))
-    return float((count * (k + 1) * 2.0**k).sum())
+    k = np.flatnonzero(count)
+    with np.errstate(over="ignore"):                                    # more than a float can say
+        return float((count[k] * (k + 1) * 2.0**k).sum())
 
 
 @lru_cache(maxsize=64)
